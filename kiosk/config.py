@@ -1,0 +1,162 @@
+"""What a technician sets: one `kiosk.toml` for a unit, one `board.toml` for a responder's device.
+
+Rules
+- Every key is known; an unknown one is a fault, with the nearest known name beside it.
+- All faults are found at once. A setting that nobody needs to turn is a constant elsewhere.
+- Nothing is read here but the text that is handed in: files are opened by the processes.
+"""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from kiosk.messages import Id, Name
+
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+HOURS_PATTERN = r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$"
+
+
+class Section(BaseModel):
+    """A table of the file: frozen, unknown keys forbidden."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class UnitSection(Section):
+    """Where the unit stands and what it says of the place."""
+
+    store: Id
+    """The store's id, as in the topic tree."""
+    id: Id
+    """The unit's id, unique in its store."""
+    place: Name
+    """What staff and customers call the desk: "Service desk 3"."""
+    address: str = Field(min_length=1, max_length=200)
+    """What to tell an emergency service: street, town, entrance, floor."""
+    emergency_number: str = Field(default="112", pattern=r"^[0-9]{2,6}$")
+    """The number that the emergency page shows."""
+    phone: str = Field(default="", max_length=30)
+    """A phone number at the desk, if there is one."""
+    state_dir: Path = Path("/var/lib/stayby")
+    """The one writable folder: the open incident and what is still to be sent."""
+    run_dir: Path = Path("/run/stayby")
+    """Where the bus socket lives while the unit runs."""
+
+
+class BrokerSection(Section):
+    """How to reach the store's MQTT broker. Always TLS; a certificate or a password of our own."""
+
+    host: str = Field(min_length=1)
+    """Host name or address, as in the broker's certificate."""
+    port: int = Field(default=8883, ge=1, le=65535)
+    """TCP port."""
+    ca_file: Path
+    """The certificate authority that signed the broker's certificate (PEM)."""
+    cert_file: Path | None = None
+    """Our own certificate (PEM), unless a password is used."""
+    key_file: Path | None = None
+    """The key to `cert_file` (PEM)."""
+    username: str | None = None
+    """User name, if the broker wants one."""
+    password: SecretStr | None = None
+    """Password to `username`."""
+
+    @model_validator(mode="after")
+    def _credentials(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together: set both or neither")
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password go together: set both or neither")
+        if self.cert_file is None and self.username is None:
+            raise ValueError("nothing to sign in with: set cert_file and key_file, or username and password")
+        return self
+
+
+class ButtonSection(Section):
+    """The panic button on its serial port."""
+
+    port: str = Field(min_length=1)
+    """A path that survives replugging: /dev/serial/by-id/... (by-path for a CH340)."""
+
+
+class ListenSection(Section):
+    """The ear."""
+
+    device: str = "default"
+    """The ALSA capture device, as `arecord -D` takes it."""
+    model_dir: Path | None = None
+    """The folder of a model and its manifest; the packaged English one if unset."""
+    hours: str | None = Field(default=None, pattern=HOURS_PATTERN)
+    """When voice listens at all, local time, "08:00-21:00"; always if unset. Button and touch always work."""
+
+
+class EscalationSection(Section):
+    """Who is asked, and how long each has."""
+
+    tiers: tuple[Name, ...] = Field(default=("the staff", "the manager"), min_length=1, max_length=9)
+    """What each tier is called on the screen, first asked first."""
+    check_s: Seconds = 12.0
+    """A heard person's time to answer "Do you need help?" before more staff are asked."""
+    escalate_s: Seconds = 30.0
+    """A tier's time to answer before the next is asked too."""
+    eta_grace_s: Seconds = 30.0
+    """How late a responder may be before they are asked again, and the next tier with them."""
+    check_in_s: Seconds = 60.0
+    """Time between two "Are you still OK?" while somebody waits."""
+    check_in_answer_s: Seconds = 20.0
+    """Time to answer one; silence makes the incident grave."""
+    resend_s: Seconds = 5.0
+    """An unanswered alert is sent again this often."""
+
+
+class UiSection(Section):
+    """The screen."""
+
+    width: int = Field(default=800, ge=320, le=4096)
+    """Width in pixels of the window, or of the panel in fullscreen."""
+    height: int = Field(default=480, ge=320, le=4096)
+    """Height in pixels."""
+    fullscreen: bool = True
+    """Fill the panel; false shows a window."""
+
+
+class UnitConfig(Section):
+    """A unit's whole `kiosk.toml`. A missing [button] or [listen] is a unit without one, and not a fault."""
+
+    unit: UnitSection
+    broker: BrokerSection
+    button: ButtonSection | None = None
+    listen: ListenSection | None = None
+    escalation: EscalationSection = EscalationSection()
+    ui: UiSection = UiSection()
+
+
+class ResponderSection(Section):
+    """Whose device this is."""
+
+    store: Id
+    """The store whose units this responder answers."""
+    id: Id
+    """The responder's id, as in the topic tree; the broker lets only them write it."""
+    name: Name
+    """What the customer reads: "Sam is coming"."""
+    tier: int = Field(default=1, ge=1, le=9)
+    """1 is asked first."""
+
+
+class ServeSection(Section):
+    """Where the board's page is served."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(default=8080, ge=0, le=65535)
+    """TCP port; 0 takes a free one and says which."""
+
+
+class BoardConfig(Section):
+    """A responder's whole `board.toml`."""
+
+    responder: ResponderSection
+    broker: BrokerSection
+    serve: ServeSection = ServeSection()

@@ -1,0 +1,482 @@
+"""What travels over MQTT between unit and staff, and over the unit's own bus: types, topics, and one parser for each.
+
+Rules
+- Snapshots, not deltas: a reader is right after one message; of one incident the highest revision wins.
+- Every type is frozen. Readers ignore unknown keys (a newer writer may add some); writers never send any.
+- Bytes become types here and nowhere else. Anything malformed raises `BadMessage` with one line that says what and where.
+- Nothing here carries sound or a transcript: a phrase id, a score, a time.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+T = TypeVar("T")
+
+MAX_REPLY_BYTES = 8 * 1024
+MAX_SNAPSHOT_BYTES = 64 * 1024
+MAX_BUS_LINE_BYTES = 128 * 1024
+
+ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=40, strip_whitespace=True)]
+Score = Annotated[float, Field(ge=-1000.0, le=1000.0, allow_inf_nan=False)]
+
+
+class BadMessage(ValueError):
+    """A payload or line that is not one of our messages; its text is one line for the log."""
+
+
+class State(StrEnum):
+    """Where an incident stands. IDLE has no incident; CLOSED is the last snapshot of one."""
+
+    IDLE = "idle"
+    CHECKING = "checking"
+    RAISED = "raised"
+    COMING = "coming"
+    ATTENDED = "attended"
+    CLOSED = "closed"
+
+
+class Severity(StrEnum):
+    """How loud an incident may be: check (please look), alert (a person asked), grave (and does not answer, or said so)."""
+
+    CHECK = "check"
+    ALERT = "alert"
+    GRAVE = "grave"
+
+
+class Trigger(StrEnum):
+    """What opened the incident."""
+
+    BUTTON = "button"
+    TOUCH = "touch"
+    VOICE = "voice"
+    COVERT = "covert"
+
+
+class Choice(StrEnum):
+    """What the person touched under "What is happening?"."""
+
+    CHEST_OR_BREATHING = "chest_or_breathing"
+    SOMEONE_HURT = "someone_hurt"
+    NOT_SAFE = "not_safe"
+    SOMETHING_ELSE = "something_else"
+
+
+class Outcome(StrEnum):
+    """How a responder closed the incident."""
+
+    REAL = "real"
+    FALSE_ALARM = "false_alarm"
+    TEST = "test"
+
+
+class Reach(StrEnum):
+    """Whether the unit can tell anybody: the broker is away, nobody is listening there, or somebody is."""
+
+    DISCONNECTED = "disconnected"
+    NOBODY = "nobody"
+    OK = "ok"
+
+
+class Hearing(StrEnum):
+    """What the ear is doing: listening, switched off (config or hours), or deaf (a fault)."""
+
+    LISTENING = "listening"
+    OFF = "off"
+    DEAF = "deaf"
+
+
+class Record(BaseModel):
+    """A frozen record; unknown keys are ignored so that a newer writer does not silence an older reader."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+# --- what a snapshot is made of ---------------------------------------------------------------------------------------
+
+
+class Person(Record):
+    """A responder as staff and customer know them."""
+
+    id: Id
+    name: Name
+
+
+class Going(Record):
+    """A responder who said that they are on the way, with what is left of the time they gave."""
+
+    responder: Person
+    eta_s: float = Field(ge=0)
+
+
+class NextStep(Record):
+    """What happens by itself if nobody does anything: `what` in `in_s` seconds."""
+
+    what: Literal["ask_next_tier", "raise", "emergency_page", "ask_again", "check_in", "check_in_missed", "remind"]
+    in_s: float = Field(ge=0)
+
+
+class Entry(Record):
+    """One line of the timeline: seconds since the incident opened, a code (see `docs/architecture.md`), and who or what."""
+
+    t_s: float
+    what: str
+    who: str = ""
+
+
+class Snapshot(Record):
+    """The whole of one incident at one revision; retained on the incident topic, shown on the screen and the board.
+
+    `elapsed_s` is the unit's own measure at sending, so that a reader needs no agreement about the time of day.
+    `asked` are the responders whose device should have it, `seen` those whose device said that it shows it.
+    `told` is what the person said of themselves; it leaves the snapshot when the incident closes.
+    """
+
+    v: Literal[1] = 1
+    store: Id
+    unit: Id
+    place: str
+    id: str = Field(min_length=1, max_length=64)
+    revision: int = Field(ge=1)
+    state: State
+    severity: Severity
+    trigger: Trigger
+    phrase: str | None = None
+    score: Score | None = None
+    silent: bool = False
+    drill: bool = False
+    choice: Choice | None = None
+    name: Name | None = None
+    says_fine: bool = False
+    check_in_open: bool = False
+    check_ins_missed: int = 0
+    tier: int = Field(ge=1)
+    tiers: tuple[str, ...]
+    asked: tuple[Person, ...] = ()
+    seen: tuple[Person, ...] = ()
+    declined: tuple[Person, ...] = ()
+    coming: tuple[Going, ...] = ()
+    here: Person | None = None
+    reach: Reach
+    emergency: bool = False
+    opened_at: datetime
+    elapsed_s: float = Field(ge=0)
+    next: NextStep | None = None
+    timeline: tuple[Entry, ...] = ()
+    outcome: Outcome | None = None
+    closed_by: Person | None = None
+
+
+# --- MQTT: what responders and units say of themselves ----------------------------------------------------------------
+
+
+class ReplyBase(Record):
+    """Common to all replies: `reply_id` is new for each touch of a human, so that a redelivered reply counts once."""
+
+    v: Literal[1] = 1
+    reply_id: str = Field(min_length=8, max_length=64)
+    incident: str = Field(min_length=1, max_length=64)
+    responder: Id
+
+
+class SeenReply(ReplyBase):
+    """The responder's device shows the alert."""
+
+    kind: Literal["seen"] = "seen"
+
+
+class ComingReply(ReplyBase):
+    """The responder is on the way and expects to be there in `eta_s` seconds."""
+
+    kind: Literal["coming"] = "coming"
+    eta_s: float = Field(ge=10, le=1800)
+
+
+class HereReply(ReplyBase):
+    """The responder is at the desk."""
+
+    kind: Literal["here"] = "here"
+
+
+class CloseReply(ReplyBase):
+    """The responder looked and closes the incident."""
+
+    kind: Literal["close"] = "close"
+    outcome: Outcome
+    note: str = Field(default="", max_length=200)
+
+
+class CallNextReply(ReplyBase):
+    """The responder cannot come: ask the next one."""
+
+    kind: Literal["call_next"] = "call_next"
+
+
+Reply = SeenReply | ComingReply | HereReply | CloseReply | CallNextReply
+
+
+class Presence(Record):
+    """Who is listening, and on which tier. `listening` is true only while a device really shows the board."""
+
+    v: Literal[1] = 1
+    responder: Id
+    name: Name
+    tier: int = Field(ge=1, le=9)
+    listening: bool
+
+
+class Fault(Record):
+    """One thing that is wrong: what (code and plain words), where, and what to do now."""
+
+    code: Id
+    where: str
+    says: str
+    do: str
+
+
+class UnitState(StrEnum):
+    """A unit as the staff side sees it; LOST is its will."""
+
+    READY = "ready"
+    TESTING = "testing"
+    FAULT = "fault"
+    LOST = "lost"
+
+
+class Status(Record):
+    """How the unit is. `beat` grows with each sending; a reader that sees none for 20 s calls the unit lost."""
+
+    v: Literal[1] = 1
+    store: Id
+    unit: Id
+    place: str
+    state: UnitState
+    faults: tuple[Fault, ...] = ()
+    last_proven: datetime | None = None
+    version: str = ""
+    beat: int = 0
+
+
+# --- topics -----------------------------------------------------------------------------------------------------------
+
+PREFIX = "stayby/1"
+
+
+def status_topic(store: str, unit: str) -> str:
+    """Return the topic of a unit's retained `Status` (and its will)."""
+    return f"{PREFIX}/{store}/{unit}/status"
+
+
+def incident_topic(store: str, unit: str) -> str:
+    """Return the topic of a unit's retained `Snapshot`."""
+    return f"{PREFIX}/{store}/{unit}/incident"
+
+
+def reply_topic(store: str, unit: str, responder: str) -> str:
+    """Return the topic on which one responder answers one unit; only they may write it."""
+    return f"{PREFIX}/{store}/{unit}/reply/{responder}"
+
+
+def presence_topic(store: str, responder: str) -> str:
+    """Return the topic of a responder's retained `Presence` (and its will)."""
+    return f"{PREFIX}/{store}/staff/{responder}"
+
+
+# --- parsers ----------------------------------------------------------------------------------------------------------
+
+
+def one_line(error: ValidationError) -> str:
+    """Return the first fault of a pydantic error as one line: where, why, and how many more."""
+    first, *more = error.errors(include_url=False, include_input=False)
+    where = ".".join(str(part) for part in first["loc"]) or "the whole message"
+    tail = f" (and {len(more)} more)" if more else ""
+    return f"{where}: {first['msg']}{tail}"
+
+
+def _parse(adapter: TypeAdapter[T], what: str, payload: bytes, limit_bytes: int) -> T:
+    if len(payload) > limit_bytes:
+        raise BadMessage(f"{what}: {len(payload)} bytes, more than the {limit_bytes} that are allowed; ignored")
+    try:
+        return adapter.validate_json(payload)
+    except ValidationError as error:
+        raise BadMessage(f"{what}: {one_line(error)}; ignored") from None
+
+
+_REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="kind")])
+_PRESENCE = TypeAdapter(Presence)
+_SNAPSHOT = TypeAdapter(Snapshot)
+_STATUS = TypeAdapter(Status)
+
+
+def parse_reply(topic: str, payload: bytes) -> Reply:
+    """Return the reply in `payload`; raise `BadMessage` if it is none, or speaks for another than its topic's responder."""
+    reply = _parse(_REPLY, f"reply on {topic}", payload, MAX_REPLY_BYTES)
+    if topic.rsplit("/", 1)[-1] != reply.responder:
+        raise BadMessage(f"reply on {topic}: it claims to come from {reply.responder!r}; ignored")
+    return reply
+
+
+def parse_presence(topic: str, payload: bytes) -> Presence:
+    """Return the presence in `payload`; raise `BadMessage` if it is none, or speaks for another than its topic's responder."""
+    presence = _parse(_PRESENCE, f"presence on {topic}", payload, MAX_REPLY_BYTES)
+    if topic.rsplit("/", 1)[-1] != presence.responder:
+        raise BadMessage(f"presence on {topic}: it claims to come from {presence.responder!r}; ignored")
+    return presence
+
+
+def _own_topic(topic: str, kind: str, record: Snapshot | Status) -> None:
+    if topic != f"{PREFIX}/{record.store}/{record.unit}/{kind}":
+        raise BadMessage(f"{kind} on {topic}: it claims to come from {record.store}/{record.unit}; ignored")
+
+
+def parse_snapshot(topic: str, payload: bytes) -> Snapshot:
+    """Return the snapshot in `payload`; raise `BadMessage` if it is none, or another unit's than its topic's."""
+    snapshot = _parse(_SNAPSHOT, f"incident on {topic}", payload, MAX_SNAPSHOT_BYTES)
+    _own_topic(topic, "incident", snapshot)
+    return snapshot
+
+
+def parse_status(topic: str, payload: bytes) -> Status:
+    """Return the status in `payload`; raise `BadMessage` if it is none, or another unit's than its topic's."""
+    status = _parse(_STATUS, f"status on {topic}", payload, MAX_SNAPSHOT_BYTES)
+    _own_topic(topic, "status", status)
+    return status
+
+
+# --- the unit's own bus: JSON lines between hub and leaves ------------------------------------------------------------
+
+
+class Role(StrEnum):
+    """Who speaks on the bus. `status` is a technician's terminal: it asks once and goes."""
+
+    LISTEN = "listen"
+    UI = "ui"
+    STATUS = "status"
+
+
+class Hello(Record):
+    """A leaf's first line."""
+
+    kind: Literal["hello"] = "hello"
+    role: Role
+    version: str = ""
+
+
+class Detection(Record):
+    """The ear heard a phrase. `strong` is set when a grave phrase passed its own, stricter threshold.
+
+    `audio_end_s` is CLOCK_MONOTONIC at the capture of the last sample that the decision rests on.
+    """
+
+    kind: Literal["detection"] = "detection"
+    phrase: Id
+    score: Score
+    grave: bool = False
+    strong: bool = False
+    covert: bool = False
+    audio_end_s: float
+
+
+class Ear(Record):
+    """The ear's own health, about once a second: it doubles as its heartbeat. Levels are dB below full scale."""
+
+    kind: Literal["ear"] = "ear"
+    state: Hearing
+    faults: tuple[Fault, ...] = ()
+    model: str = ""
+    level_dbfs: float | None = None
+    noise_dbfs: float | None = None
+    audio_s: float = 0.0
+    gaps: int = 0
+
+
+class TouchAction(StrEnum):
+    """What a touch on the screen can mean."""
+
+    HELP = "help"
+    FINE = "fine"
+    CHOOSE = "choose"
+    STILL_OK = "still_ok"
+    WORSE = "worse"
+    LATER = "later"
+    NAME = "name"
+
+
+class Touch(Record):
+    """A person touched the screen. `incident` is what they saw when they touched, so that a late touch means what it meant."""
+
+    kind: Literal["touch"] = "touch"
+    action: TouchAction
+    incident: str | None = None
+    choice: Choice | None = None
+    name: Name | None = None
+
+
+class ScreenBeat(Record):
+    """The screen's own health, once a second from the drawing loop; `revision` is what it shows now."""
+
+    kind: Literal["beat"] = "beat"
+    incident: str | None = None
+    revision: int = 0
+    faults: tuple[Fault, ...] = ()
+
+
+class AskStatus(Record):
+    """A technician asks how the unit is."""
+
+    kind: Literal["ask_status"] = "ask_status"
+
+
+class Face(Record):
+    """What the screen says about this unit and place."""
+
+    store: str
+    unit: str
+    place: str
+    address: str
+    emergency_number: str
+    phone: str = ""
+
+
+class Show(Record):
+    """Hub to screen: the whole of what is so. Sent on each change and every second."""
+
+    kind: Literal["show"] = "show"
+    face: Face
+    incident: Snapshot | None = None
+    hearing: Hearing
+    reach: Reach
+    listeners: int = 0
+    faults: tuple[Fault, ...] = ()
+
+
+class StatusAnswer(Record):
+    """Hub to technician: the status as staff see it, and what is open."""
+
+    kind: Literal["status"] = "status"
+    status: Status
+    incident: Snapshot | None = None
+    reach: Reach
+    listeners: tuple[Person, ...] = ()
+    unsent: int = 0
+
+
+FromLeaf = Hello | Detection | Ear | Touch | ScreenBeat | AskStatus
+ToLeaf = Show | StatusAnswer
+
+_FROM_LEAF: TypeAdapter[FromLeaf] = TypeAdapter(Annotated[FromLeaf, Field(discriminator="kind")])
+_TO_LEAF: TypeAdapter[ToLeaf] = TypeAdapter(Annotated[ToLeaf, Field(discriminator="kind")])
+
+
+def parse_from_leaf(line: bytes) -> FromLeaf:
+    """Return what a leaf said in one line; raise `BadMessage` otherwise."""
+    return _parse(_FROM_LEAF, "line from a leaf", line, MAX_BUS_LINE_BYTES)
+
+
+def parse_to_leaf(line: bytes) -> ToLeaf:
+    """Return what the hub said in one line; raise `BadMessage` otherwise."""
+    return _parse(_TO_LEAF, "line from the hub", line, MAX_BUS_LINE_BYTES)
