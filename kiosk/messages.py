@@ -55,6 +55,7 @@ class Trigger(StrEnum):
     TOUCH = "touch"
     VOICE = "voice"
     COVERT = "covert"
+    DRILL = "drill"
 
 
 class Choice(StrEnum):

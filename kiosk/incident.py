@@ -1,0 +1,714 @@
+"""The incident machine: from a press, a touch or a phrase to a person at the desk, as one table.
+
+Rules
+- `handle(event, now_s)` is total: every state knows every event. `TABLE` at the end is the whole of it.
+- No clock inside: `now_s` is handed in, `deadline_s` says when to call again with `TimePassed`.
+- While somebody waits, something is due. An open incident always has a deadline.
+- Only a responder's words lead from RAISED or COMING to ATTENDED or closed; a check may also be ended by the person's "I'm fine".
+- Voice alone opens a check, which asks ever more staff without siren or light, and raises when nobody looks.
+- Silence makes it worse, never better. A responder who does not arrive is asked again, and the next tier with them.
+- Silent incidents change nothing at the desk: no light, no sound, no question.
+- What a person told of themselves leaves with the incident.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from kiosk.config import EscalationSection, UnitSection
+from kiosk.effects import Beacon, Effect, Publish, SetBeacon
+from kiosk.events import (
+    ButtonPressed,
+    ChoiceTouched,
+    DrillStarted,
+    Event,
+    FineTouched,
+    HelpTouched,
+    LaterTouched,
+    Listener,
+    NameGiven,
+    PhraseHeard,
+    ReachChanged,
+    Reply,
+    ResponderClosed,
+    ResponderComing,
+    ResponderDeclined,
+    ResponderHere,
+    ResponderSeen,
+    StillOkTouched,
+    TimePassed,
+    WorseTouched,
+)
+from kiosk.messages import (
+    Choice,
+    Entry,
+    Going,
+    NextStep,
+    Outcome,
+    Person,
+    Reach,
+    Record,
+    Severity,
+    Snapshot,
+    State,
+    Trigger,
+)
+
+REACH_GRACE_S = 5.0
+"""How long a broker may be away during an alert before the screen stops hoping."""
+SLOW_RESEND_S = 30.0
+"""An answered incident is still sent again this often, for a broker that lost its memory."""
+REMIND_S = 900.0
+"""A responder who is at the desk is reminded to close this often."""
+TIMELINE_LIMIT = 200
+"""Entries kept: the first half and the newest half."""
+
+
+class OnTheWay(Record):
+    """A responder who said "coming", and when they are due."""
+
+    responder: Person
+    due_s: float
+
+
+class Incident(Record):
+    """One incident as the unit keeps it. Times are monotonic seconds; `None` means that nothing is due."""
+
+    id: str
+    revision: int = 0
+    state: State
+    severity: Severity
+    trigger: Trigger
+    phrase: str | None = None
+    score: float | None = None
+    silent: bool = False
+    drill: bool = False
+    choice: Choice | None = None
+    name: str | None = None
+    says_fine: bool = False
+    check_ins_missed: int = 0
+    opened_s: float
+    tier: int = 1
+    emergency: bool = False
+    seen: tuple[Person, ...] = ()
+    declined: tuple[Person, ...] = ()
+    coming: tuple[OnTheWay, ...] = ()
+    here: Person | None = None
+    reply_ids: tuple[str, ...] = ()
+    escalate_due_s: float | None = None
+    unreachable_due_s: float | None = None
+    check_in_due_s: float | None = None
+    check_in_answer_due_s: float | None = None
+    remind_due_s: float | None = None
+    resend_due_s: float | None = None
+    timeline: tuple[Entry, ...] = ()
+    outcome: Outcome | None = None
+    closed_by: Person | None = None
+
+    def due_s(self) -> float | None:
+        """Return the next time at which something is due, or None when closed."""
+        times = [getattr(self, name) for name in _DUE]
+        times += [going.due_s for going in self.coming]
+        return min((time for time in times if time is not None), default=None)
+
+    def shifted(self, by_s: float) -> "Incident":
+        """Return the incident with all its times moved, for a monotonic clock that started anew."""
+        moved = {name: getattr(self, name) + by_s for name in (*_DUE, "opened_s") if getattr(self, name) is not None}
+        coming = tuple(going.model_copy(update={"due_s": going.due_s + by_s}) for going in self.coming)
+        return self.model_copy(update={**moved, "coming": coming})
+
+
+_DUE = (
+    "escalate_due_s",
+    "unreachable_due_s",
+    "check_in_due_s",
+    "check_in_answer_due_s",
+    "remind_due_s",
+    "resend_due_s",
+)
+_SEVERITIES = list(Severity)
+
+
+class IncidentMachine:
+    """The one owner of what is happening at this desk.
+
+    `incident` is the open one or None; `last` the one closed most recently.
+    `reach` and `listeners` are what is known of the staff.
+    """
+
+    def __init__(self, rules: EscalationSection, new_id: Callable[[], str], incident: Incident | None = None) -> None:
+        self.rules = rules
+        self.incident = incident
+        self.last: Incident | None = None
+        self.reach = Reach.DISCONNECTED
+        self.listeners: tuple[Listener, ...] = ()
+        self.beacon = Beacon.OFF
+        self._new_id = new_id
+        self._now_s = 0.0
+        self._resend = False
+
+    # --- what others ask ----------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """Where the unit stands; IDLE when nothing is open."""
+        return self.incident.state if self.incident else State.IDLE
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When to call `handle(TimePassed(), now_s)` at the latest; None when nothing is open."""
+        return self.incident.due_s() if self.incident else None
+
+    def handle(self, event: Event, now_s: float) -> list[Effect]:
+        """Take one event at monotonic time `now_s`; return what is to be done, in order."""
+        self._now_s = now_s
+        if isinstance(event, Reply) and self.incident and event.reply_id in self.incident.reply_ids:
+            return []
+        before = self._face()
+        self._resend = False
+        TABLE[self.state][type(event)](self, event)
+        return self._effects(before)
+
+    def asked(self, incident: Incident) -> tuple[Person, ...]:
+        """Return the responders whose device should have it: all who listen up to its tier."""
+        last = incident.tier >= len(self.rules.tiers)
+        return tuple(one.person for one in self.listeners if one.tier <= incident.tier or last)
+
+    def snapshot(self, incident: Incident, unit: UnitSection, now_s: float, opened_at: datetime) -> Snapshot:
+        """Return the incident as staff and screen get it; `opened_at` is the time of day that `opened_s` was."""
+        coming = tuple(
+            Going(responder=one.responder, eta_s=max(0.0, one.due_s - self.rules.eta_grace_s - now_s))
+            for one in incident.coming
+        )
+        same = incident.model_dump(include=set(Snapshot.model_fields) & set(Incident.model_fields) - {"coming"})
+        return Snapshot(
+            **same,
+            store=unit.store,
+            unit=unit.id,
+            place=unit.place,
+            check_in_open=incident.check_in_answer_due_s is not None,
+            tiers=self.rules.tiers,
+            asked=self.asked(incident),
+            coming=coming,
+            reach=self.reach,
+            opened_at=opened_at,
+            elapsed_s=max(0.0, now_s - incident.opened_s),
+            next=self._next_step(incident, now_s),
+        )
+
+    def _next_step(self, incident: Incident, now_s: float) -> NextStep | None:
+        last = incident.tier >= len(self.rules.tiers)
+        escalate = "raise" if incident.state is State.CHECKING else "emergency_page"
+        steps: list[tuple[float | None, str]] = [
+            (incident.escalate_due_s, escalate if last else "ask_next_tier"),
+            (incident.unreachable_due_s, "emergency_page"),
+            (incident.check_in_answer_due_s, "check_in_missed"),
+            (max((one.due_s for one in incident.coming), default=None), "ask_again"),
+            (incident.check_in_due_s, "check_in"),
+        ]
+        due_s, what = min(((due_s, what) for due_s, what in steps if due_s is not None), default=(None, ""))
+        return None if due_s is None else NextStep.model_validate({"what": what, "in_s": max(0.0, due_s - now_s)})
+
+    # --- small steps --------------------------------------------------------------------------------------------------
+
+    def _open(self) -> Incident:
+        assert self.incident is not None  # noqa: S101 - the table calls open-state handlers only with an incident
+        return self.incident
+
+    def _set(self, **changes: object) -> None:
+        self.incident = self._open().model_copy(update=changes)
+
+    def _note(self, what: str, who: str = "") -> None:
+        timeline = (
+            *self._open().timeline,
+            Entry(t_s=round(self._now_s - self._open().opened_s, 3), what=what, who=who),
+        )
+        if len(timeline) > TIMELINE_LIMIT:
+            timeline = timeline[: TIMELINE_LIMIT // 2] + timeline[-TIMELINE_LIMIT // 2 :]
+        self._set(timeline=timeline)
+
+    def _worsen(self, severity: Severity) -> None:
+        if _SEVERITIES.index(severity) > _SEVERITIES.index(self._open().severity):
+            self._set(severity=severity)
+            self._note("severity", severity)
+
+    def _reply(self, event: Reply) -> None:
+        self._set(reply_ids=(*self._open().reply_ids, event.reply_id)[-TIMELINE_LIMIT:])
+
+    def _begin(self, trigger: Trigger, **facts: object) -> None:
+        self.incident = Incident.model_validate(
+            {
+                "id": self._new_id(),
+                "state": State.CHECKING,
+                "severity": Severity.CHECK,
+                "trigger": trigger,
+                "opened_s": self._now_s,
+                **facts,
+            }
+        )
+        self._note("opened", trigger)
+
+    # --- entering states ----------------------------------------------------------------------------------------------
+
+    def _enter_checking(self, answer_s: float) -> None:
+        self._set(state=State.CHECKING, here=None, remind_due_s=None, escalate_due_s=self._now_s + answer_s)
+        self._set(check_in_due_s=None, check_in_answer_due_s=None, resend_due_s=self._now_s + self.rules.resend_s)
+        self._skip_empty_tiers()
+
+    def _enter_raised(self) -> None:
+        open_ = self._open()
+        self._worsen(Severity.ALERT)
+        self._set(state=State.RAISED, here=None, remind_due_s=None, escalate_due_s=self._now_s + self.rules.escalate_s)
+        self._set(resend_due_s=self._now_s + self.rules.resend_s)
+        if open_.check_in_due_s is None and open_.check_in_answer_due_s is None:
+            self._arm_check_in()
+        self._note("raised")
+        self._mind_reach()
+        self._skip_empty_tiers()
+
+    def _arm_check_in(self) -> None:
+        due_s = None if self._open().silent else self._now_s + self.rules.check_in_s
+        self._set(check_in_due_s=due_s, check_in_answer_due_s=None)
+
+    def _enter_coming(self, event: ResponderComing) -> None:
+        others = tuple(one for one in self._open().coming if one.responder.id != event.responder.id)
+        mine = OnTheWay(responder=event.responder, due_s=self._now_s + event.eta_s + self.rules.eta_grace_s)
+        declined = tuple(one for one in self._open().declined if one.id != event.responder.id)
+        self._set(state=State.COMING, coming=(*others, mine), declined=declined, emergency=False)
+        self._set(escalate_due_s=None, unreachable_due_s=None, resend_due_s=self._now_s + SLOW_RESEND_S)
+        self._note("coming", event.responder.name)
+
+    def _enter_attended(self, event: ResponderHere) -> None:
+        self._set(state=State.ATTENDED, here=event.responder, coming=(), emergency=False)
+        self._set(escalate_due_s=None, unreachable_due_s=None, check_in_due_s=None, check_in_answer_due_s=None)
+        self._set(remind_due_s=self._now_s + REMIND_S, resend_due_s=self._now_s + SLOW_RESEND_S)
+        self._note("here", event.responder.name)
+
+    def _close(self, outcome: Outcome, by: Person | None) -> None:
+        self._note("closed", by.name if by else "")
+        kept = tuple(entry for entry in self._open().timeline if entry.what not in {"told_choice", "told_name"})
+        nothing_due = dict.fromkeys(_DUE)
+        self._set(state=State.CLOSED, outcome=outcome, closed_by=by, coming=(), emergency=False, **nothing_due)
+        self._set(choice=None, name=None, timeline=kept)
+
+    # --- escalation ---------------------------------------------------------------------------------------------------
+
+    def _mind_reach(self) -> None:
+        """In RAISED: say so when nobody can be told. A broker gets a few seconds to come back; an empty store gets none."""
+        due_s = self._open().unreachable_due_s
+        if self.reach is Reach.NOBODY:
+            self._emergency("nobody_listening")
+        elif self.reach is Reach.OK:
+            self._set(unreachable_due_s=None)
+        elif due_s is None and not self._open().emergency:
+            self._set(unreachable_due_s=self._now_s + REACH_GRACE_S)
+
+    def _emergency(self, why: str) -> None:
+        self._set(unreachable_due_s=None)
+        if not self._open().emergency:
+            self._set(emergency=True)
+            self._note(why)
+
+    def _can_answer(self) -> bool:
+        declined = {one.id for one in self._open().declined}
+        return any(one.id not in declined for one in self.asked(self._open()))
+
+    def _skip_empty_tiers(self) -> None:
+        """Nobody of the asked tiers listens, or all of them said no: ask the next one at once."""
+        if self.reach is Reach.DISCONNECTED:
+            return
+        while not self._can_answer() and self._open().tier < len(self.rules.tiers):
+            self._note("tier_empty", self.rules.tiers[self._open().tier - 1])
+            self._next_tier()
+
+    def _next_tier(self) -> None:
+        tier = self._open().tier + 1
+        self._set(tier=tier)
+        self._note("asked_tier", self.rules.tiers[tier - 1])
+
+    def _escalate(self) -> None:
+        """One tier up; past the last one a check raises, and an alert shows the emergency page and goes on asking."""
+        last = self._open().tier >= len(self.rules.tiers)
+        checking = self._open().state is State.CHECKING
+        if last and checking:
+            self._note("nobody_looked")
+            self._enter_raised()
+        elif last:
+            self._set(escalate_due_s=None)
+            self._emergency("nobody_answered")
+        else:
+            self._next_tier()
+            self._set(escalate_due_s=self._now_s + self.rules.escalate_s)
+            self._skip_empty_tiers()
+
+    def _fall_back(self) -> None:
+        """Nobody is on the way any more: ask again, one tier up."""
+        if self._open().tier < len(self.rules.tiers):
+            self._next_tier()
+        if self._open().severity is Severity.CHECK:
+            self._enter_checking(self.rules.escalate_s)
+        else:
+            self._enter_raised()
+
+    # --- handlers: a person at the desk -------------------------------------------------------------------------------
+
+    def _ignore(self, event: Event) -> None:
+        """Nothing to do in this state."""
+
+    def _start_by_press(self, event: ButtonPressed) -> None:
+        self._begin(Trigger.COVERT if event.covert else Trigger.BUTTON, silent=event.covert)
+        self._enter_raised()
+
+    def _start_by_touch(self, _: Event) -> None:
+        self._begin(Trigger.TOUCH)
+        self._enter_raised()
+
+    def _start_by_phrase(self, event: PhraseHeard) -> None:
+        trigger = Trigger.COVERT if event.covert else Trigger.VOICE
+        self._begin(trigger, phrase=event.phrase, score=event.score, silent=event.covert)
+        if event.strong or event.covert:
+            self._enter_raised()
+        else:
+            self._enter_checking(self.rules.check_s)
+
+    def _start_drill(self, _: Event) -> None:
+        self._begin(Trigger.DRILL, drill=True)
+        self._enter_raised()
+
+    def _answered(self) -> None:
+        """Any sign of life answers an open check-in and puts off the next."""
+        if self._open().check_in_due_s is not None or self._open().check_in_answer_due_s is not None:
+            self._arm_check_in()
+
+    def _press_again(self, event: Event) -> None:
+        """More of the same from a person who waits: it counts, it is told, and a drill becomes real."""
+        self._note("pressed" if isinstance(event, ButtonPressed) else "touched_help")
+        if self._open().drill:
+            self._note("drill_became_real")
+        self._set(says_fine=False, drill=False)
+        self._answered()
+        if self._open().severity is Severity.CHECK:
+            self._become_alert()
+
+    def _become_alert(self) -> None:
+        """A check that somebody already walks to turns out to be an alert."""
+        self._worsen(Severity.ALERT)
+        self._arm_check_in()
+
+    def _raise_by_press(self, event: Event) -> None:
+        covert = isinstance(event, ButtonPressed) and event.covert
+        self._note("pressed" if isinstance(event, ButtonPressed) else "touched_help")
+        self._set(says_fine=False, drill=False, silent=self._open().silent or covert)
+        self._enter_raised()
+
+    def _raise_worse(self, _: Event) -> None:
+        self._worsen(Severity.GRAVE)
+        self._note("told_worse")
+        self._enter_raised()
+
+    def _raise_by_phrase(self, event: PhraseHeard) -> None:
+        self._note("heard", event.phrase)
+        self._set(phrase=event.phrase, score=event.score, silent=self._open().silent or event.covert)
+        self._enter_raised()
+
+    def _raise_by_choice(self, event: ChoiceTouched) -> None:
+        self._tell_choice(event)
+        self._enter_raised()
+
+    def _fine_ends_check(self, _: Event) -> None:
+        self._note("told_fine")
+        self._close(Outcome.FALSE_ALARM, None)
+
+    def _tell_fine(self, _: Event) -> None:
+        self._set(says_fine=True)
+        self._note("told_fine")
+        self._answered()
+
+    def _tell_choice(self, event: ChoiceTouched) -> None:
+        self._set(choice=event.choice)
+        self._note("told_choice", event.choice)
+        self._answered()
+        if event.choice is Choice.CHEST_OR_BREATHING:
+            self._worsen(Severity.GRAVE)
+
+    def _tell_name(self, event: NameGiven) -> None:
+        self._set(name=event.name)
+        self._note("told_name", event.name)
+        self._answered()
+
+    def _tell_ok(self, _: Event) -> None:
+        self._note("told_ok")
+        self._answered()
+
+    def _tell_later(self, _: Event) -> None:
+        self._note("told_later")
+        self._answered()
+
+    def _tell_worse(self, _: Event) -> None:
+        self._note("told_worse")
+        self._answered()
+        self._worsen(Severity.GRAVE)
+        if self._open().state is State.RAISED and self._open().tier < len(self.rules.tiers):
+            self._escalate()
+
+    def _hear_more(self, event: PhraseHeard) -> None:
+        """A phrase while an incident is open: told, and worse when it is a grave one."""
+        self._note("heard", event.phrase)
+        self._set(phrase=event.phrase, score=event.score)
+        if self._open().severity is Severity.CHECK:
+            self._become_alert()
+        if event.strong:
+            self._worsen(Severity.GRAVE)
+
+    def _hear_while_attended(self, event: PhraseHeard) -> None:
+        self._note("heard", event.phrase)
+
+    # --- handlers: responders -----------------------------------------------------------------------------------------
+
+    def _seen(self, event: ResponderSeen) -> None:
+        self._reply(event)
+        if event.responder.id not in {one.id for one in self._open().seen}:
+            self._set(seen=(*self._open().seen, event.responder))
+            self._note("seen", event.responder.name)
+
+    def _coming(self, event: ResponderComing) -> None:
+        self._reply(event)
+        self._enter_coming(event)
+
+    def _also_coming(self, event: ResponderComing) -> None:
+        self._reply(event)
+        self._note("coming", event.responder.name)
+
+    def _here(self, event: ResponderHere) -> None:
+        self._reply(event)
+        self._enter_attended(event)
+
+    def _also_here(self, event: ResponderHere) -> None:
+        self._reply(event)
+        self._note("here", event.responder.name)
+
+    def _closed(self, event: ResponderClosed) -> None:
+        self._reply(event)
+        self._close(event.outcome, event.responder)
+
+    def _mark_declined(self, event: ResponderDeclined) -> None:
+        self._reply(event)
+        others = tuple(one for one in self._open().declined if one.id != event.responder.id)
+        going = tuple(one for one in self._open().coming if one.responder.id != event.responder.id)
+        self._set(declined=(*others, event.responder), coming=going)
+        self._note("declined", event.responder.name)
+
+    def _declined(self, event: ResponderDeclined) -> None:
+        self._mark_declined(event)
+        if not self._can_answer():
+            self._escalate()
+
+    def _declined_on_the_way(self, event: ResponderDeclined) -> None:
+        self._mark_declined(event)
+        if not self._open().coming:
+            self._fall_back()
+
+    def _declined_at_desk(self, event: ResponderDeclined) -> None:
+        self._mark_declined(event)
+        if self._open().here == event.responder:
+            self._fall_back()
+
+    # --- handlers: reach and time -------------------------------------------------------------------------------------
+
+    def _reach(self, event: ReachChanged) -> None:
+        self.reach, self.listeners = event.reach, event.listeners
+
+    def _reach_while_waiting(self, event: ReachChanged) -> None:
+        self._reach(event)
+        if self._open().state is State.RAISED:
+            self._mind_reach()
+        self._skip_empty_tiers()
+
+    def _is_due(self, name: str) -> bool:
+        due_s = getattr(self._open(), name)
+        return due_s is not None and due_s <= self._now_s
+
+    def _time_checking(self, _: Event) -> None:
+        if self._is_due("escalate_due_s"):
+            self._escalate()
+        self._time_resend(self.rules.resend_s)
+
+    def _time_raised(self, _: Event) -> None:
+        if self._is_due("unreachable_due_s"):
+            self._emergency("broker_unreachable")
+        if self._is_due("escalate_due_s"):
+            self._escalate()
+        self._time_check_in()
+        self._time_resend(self.rules.resend_s)
+
+    def _time_coming(self, _: Event) -> None:
+        late = [one for one in self._open().coming if one.due_s <= self._now_s]
+        for one in late:
+            self._note("late", one.responder.name)
+        if late:
+            self._set(coming=tuple(one for one in self._open().coming if one not in late))
+        if not self._open().coming:
+            self._fall_back()
+        self._time_check_in()
+        self._time_resend(SLOW_RESEND_S)
+
+    def _time_attended(self, _: Event) -> None:
+        if self._is_due("remind_due_s"):
+            self._set(remind_due_s=self._now_s + REMIND_S)
+            self._note("remind")
+        self._time_resend(SLOW_RESEND_S)
+
+    def _time_check_in(self) -> None:
+        if self._is_due("check_in_due_s"):
+            self._set(check_in_due_s=None, check_in_answer_due_s=self._now_s + self.rules.check_in_answer_s)
+            self._note("check_in")
+        elif self._is_due("check_in_answer_due_s"):
+            self._check_in_missed()
+
+    def _check_in_missed(self) -> None:
+        self._set(check_ins_missed=self._open().check_ins_missed + 1)
+        self._note("check_in_missed")
+        self._worsen(Severity.GRAVE)
+        self._arm_check_in()
+        if self._open().state is State.RAISED and self._open().tier < len(self.rules.tiers):
+            self._escalate()
+
+    def _time_resend(self, every_s: float) -> None:
+        if self._is_due("resend_due_s"):
+            self._set(resend_due_s=self._now_s + every_s)
+            self._resend = True
+
+    # --- what comes out -----------------------------------------------------------------------------------------------
+
+    def _face(self) -> object:
+        """What others can see of the incident: all but its revision and its resend timer."""
+        if self.incident is None:
+            return None
+        bare = self.incident.model_copy(update={"revision": 0, "resend_due_s": None})
+        return bare, self.reach, self.asked(bare)
+
+    def _effects(self, before: object) -> list[Effect]:
+        effects: list[Effect] = []
+        beacon = self._wanted_beacon()
+        if self.incident is not None and self._face() != before:
+            self._set(revision=self.incident.revision + 1)
+            effects.append(Publish())
+        elif self._resend:
+            effects.append(Publish(again=True))
+        if beacon is not self.beacon:
+            self.beacon = beacon
+            effects.append(SetBeacon(beacon))
+        if self.incident is not None and self.incident.state is State.CLOSED:
+            self.last, self.incident = self.incident, None
+        return effects
+
+    def _wanted_beacon(self) -> Beacon:
+        open_ = self.incident
+        if open_ is None or open_.silent or open_.severity is Severity.CHECK:
+            return Beacon.OFF
+        if open_.state is State.RAISED:
+            return Beacon.SIREN if open_.emergency else Beacon.LIGHT
+        return Beacon.COMING if open_.state is State.COMING else Beacon.OFF
+
+
+M = IncidentMachine
+Handler = Callable[[IncidentMachine, Any], None]
+
+TABLE: dict[State, dict[type[Event], Handler]] = {
+    State.IDLE: {
+        ButtonPressed: M._start_by_press,
+        HelpTouched: M._start_by_touch,
+        WorseTouched: M._start_by_touch,
+        PhraseHeard: M._start_by_phrase,
+        DrillStarted: M._start_drill,
+        ReachChanged: M._reach,
+        FineTouched: M._ignore,
+        ChoiceTouched: M._ignore,
+        NameGiven: M._ignore,
+        StillOkTouched: M._ignore,
+        LaterTouched: M._ignore,
+        ResponderSeen: M._ignore,
+        ResponderComing: M._ignore,
+        ResponderHere: M._ignore,
+        ResponderClosed: M._ignore,
+        ResponderDeclined: M._ignore,
+        TimePassed: M._ignore,
+    },
+    State.CHECKING: {
+        ButtonPressed: M._raise_by_press,
+        HelpTouched: M._raise_by_press,
+        WorseTouched: M._raise_worse,
+        PhraseHeard: M._raise_by_phrase,
+        ChoiceTouched: M._raise_by_choice,
+        FineTouched: M._fine_ends_check,
+        NameGiven: M._tell_name,
+        StillOkTouched: M._ignore,
+        LaterTouched: M._ignore,
+        ResponderSeen: M._seen,
+        ResponderComing: M._coming,
+        ResponderHere: M._here,
+        ResponderClosed: M._closed,
+        ResponderDeclined: M._declined,
+        ReachChanged: M._reach_while_waiting,
+        TimePassed: M._time_checking,
+        DrillStarted: M._ignore,
+    },
+    State.RAISED: {
+        ButtonPressed: M._press_again,
+        HelpTouched: M._press_again,
+        WorseTouched: M._tell_worse,
+        PhraseHeard: M._hear_more,
+        ChoiceTouched: M._tell_choice,
+        FineTouched: M._tell_fine,
+        NameGiven: M._tell_name,
+        StillOkTouched: M._tell_ok,
+        LaterTouched: M._tell_later,
+        ResponderSeen: M._seen,
+        ResponderComing: M._coming,
+        ResponderHere: M._here,
+        ResponderClosed: M._closed,
+        ResponderDeclined: M._declined,
+        ReachChanged: M._reach_while_waiting,
+        TimePassed: M._time_raised,
+        DrillStarted: M._ignore,
+    },
+    State.COMING: {
+        ButtonPressed: M._press_again,
+        HelpTouched: M._press_again,
+        WorseTouched: M._tell_worse,
+        PhraseHeard: M._hear_more,
+        ChoiceTouched: M._tell_choice,
+        FineTouched: M._tell_fine,
+        NameGiven: M._tell_name,
+        StillOkTouched: M._tell_ok,
+        LaterTouched: M._tell_later,
+        ResponderSeen: M._seen,
+        ResponderComing: M._coming,
+        ResponderHere: M._here,
+        ResponderClosed: M._closed,
+        ResponderDeclined: M._declined_on_the_way,
+        ReachChanged: M._reach,
+        TimePassed: M._time_coming,
+        DrillStarted: M._ignore,
+    },
+    State.ATTENDED: {
+        ButtonPressed: M._raise_by_press,
+        HelpTouched: M._raise_by_press,
+        WorseTouched: M._tell_worse,
+        PhraseHeard: M._hear_while_attended,
+        ChoiceTouched: M._tell_choice,
+        FineTouched: M._tell_fine,
+        NameGiven: M._tell_name,
+        StillOkTouched: M._ignore,
+        LaterTouched: M._ignore,
+        ResponderSeen: M._seen,
+        ResponderComing: M._also_coming,
+        ResponderHere: M._also_here,
+        ResponderClosed: M._closed,
+        ResponderDeclined: M._declined_at_desk,
+        ReachChanged: M._reach,
+        TimePassed: M._time_attended,
+        DrillStarted: M._ignore,
+    },
+}
+"""The whole machine: what each event does in each state. An `_ignore` is a decision, not a gap."""
