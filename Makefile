@@ -1,0 +1,28 @@
+# Each target makes the machine ready by itself; see .ci/setup for what that means.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lock clean
+
+help: ## say what there is
+	@sed -nE 's/^([a-z]+): ## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: ## run the whole of Stayby on this machine, until Ctrl-C
+	@.ci/setup run
+	@exec .venv/bin/stayby demo
+
+test: ## run every test
+	@.ci/setup test
+	@exec .venv/bin/python -m pytest
+
+check: ## lint, types, architecture, service files, shell scripts
+	@.ci/setup test
+	@.ci/check
+
+lock: ## choose the exact versions and hashes of requirements.lock anew
+	@.ci/setup test
+	.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --upgrade \
+		--python-version 3.11 --extra demo --group dev --output-file requirements.lock pyproject.toml
+
+clean: ## remove what was built here, the Python environment included
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
