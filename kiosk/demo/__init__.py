@@ -1,0 +1,1 @@
+"""The demo: the whole of Stayby on one machine, with a private broker and simulated parts."""
