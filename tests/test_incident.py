@@ -1,0 +1,526 @@
+"""The incident machine: every state × every event, whole stories in virtual time, and the promises under random events."""
+
+import itertools
+import typing
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from kiosk import events as ev
+from kiosk.config import EscalationSection, UnitSection
+from kiosk.effects import Beacon, Publish, SetBeacon
+from kiosk.incident import TABLE, TIMELINE_LIMIT, Incident, IncidentMachine
+from kiosk.messages import Choice, Outcome, Person, Reach, Severity, Snapshot, State, Trigger
+
+RULES = EscalationSection(tiers=("the staff", "the manager"))
+UNIT = UnitSection(store="s1", id="desk3", place="Service desk 3", address="12 Quay Street")
+SAM, PRIYA, ALEX = Person(id="sam", name="Sam"), Person(id="priya", name="Priya"), Person(id="alex", name="Alex")
+ALL = (ev.Listener(SAM, 1), ev.Listener(PRIYA, 1), ev.Listener(ALEX, 2))
+EVENT_TYPES = list(typing.get_args(ev.Event))
+OPEN_STATES = [State.CHECKING, State.RAISED, State.COMING, State.ATTENDED]
+_ids = itertools.count(1)
+
+
+def reply_id() -> str:
+    return f"reply-{next(_ids):06d}"
+
+
+def machine(listeners: tuple[ev.Listener, ...] = ALL, rules: EscalationSection = RULES) -> IncidentMachine:
+    made = IncidentMachine(rules, lambda: f"incident-{next(_ids)}")
+    made.handle(ev.ReachChanged(Reach.OK if listeners else Reach.NOBODY, listeners), 0.0)
+    return made
+
+
+def coming(who: Person = SAM, eta_s: float = 60.0) -> ev.ResponderComing:
+    return ev.ResponderComing(who, reply_id(), eta_s)
+
+
+def brought_to(state: State) -> IncidentMachine:
+    made = machine()
+    steps: dict[State, list[ev.Event]] = {
+        State.IDLE: [],
+        State.CHECKING: [ev.PhraseHeard("help_me", 3.0)],
+        State.RAISED: [ev.ButtonPressed()],
+        State.COMING: [ev.ButtonPressed(), coming()],
+        State.ATTENDED: [ev.ButtonPressed(), ev.ResponderHere(SAM, reply_id())],
+    }
+    for event in steps[state]:
+        made.handle(event, 1.0)
+    assert made.state is state
+    return made
+
+
+def sample(kind: type) -> ev.Event:
+    made: dict[type, ev.Event] = {
+        ev.ChoiceTouched: ev.ChoiceTouched(Choice.SOMEONE_HURT),
+        ev.NameGiven: ev.NameGiven("Ana"),
+        ev.PhraseHeard: ev.PhraseHeard("help_me", 2.0),
+        ev.ResponderSeen: ev.ResponderSeen(PRIYA, reply_id()),
+        ev.ResponderComing: coming(PRIYA),
+        ev.ResponderHere: ev.ResponderHere(PRIYA, reply_id()),
+        ev.ResponderClosed: ev.ResponderClosed(PRIYA, reply_id(), Outcome.REAL),
+        ev.ResponderDeclined: ev.ResponderDeclined(PRIYA, reply_id()),
+        ev.ReachChanged: ev.ReachChanged(Reach.OK, ALL),
+    }
+    return made[kind] if kind in made else kind()
+
+
+def run_until(made: IncidentMachine, end_s: float, now_s: float) -> list[tuple[float, object]]:
+    """Let time pass as the hub does: call at each deadline up to `end_s`."""
+    out: list[tuple[float, object]] = []
+    while made.deadline_s is not None and made.deadline_s <= end_s:
+        now_s = max(now_s, made.deadline_s)
+        out += [(now_s, effect) for effect in made.handle(ev.TimePassed(), now_s)]
+    return out
+
+
+def test_the_table_is_total() -> None:
+    assert set(TABLE) == set(State) - {State.CLOSED}
+    for state, row in TABLE.items():
+        assert set(row) == set(EVENT_TYPES), state
+
+
+NEXT: dict[tuple[State, type], State] = {
+    (State.IDLE, ev.ButtonPressed): State.RAISED,
+    (State.IDLE, ev.HelpTouched): State.RAISED,
+    (State.IDLE, ev.WorseTouched): State.RAISED,
+    (State.IDLE, ev.DrillStarted): State.RAISED,
+    (State.IDLE, ev.PhraseHeard): State.CHECKING,
+    (State.CHECKING, ev.ButtonPressed): State.RAISED,
+    (State.CHECKING, ev.HelpTouched): State.RAISED,
+    (State.CHECKING, ev.WorseTouched): State.RAISED,
+    (State.CHECKING, ev.ChoiceTouched): State.RAISED,
+    (State.CHECKING, ev.PhraseHeard): State.RAISED,
+    (State.CHECKING, ev.FineTouched): State.IDLE,
+    (State.CHECKING, ev.ResponderComing): State.COMING,
+    (State.CHECKING, ev.ResponderHere): State.ATTENDED,
+    (State.CHECKING, ev.ResponderClosed): State.IDLE,
+    (State.RAISED, ev.ResponderComing): State.COMING,
+    (State.RAISED, ev.ResponderHere): State.ATTENDED,
+    (State.RAISED, ev.ResponderClosed): State.IDLE,
+    (State.COMING, ev.ResponderHere): State.ATTENDED,
+    (State.COMING, ev.ResponderClosed): State.IDLE,
+    (State.ATTENDED, ev.ButtonPressed): State.RAISED,
+    (State.ATTENDED, ev.HelpTouched): State.RAISED,
+    (State.ATTENDED, ev.ResponderClosed): State.IDLE,
+}
+
+
+@pytest.mark.parametrize("kind", EVENT_TYPES)
+@pytest.mark.parametrize("state", list(TABLE))
+def test_every_state_knows_every_event(state: State, kind: type) -> None:
+    made = brought_to(state)
+    made.handle(sample(kind), 2.0)
+    assert made.state is NEXT.get((state, kind), state)
+    assert (made.deadline_s is None) == (made.state is State.IDLE)
+
+
+def test_a_press_publishes_lights_up_and_asks_the_first_tier() -> None:
+    made = machine()
+    assert made.handle(ev.ButtonPressed(), 10.0) == [Publish(), SetBeacon(Beacon.LIGHT)]
+    assert made.incident is not None
+    assert made.asked(made.incident) == (SAM, PRIYA)
+    assert made.incident.severity is Severity.ALERT
+
+
+def test_an_unanswered_alert_goes_to_the_next_tier_and_then_to_the_emergency_page() -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(), 0.0)
+    run_until(made, 29.9, 0.0)
+    assert made.incident is not None
+    assert made.incident.tier == 1
+    run_until(made, 30.0, 29.9)
+    assert made.incident.tier == 2
+    assert made.asked(made.incident) == (SAM, PRIYA, ALEX)
+    effects = run_until(made, 60.0, 30.0)
+    assert made.incident.emergency
+    assert (60.0, SetBeacon(Beacon.SIREN)) in effects
+    assert made.state is State.RAISED
+
+
+def test_an_unanswered_alert_is_sent_again_until_a_human_answers() -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(), 0.0)
+    again = [at for at, effect in run_until(made, 29.0, 0.0) if effect == Publish(again=True)]
+    assert again == [5.0, 10.0, 15.0, 20.0, 25.0]
+    made.handle(coming(), 29.5)
+    assert not [at for at, effect in run_until(made, 50.0, 29.5) if effect == Publish(again=True)]
+
+
+def test_a_device_that_shows_it_is_not_an_answer() -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(), 0.0)
+    made.handle(ev.ResponderSeen(SAM, reply_id()), 1.0)
+    run_until(made, 31.0, 1.0)
+    assert made.incident is not None
+    assert (made.state, made.incident.tier, made.incident.seen) == (State.RAISED, 2, (SAM,))
+
+
+def test_a_responder_who_does_not_arrive_is_asked_again_and_the_next_tier_with_them() -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(), 0.0)
+    made.handle(coming(eta_s=60), 5.0)
+    run_until(made, 94.9, 5.0)
+    assert made.state is State.COMING
+    run_until(made, 95.0, 94.9)
+    assert made.incident is not None
+    assert (made.state, made.incident.tier) == (State.RAISED, 2)
+    assert SAM in made.asked(made.incident)
+    assert "late" in [entry.what for entry in made.incident.timeline]
+
+
+def test_two_on_the_way_and_one_is_late() -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(), 0.0)
+    made.handle(coming(SAM, 60), 1.0)
+    made.handle(coming(PRIYA, 300), 2.0)
+    run_until(made, 120.0, 2.0)
+    assert made.incident is not None
+    assert made.state is State.COMING
+    assert [one.responder for one in made.incident.coming] == [PRIYA]
+
+
+def test_an_unanswered_check_asks_more_people_without_light_or_siren_and_then_raises() -> None:
+    made = machine()
+    made.handle(ev.PhraseHeard("help_me", 2.0), 0.0)
+    effects = run_until(made, 41.9, 0.0)
+    assert made.incident is not None
+    assert (made.state, made.incident.tier) == (State.CHECKING, 2)
+    assert not [effect for _, effect in effects if isinstance(effect, SetBeacon)]
+    run_until(made, 42.0, 41.9)
+    assert made.state is State.RAISED
+
+
+def test_a_check_somebody_walks_to_stays_a_check_when_they_are_late() -> None:
+    made = machine()
+    made.handle(ev.PhraseHeard("help_me", 2.0), 0.0)
+    made.handle(coming(eta_s=60), 1.0)
+    run_until(made, 91.0, 1.0)
+    assert made.incident is not None
+    assert (made.state, made.incident.tier, made.incident.severity) == (State.CHECKING, 2, Severity.CHECK)
+
+
+def test_a_grave_phrase_heard_clearly_raises_at_once() -> None:
+    made = machine()
+    made.handle(ev.PhraseHeard("breathe", 9.0, strong=True), 0.0)
+    assert made.state is State.RAISED
+
+
+def test_fine_never_closes_an_alert_and_is_passed_on() -> None:
+    for state in (State.RAISED, State.COMING, State.ATTENDED):
+        made = brought_to(state)
+        made.handle(ev.FineTouched(), 2.0)
+        assert made.incident is not None
+        assert (made.state, made.incident.says_fine) == (state, True)
+
+
+def test_no_answer_to_a_check_in_is_worse() -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(), 0.0)
+    made.handle(coming(eta_s=600), 1.0)
+    run_until(made, 60.0, 1.0)
+    assert made.incident is not None
+    assert made.incident.check_in_answer_due_s == 80.0
+    run_until(made, 80.0, 60.0)
+    assert (made.incident.severity, made.incident.check_ins_missed) == (Severity.GRAVE, 1)
+    assert made.incident.check_in_due_s == 140.0
+
+
+@pytest.mark.parametrize(
+    "answer", [ev.StillOkTouched(), ev.LaterTouched(), ev.ButtonPressed(), ev.ChoiceTouched(Choice.SOMEONE_HURT)]
+)
+def test_any_sign_of_life_answers_a_check_in(answer: ev.Event) -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(), 0.0)
+    made.handle(coming(eta_s=600), 1.0)
+    run_until(made, 61.0, 1.0)
+    made.handle(answer, 65.0)
+    assert made.incident is not None
+    assert (made.incident.check_in_answer_due_s, made.incident.check_in_due_s) == (None, 125.0)
+    assert made.incident.severity is Severity.ALERT
+
+
+def test_an_empty_tier_is_skipped_at_once() -> None:
+    made = machine((ev.Listener(ALEX, 2),))
+    made.handle(ev.ButtonPressed(), 0.0)
+    assert made.incident is not None
+    assert made.incident.tier == 2
+    assert made.asked(made.incident) == (ALEX,)
+
+
+def test_nobody_listening_shows_the_emergency_page_at_once() -> None:
+    made = machine(())
+    made.handle(ev.ButtonPressed(), 0.0)
+    assert made.incident is not None
+    assert made.incident.emergency
+
+
+def test_a_lost_broker_gets_a_few_seconds() -> None:
+    made = IncidentMachine(RULES, lambda: "one")
+    made.handle(ev.ButtonPressed(), 0.0)
+    assert made.incident is not None
+    assert not made.incident.emergency
+    run_until(made, 5.0, 0.0)
+    assert made.incident.emergency
+
+
+def test_a_broker_that_comes_back_in_time_is_no_emergency() -> None:
+    made = IncidentMachine(RULES, lambda: "one")
+    made.handle(ev.ButtonPressed(), 0.0)
+    made.handle(ev.ReachChanged(Reach.OK, ALL), 3.0)
+    run_until(made, 20.0, 3.0)
+    assert made.incident is not None
+    assert not made.incident.emergency
+
+
+def test_when_all_asked_decline_the_next_is_asked_at_once() -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(), 0.0)
+    made.handle(ev.ResponderDeclined(SAM, reply_id()), 1.0)
+    assert made.incident is not None
+    assert made.incident.tier == 1
+    made.handle(ev.ResponderDeclined(PRIYA, reply_id()), 2.0)
+    assert made.incident.tier == 2
+    made.handle(ev.ResponderDeclined(ALEX, reply_id()), 3.0)
+    assert made.incident.emergency
+
+
+def test_who_cannot_come_after_all_is_replaced() -> None:
+    made = brought_to(State.COMING)
+    made.handle(ev.ResponderDeclined(SAM, reply_id()), 2.0)
+    assert made.incident is not None
+    assert (made.state, made.incident.tier) == (State.RAISED, 2)
+
+
+def test_a_redelivered_reply_counts_once() -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(), 0.0)
+    first = coming(eta_s=60)
+    made.handle(first, 1.0)
+    run_until(made, 91.0, 1.0)
+    assert made.state is State.RAISED
+    assert made.handle(first, 92.0) == []
+    assert made.state is State.RAISED
+
+
+def test_silent_means_nothing_at_the_desk() -> None:
+    made = machine()
+    effects: list[object] = list(made.handle(ev.ButtonPressed(covert=True), 0.0))
+    effects += [effect for _, effect in run_until(made, 600.0, 0.0)]
+    assert not [effect for effect in effects if isinstance(effect, SetBeacon)]
+    assert made.incident is not None
+    assert made.incident.check_in_answer_due_s is None
+    assert made.incident.check_ins_missed == 0
+    assert made.incident.trigger is Trigger.COVERT
+
+
+def test_a_real_press_in_a_drill_is_real() -> None:
+    made = machine()
+    made.handle(ev.DrillStarted(), 0.0)
+    assert made.incident is not None
+    assert made.incident.drill
+    made.handle(ev.ButtonPressed(), 1.0)
+    assert not made.incident.drill
+
+
+def test_what_was_told_leaves_with_the_incident() -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(), 0.0)
+    made.handle(ev.NameGiven("Ana"), 1.0)
+    made.handle(ev.ChoiceTouched(Choice.CHEST_OR_BREATHING), 2.0)
+    made.handle(ev.ResponderClosed(SAM, reply_id(), Outcome.REAL), 3.0)
+    assert made.last is not None
+    text = made.snapshot(made.last, UNIT, 3.0, datetime.now(UTC)).model_dump_json()
+    assert "Ana" not in text
+    assert "chest" not in text
+    assert made.last.closed_by == SAM
+
+
+def test_a_responder_who_forgets_to_close_is_reminded() -> None:
+    made = brought_to(State.ATTENDED)
+    run_until(made, 902.0, 2.0)
+    assert made.incident is not None
+    assert "remind" in [entry.what for entry in made.incident.timeline]
+
+
+def test_the_state_survives_being_written_down() -> None:
+    made = brought_to(State.COMING)
+    assert made.incident is not None
+    back = Incident.model_validate_json(made.incident.model_dump_json())
+    assert back == made.incident
+
+
+def test_times_move_with_a_clock_that_started_anew() -> None:
+    made = brought_to(State.COMING)
+    assert made.incident is not None
+    moved = made.incident.shifted(-100.0)
+    assert moved.opened_s == made.incident.opened_s - 100.0
+    assert moved.due_s() == made.incident.due_s() - 100.0  # type: ignore[operator]  # an open incident has one
+    assert moved.shifted(100.0) == made.incident
+
+
+def test_a_resumed_incident_lights_the_beacon_again() -> None:
+    made = brought_to(State.RAISED)
+    resumed = IncidentMachine(RULES, lambda: "new", made.incident)
+    assert SetBeacon(Beacon.LIGHT) in resumed.handle(ev.ReachChanged(Reach.OK, ALL), 2.0)
+    assert resumed.incident is not None
+    assert made.incident is not None
+    assert resumed.incident.id == made.incident.id
+
+
+PEOPLE = st.sampled_from([SAM, PRIYA, ALEX])
+SUBSETS = st.sets(st.sampled_from(ALL)).map(tuple)
+EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
+    st.builds(ev.ButtonPressed, covert=st.booleans()),
+    st.sampled_from(
+        [
+            ev.HelpTouched(),
+            ev.FineTouched(),
+            ev.StillOkTouched(),
+            ev.WorseTouched(),
+            ev.LaterTouched(),
+            ev.DrillStarted(),
+        ]
+    ),
+    st.builds(ev.ChoiceTouched, st.sampled_from(Choice)),
+    st.builds(ev.NameGiven, st.just("Ana")),
+    st.builds(ev.PhraseHeard, st.sampled_from(["help", "breathe"]), st.just(3.0), st.booleans(), st.booleans()),
+    st.builds(ev.ReachChanged, st.just(Reach.OK), SUBSETS.filter(bool)),
+    st.sampled_from([ev.ReachChanged(Reach.NOBODY), ev.ReachChanged(Reach.DISCONNECTED)]),
+)
+REPLIES: st.SearchStrategy[ev.Event] = st.one_of(
+    st.builds(ev.ResponderSeen, PEOPLE, st.builds(reply_id)),
+    st.builds(ev.ResponderComing, PEOPLE, st.builds(reply_id), st.floats(10, 1800)),
+    st.builds(ev.ResponderHere, PEOPLE, st.builds(reply_id)),
+    st.builds(ev.ResponderClosed, PEOPLE, st.builds(reply_id), st.sampled_from(Outcome)),
+    st.builds(ev.ResponderDeclined, PEOPLE, st.builds(reply_id)),
+)
+
+
+class Promises(RuleBasedStateMachine):
+    """Whatever happens in whatever order, the promises hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made = IncidentMachine(RULES, reply_id)
+        self.now_s = 0.0
+        self.revision = 0
+        self.id = ""
+
+    def _do(self, event: ev.Event) -> None:
+        before, before_state = self.made.incident, self.made.state
+        effects = self.made.handle(event, self.now_s)
+        self._only_a_responder_ends_an_alert(before_state, event)
+        self._silence_never_makes_it_better(before)
+        self._beacon_only_for_loud_alerts(effects)
+        self._revisions_grow(effects)
+
+    def _only_a_responder_ends_an_alert(self, before: State, event: ev.Event) -> None:
+        if before in {State.RAISED, State.COMING} and self.made.state in {State.IDLE, State.ATTENDED}:
+            assert isinstance(event, ev.ResponderClosed | ev.ResponderHere)
+        if before is State.CHECKING and self.made.state is State.IDLE:
+            assert isinstance(event, ev.ResponderClosed | ev.FineTouched)
+        if before is State.ATTENDED and self.made.state is State.IDLE:
+            assert isinstance(event, ev.ResponderClosed)
+        if before is not State.COMING and self.made.state is State.COMING:
+            assert isinstance(event, ev.ResponderComing)
+
+    def _silence_never_makes_it_better(self, before: Incident | None) -> None:
+        after = self.made.incident
+        if before and after and before.id == after.id:
+            order = list(Severity)
+            assert order.index(after.severity) >= order.index(before.severity)
+            assert after.tier >= before.tier
+
+    def _beacon_only_for_loud_alerts(self, effects: list[typing.Any]) -> None:
+        open_ = self.made.incident
+        for effect in effects:
+            if isinstance(effect, SetBeacon) and effect.beacon is not Beacon.OFF:
+                assert open_ is not None
+                assert not open_.silent
+                assert open_.severity is not Severity.CHECK
+
+    def _revisions_grow(self, effects: list[typing.Any]) -> None:
+        shown = self.made.incident or self.made.last
+        if Publish() in effects:
+            assert shown is not None
+            assert shown.id != self.id or shown.revision > self.revision
+            self.id, self.revision = shown.id, shown.revision
+
+    @rule(event=EVENTS)
+    def something_happens(self, event: ev.Event) -> None:
+        self._do(event)
+
+    @rule(event=REPLIES)
+    def somebody_replies(self, event: ev.Event) -> None:
+        self._do(event)
+
+    @rule(step_s=st.floats(0.01, 60))
+    def time_passes(self, step_s: float) -> None:
+        end_s = self.now_s + step_s
+        for _ in range(500):
+            due_s = self.made.deadline_s
+            if due_s is None or due_s > end_s:
+                break
+            self.now_s = max(self.now_s, due_s)
+            self._do(ev.TimePassed())
+        else:
+            raise AssertionError("time does not move on")
+        self.now_s = end_s
+
+    @rule()
+    def killed_and_resumed(self) -> None:
+        kept = self.made.incident and Incident.model_validate_json(self.made.incident.model_dump_json())
+        reach, listeners, last = self.made.reach, self.made.listeners, self.made.last
+        self.made = IncidentMachine(RULES, reply_id, kept)
+        self.made.last = last
+        self._do(ev.ReachChanged(reach, listeners))
+
+    @invariant()
+    def while_somebody_waits_something_is_due(self) -> None:
+        due_s = self.made.deadline_s
+        assert (due_s is None) == (self.made.incident is None)
+        if due_s is not None:
+            assert due_s <= self.now_s + 2000
+
+    @invariant()
+    def the_snapshot_is_whole_and_claims_nothing_ahead_of_the_facts(self) -> None:
+        shown = self.made.incident or self.made.last
+        if shown is None:
+            return
+        snapshot = self.made.snapshot(shown, UNIT, self.now_s, datetime.now(UTC))
+        assert Snapshot.model_validate_json(snapshot.model_dump_json()) == snapshot
+        assert bool(snapshot.coming) == (snapshot.state is State.COMING)
+        assert (snapshot.here is not None) == (snapshot.state is State.ATTENDED) or snapshot.state is State.CLOSED
+        assert len(shown.timeline) <= TIMELINE_LIMIT
+        if snapshot.state is State.CLOSED:
+            assert snapshot.choice is None
+            assert snapshot.name is None
+
+    @precondition(lambda self: self.made.state in {State.RAISED, State.CHECKING})
+    @rule()
+    def left_alone_it_ends_with_everybody_asked(self) -> None:
+        """Nobody ever answers: within a known time every tier is asked, an alert is raised, and the emergency page is up."""
+        kept = self.made.incident
+        assert kept is not None
+        alone = IncidentMachine(RULES, reply_id, Incident.model_validate_json(kept.model_dump_json()))
+        alone.handle(ev.ReachChanged(Reach.OK, ALL), self.now_s)
+        run_until(alone, self.now_s + 200.0, self.now_s)
+        assert alone.incident is not None
+        assert (alone.state, alone.incident.tier, alone.incident.emergency) == (State.RAISED, 2, True)
+
+
+Promises.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestPromises = Promises.TestCase
+
+
+@given(st.lists(EVENTS | REPLIES, max_size=30))
+@settings(max_examples=100, deadline=None)
+def test_two_machines_told_the_same_are_the_same(told: list[ev.Event]) -> None:
+    one, two = (IncidentMachine(RULES, lambda: "same") for _ in range(2))
+    for number, event in enumerate(told):
+        assert one.handle(event, float(number)) == two.handle(event, float(number))
+    assert one.incident == two.incident
