@@ -1,0 +1,155 @@
+"""Makes what training reads: embeddings of spoilt clips and of real recordings, cached file by file."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+from rich.progress import track
+
+from kiosk.listen.features import CHUNK_SAMPLES, EMBEDDING_SIZE, SAMPLE_RATE_HZ, WINDOW, Features, Samples, chunks
+from kiosk.listen.hear import TRAILING_QUIET_S, SoundFileError, read_sound
+from models.real_speech import Part, recordings
+from models.recipe import Augmentation, Recipe
+from models.spoil import Floats, Noises, spoil, take_apart
+from models.synthesise import Clip
+
+Halves = npt.NDArray[np.float16]
+Windows = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
+
+END_OFFSETS = range(5)
+NEGATIVE_STEP = 3
+AMBIENCE_S = 60
+BABBLERS = 60
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A clip with the embeddings of its spoilt variants, each (15 + hops, 96), and the hop at which its speech ends."""
+
+    label: str
+    embeddings: list[Halves]
+    ends: list[int]
+
+
+def embed(features: Features, sound: Samples) -> Halves:
+    """Embeddings of a whole sound from a fresh start, with the 15 of the quiet room before it: (15 + hops, 96)."""
+    features.reset()
+    rows = [features.window[0, 1:].copy()]
+    rows += [features.push(chunk)[0, -1:].copy() for chunk in chunks(sound)]
+    return np.asarray(np.concatenate(rows), np.float16)
+
+
+def windows(embeddings: Halves, hops: Iterable[int]) -> Windows:
+    """The windows that end at each of `hops` (0 is the sound's first chunk): (n, 16, 96)."""
+    picked = [embeddings[hop : hop + WINDOW] for hop in hops]
+    return np.asarray(picked, np.float32).reshape(-1, WINDOW, EMBEDDING_SIZE)
+
+
+def spoken(recipe: Recipe, clips: dict[Clip, Path], noises: Noises) -> list[Spoken]:
+    """Spoil and embed every clip, `variants` times; what the cache holds is read instead."""
+    features = Features()
+    folder = recipe.cache / "spoilt"
+    folder.mkdir(parents=True, exist_ok=True)
+    result = []
+    for clip, path in track(clips.items(), description="Spoiling"):
+        cached = folder / f"{path.stem}-{_fingerprint(recipe)}.npz"
+        if not cached.exists():
+            _save(cached, *_variants(features, path, noises, recipe))
+        with np.load(cached) as stored:
+            result.append(Spoken(clip.label, list(stored["embeddings"]), [int(end) for end in stored["ends"]]))
+    return result
+
+
+def _fingerprint(recipe: Recipe) -> str:
+    said = f"{recipe.augmentation.model_dump_json()}-{recipe.seed}"
+    return hashlib.sha256(said.encode()).hexdigest()[:8]
+
+
+def _variants(features: Features, path: Path, noises: Noises, recipe: Recipe) -> tuple[list[Halves], list[int]]:
+    clean = np.asarray(soundfile.read(path, dtype="float32")[0], np.float32)
+    chances: Augmentation = recipe.augmentation
+    rng = np.random.default_rng([recipe.seed, int(path.stem[:12], 16)])
+    voice = take_apart(clean)
+    made = [spoil(clean, voice, noises, chances, rng) for _ in range(chances.variants)]
+    ends = [-(-one.end // CHUNK_SAMPLES) - 1 for one in made]
+    return [embed(features, one.sound) for one in made], ends
+
+
+def _save(path: Path, embeddings: list[Halves], ends: list[int]) -> None:
+    part = path.with_suffix(".part.npz")
+    np.savez(part, embeddings=np.array(embeddings), ends=np.array(ends))
+    part.replace(path)
+
+
+def noises(recipe: Recipe, quiet_clips: list[Path]) -> Noises:
+    """Backgrounds from the training part of the real sounds, with voices from the quiet clips as babble."""
+    silence = [p for p in recordings(recipe.real_data, "speech", Part.TRAIN) if "_silence_" in str(p)]
+    rooms = [p for p in recordings(recipe.real_data, "sound", Part.TRAIN) if "voice" not in str(p)]
+    ambience = [sound for path in [*silence, *rooms] if (sound := _read(path)) is not None]
+    voices = [np.asarray(soundfile.read(path, dtype="float32")[0], np.float32) for path in quiet_clips[:BABBLERS]]
+    return Noises(ambience, voices)
+
+
+def _read(path: Path) -> Floats | None:
+    try:
+        sound = np.concatenate(list(read_sound(path)))[: AMBIENCE_S * SAMPLE_RATE_HZ]
+    except SoundFileError as error:
+        print(error)
+        return None
+    return sound.astype(np.float32) / np.float32(32768)
+
+
+def real(recipe: Recipe, part: Part) -> dict[Path, Halves]:
+    """Embeddings of the real recordings of one part, raw, by file; cached."""
+    features = Features()
+    folder = recipe.cache / "real"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [p for kind in ("speech", "sound") for p in recordings(recipe.real_data, kind, part)]
+    result = {}
+    for path in track(paths, description=f"Reading real speech ({part})"):
+        name = hashlib.sha256(str(path.relative_to(recipe.real_data)).encode()).hexdigest()[:20]
+        cached = folder / f"{name}.npy"
+        if not cached.exists() and not _embed_recording(features, path, cached):
+            continue
+        result[path] = np.load(cached)
+    return result
+
+
+def _embed_recording(features: Features, path: Path, cached: Path) -> bool:
+    try:
+        sound = np.concatenate(list(read_sound(path)))
+    except SoundFileError as error:
+        print(error)
+        return False
+    trailing = np.zeros(int(TRAILING_QUIET_S * SAMPLE_RATE_HZ), np.int16)
+    part = cached.with_suffix(".part.npy")
+    np.save(part, embed(features, np.concatenate([sound, trailing])))
+    part.replace(cached)
+    return True
+
+
+def training_windows(said: list[Spoken], phrases: list[str], rng: np.random.Generator) -> tuple[Windows, Labels]:
+    """Labelled windows of the spoken clips: at and just after a phrase's end, and all along quiet speech."""
+    rows: list[Windows] = []
+    labels: list[int] = []
+    for one in said:
+        for embeddings, end in zip(one.embeddings, one.ends, strict=True):
+            last = len(embeddings) - WINDOW
+            if one.label in phrases:
+                hops = [end + o for o in END_OFFSETS if end + o <= last]
+            else:
+                hops = list(range(int(rng.integers(NEGATIVE_STEP)), last + 1, NEGATIVE_STEP))
+            rows.append(windows(embeddings, hops))
+            labels += [phrases.index(one.label) + 1 if one.label in phrases else 0] * len(hops)
+    return np.concatenate(rows), np.array(labels, np.int64)
+
+
+def every_window(recorded: dict[Path, Halves], step: int = 1) -> Windows:
+    """All windows of real recordings, each `step` hops."""
+    rows = [windows(e, range(0, len(e) - WINDOW + 1, step)) for e in recorded.values()]
+    return np.concatenate(rows) if rows else np.zeros((0, WINDOW, EMBEDDING_SIZE), np.float32)

@@ -1,0 +1,53 @@
+"""Finds real recordings that must stay quiet and splits them: half trains, a quarter chooses thresholds, a quarter reports.
+
+The split is by speaker where file names tell the speaker, else by file, and depends on names alone: it never changes.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+
+from models.recipe import RecipeError
+
+SUFFIXES = {".flac", ".ogg", ".wav"}
+_SPEAKER = re.compile(r"([0-9a-f]{8})_nohash_")
+
+
+class Part(StrEnum):
+    """What a recording may be used for."""
+
+    TRAIN = "train"
+    CHOOSE = "choose"
+    REPORT = "report"
+
+
+def part_of(path: Path, root: Path) -> Part:
+    """Which part a recording belongs to."""
+    speaker = _SPEAKER.match(path.name)
+    key = speaker.group(1) if speaker else str(path.relative_to(root))
+    quarter = int(hashlib.sha256(key.encode()).hexdigest(), 16) % 4
+    return (Part.TRAIN, Part.TRAIN, Part.CHOOSE, Part.REPORT)[quarter]
+
+
+def recordings(root: Path, kind: str, part: Part) -> list[Path]:
+    """The sound files under `root`/`kind` of one part, in a fixed order; none when the folder is not there."""
+    return [path for path in _files(root / kind) if part_of(path, root) is part]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    if not folder.is_dir():
+        return
+    yield from sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES)
+
+
+def check_root(root: Path) -> bool:
+    """Whether real recordings are there; RecipeError when the folder is there but holds none."""
+    if not root.exists():
+        return False
+    if not any(_files(root)):
+        raise RecipeError(
+            f"{root}: no sound files in it; set real_data to a folder that has some, or to one that is not there"
+        )
+    return True

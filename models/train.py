@@ -1,0 +1,147 @@
+"""From phrases to a model: `python -m models.train --config models/distress_en/train.toml`.
+
+Speak, spoil, embed, train, look for the worst mistakes on real speech and train on those again, export, choose
+thresholds, measure, write the manifest. Every step's result is cached, so a run that was stopped goes on where it was.
+"""
+
+import hashlib
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from kiosk.detection import Manifest, Window
+from kiosk.listen.features import EMBEDDING_SIZE, HOP_S, SAMPLE_RATE_HZ, WINDOW
+from kiosk.listen.loop import Loop
+from kiosk.listen.model import MANIFEST_NAME, ModelError, load_model
+from models import evaluate, material, network
+from models.real_speech import Part, check_root, recordings
+from models.recipe import Recipe, RecipeError, read_recipe
+from models.synthesise import plan, synthesise
+
+REAL_STEP = 3
+KINDS = ("speech", "sound")
+SYNTHETIC = "Synthetic voices of Kokoro-82M (Apache-2.0), spoilt by WORLD, rooms, noise and level."
+REAL = "Real speech and sound without distress: half of the recordings that MODEL_CARD.md lists."
+NO_REAL = "No real speech at all: the thresholds are a guess, and the model must not be shipped."
+
+NEVER_TESTED = (
+    "Real people in real panic: no recording of one was used to train or to choose thresholds.",
+    "Real children, and real older people who are ill or out of breath.",
+    "Any language but English, and accents beyond those of the synthetic voices.",
+    "A real store, and a real microphone at a real distance.",
+)
+
+
+def train(recipe: Recipe, out: Path) -> Manifest:
+    """Run the whole recipe and leave model and manifest in `out`; RecipeError when the recipe cannot be followed."""
+    real_there = check_root(recipe.real_data)
+    if not real_there:
+        print(f"{recipe.real_data} is not there: training on synthesised speech alone; thresholds will be a guess.")
+    content = network.to_tflite(_train_heads(recipe))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{recipe.name}.tflite").write_bytes(content)
+    manifest = _manifest(recipe, content, real=real_there)
+    _write(manifest, out)
+    return measure(recipe, out)
+
+
+def measure(recipe: Recipe, out: Path) -> Manifest:
+    """Choose the thresholds of the model in `out` anew, measure it, and write both into its manifest."""
+    loop = Loop(load_model(out))
+    real = {
+        part: evaluate.trace(loop, _recorded(recipe, part), f"Listening to real speech ({part})")
+        for part in (Part.CHOOSE, Part.REPORT)
+    }
+    clips = synthesise(plan(recipe, "unseen"), recipe.cache)
+    unseen = evaluate.trace(loop, [(clip.label, path) for clip, path in clips.items()], "Listening to unseen voices")
+    manifest = loop.manifest.model_copy(update={"phrases": evaluate.choose_thresholds(recipe, real[Part.CHOOSE])})
+    figures = evaluate.figures(manifest, recipe, real[Part.CHOOSE], real[Part.REPORT], unseen)
+    manifest = manifest.model_copy(update={"figures": figures})
+    _write(manifest, out)
+    return manifest
+
+
+def _recorded(recipe: Recipe, part: Part) -> list[tuple[str, Path]]:
+    return [(path.parent.name, path) for kind in KINDS for path in recordings(recipe.real_data, kind, part)]
+
+
+def _train_heads(recipe: Recipe) -> list[network.Head]:
+    phrases = list(recipe.phrases)
+    clips = synthesise(plan(recipe, "train"), recipe.cache)
+    backgrounds = material.noises(recipe, [path for clip, path in clips.items() if clip.label not in phrases])
+    rng = np.random.default_rng(recipe.seed)
+    said_x, said_y = material.training_windows(material.spoken(recipe, clips, backgrounds), phrases, rng)
+    recorded = material.real(recipe, Part.TRAIN)
+    quiet = material.every_window(recorded, REAL_STEP)
+    x, y = np.concatenate([said_x, quiet]), np.concatenate([said_y, np.zeros(len(quiet), np.int64)])
+    print(
+        f"{(y > 0).sum()} windows with a phrase, {(said_y == 0).sum()} spoken without one, {len(quiet)} real",
+        flush=True,
+    )
+    if recipe.training.mined and len(quiet):
+        again = _worst(recipe, x, y, material.every_window(recorded))
+        x, y = np.concatenate([x, again]), np.concatenate([y, np.zeros(len(again), np.int64)])
+    seeds = range(recipe.seed, recipe.seed + recipe.training.heads)
+    return [network.train_head(x, y, 1 + len(phrases), recipe.training, seed) for seed in seeds]
+
+
+def _worst(recipe: Recipe, x: material.Windows, y: material.Labels, real: material.Windows) -> material.Windows:
+    """The real windows that a first head takes most for distress, each several times."""
+    first = network.train_head(x, y, 1 + len(recipe.phrases), recipe.training, recipe.seed)
+    worst = np.argsort(-network.distress(first, real))[: recipe.training.mined]
+    return np.repeat(real[worst], recipe.training.mined_repeat, axis=0)
+
+
+def _manifest(recipe: Recipe, content: bytes, *, real: bool) -> Manifest:
+    return Manifest(
+        v=1,
+        name=recipe.name,
+        language=recipe.language,
+        made=datetime.now(tz=UTC).date(),
+        licence="Apache-2.0",
+        model=f"{recipe.name}.tflite",
+        sha256=hashlib.sha256(content).hexdigest(),
+        front_end="google-speech-embedding",
+        sample_rate_hz=SAMPLE_RATE_HZ,
+        window=Window(frames=WINDOW, features=EMBEDDING_SIZE, hop_s=HOP_S),
+        refractory_s=recipe.thresholds.refractory_s,
+        repeat_s=recipe.thresholds.repeat_s,
+        phrases=evaluate.phrases(recipe, 0.0, 0.0, 0.0),
+        never_tested=NEVER_TESTED,
+        trained_on=(SYNTHETIC, REAL if real else NO_REAL),
+    )
+
+
+def _write(manifest: Manifest, out: Path) -> None:
+    (out / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def main(
+    config: Annotated[Path, typer.Option(help="The train.toml to follow.")],
+    out: Annotated[Path | None, typer.Option(help="Where the model goes; beside the recipe if not given.")] = None,
+    *,
+    small: Annotated[bool, typer.Option(help="A few minutes only: proves the way, not the model.")] = False,
+    only_measure: Annotated[bool, typer.Option(help="Keep the model; choose thresholds and measure again.")] = False,
+) -> None:
+    """Train a phrase model from its recipe."""
+    started_s = time.monotonic()
+    try:
+        recipe = read_recipe(config)
+        recipe = recipe.small() if small else recipe
+        folder = out or (Path("build/small-model") if small else config.parent)
+        manifest = measure(recipe, folder) if only_measure else train(recipe, folder)
+    except (RecipeError, ModelError) as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from None
+    for figure in manifest.figures:
+        print(f"{figure.name:32} {figure.value:8.3f} {figure.unit:6} n={figure.n:g}  {figure.on}")
+    print(f"{folder / manifest.model}: done in {time.monotonic() - started_s:.0f} s")
+
+
+if __name__ == "__main__":
+    typer.run(main)
