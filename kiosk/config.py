@@ -6,21 +6,34 @@ Rules
 - Nothing is read here but the text that is handed in: files are opened by the processes.
 """
 
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
+from kiosk.config_faults import (
+    EMERGENCY_PATTERN,
+    HOURS_PATTERN,
+    ConfigFault,
+    ConfigFaults,
+    explain,
+    key_lines,
+    syntax_fault,
+)
 from kiosk.messages import Id, Name
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
-HOURS_PATTERN = r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$"
+File = Annotated[Path, Field(strict=False)]
+M = TypeVar("M", bound=BaseModel)
 
 
 class Section(BaseModel):
     """A table of the file: frozen, unknown keys forbidden."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
 class UnitSection(Section):
@@ -34,14 +47,26 @@ class UnitSection(Section):
     """What staff and customers call the desk: "Service desk 3"."""
     address: str = Field(min_length=1, max_length=200)
     """What to tell an emergency service: street, town, entrance, floor."""
-    emergency_number: str = Field(default="112", pattern=r"^[0-9]{2,6}$")
+    emergency_number: str = Field(default="112", pattern=EMERGENCY_PATTERN)
     """The number that the emergency page shows."""
     phone: str = Field(default="", max_length=30)
     """A phone number at the desk, if there is one."""
-    state_dir: Path = Path("/var/lib/stayby")
+    state_dir: File = Path("/var/lib/stayby")
     """The one writable folder: the open incident and what is still to be sent."""
-    run_dir: Path = Path("/run/stayby")
+    run_dir: File = Path("/run/stayby")
     """Where the bus socket lives while the unit runs."""
+
+
+CREDENTIALS = ("cert_file", "key_file", "username", "password")
+
+
+def wrong_credentials(given: Collection[str]) -> Iterator[str]:
+    """Yield what is wrong with a broker table in which these of the four credentials are given."""
+    for pair in (CREDENTIALS[:2], CREDENTIALS[2:]):
+        if len(set(pair) & set(given)) == 1:
+            yield f"{pair[0]} and {pair[1]} go together: set both or neither"
+    if not set(CREDENTIALS) & set(given):
+        yield "nothing to sign in with: set cert_file and key_file, or username and password"
 
 
 class BrokerSection(Section):
@@ -51,11 +76,11 @@ class BrokerSection(Section):
     """Host name or address, as in the broker's certificate."""
     port: int = Field(default=8883, ge=1, le=65535)
     """TCP port."""
-    ca_file: Path
+    ca_file: File
     """The certificate authority that signed the broker's certificate (PEM)."""
-    cert_file: Path | None = None
+    cert_file: File | None = None
     """Our own certificate (PEM), unless a password is used."""
-    key_file: Path | None = None
+    key_file: File | None = None
     """The key to `cert_file` (PEM)."""
     username: str | None = None
     """User name, if the broker wants one."""
@@ -64,12 +89,8 @@ class BrokerSection(Section):
 
     @model_validator(mode="after")
     def _credentials(self) -> Self:
-        if (self.cert_file is None) != (self.key_file is None):
-            raise ValueError("cert_file and key_file go together: set both or neither")
-        if (self.username is None) != (self.password is None):
-            raise ValueError("username and password go together: set both or neither")
-        if self.cert_file is None and self.username is None:
-            raise ValueError("nothing to sign in with: set cert_file and key_file, or username and password")
+        for wrong in wrong_credentials([name for name in CREDENTIALS if getattr(self, name) is not None]):
+            raise ValueError(wrong)
         return self
 
 
@@ -85,7 +106,7 @@ class ListenSection(Section):
 
     device: str = "default"
     """The ALSA capture device, as `arecord -D` takes it."""
-    model_dir: Path | None = None
+    model_dir: File | None = None
     """The folder of a model and its manifest; the packaged English one if unset."""
     hours: str | None = Field(default=None, pattern=HOURS_PATTERN)
     """When voice listens at all, local time, "08:00-21:00"; always if unset. Button and touch always work."""
@@ -94,7 +115,7 @@ class ListenSection(Section):
 class EscalationSection(Section):
     """Who is asked, and how long each has."""
 
-    tiers: tuple[Name, ...] = Field(default=("the staff", "the manager"), min_length=1, max_length=9)
+    tiers: tuple[Name, ...] = Field(default=("the staff", "the manager"), min_length=1, max_length=9, strict=False)
     """What each tier is called on the screen, first asked first."""
     check_s: Seconds = 12.0
     """A heard person's time to answer "Do you need help?" before more staff are asked."""
@@ -160,3 +181,45 @@ class BoardConfig(Section):
     responder: ResponderSection
     broker: BrokerSection
     serve: ServeSection = ServeSection()
+
+
+# --- from text to configuration ---------------------------------------------------------------------------------------
+
+
+def load_unit(text: str) -> UnitConfig:
+    """Return the unit's configuration in the TOML `text`; raise `ConfigFaults` with every fault that it has."""
+    return _load(UnitConfig, text)
+
+
+def load_board(text: str) -> BoardConfig:
+    """Return the responder's configuration in the TOML `text`; raise `ConfigFaults` with every fault that it has."""
+    return _load(BoardConfig, text)
+
+
+def _load(model: type[M], text: str) -> M:
+    data = parse(text)
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        faults = explain(model, data, text, error)
+        raise ConfigFaults([*faults, *_hidden(data, text, error.errors())]) from None
+
+
+def parse(text: str) -> dict[str, Any]:
+    """Return the tables of the TOML `text`; raise `ConfigFaults` when it is none."""
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigFaults([syntax_fault(error)]) from None
+
+
+def _hidden(data: Mapping[str, Any], text: str, errors: list[ErrorDetails]) -> Iterator[ConfigFault]:
+    """Yield what pydantic does not look at while a setting of the same table is wrong: whether the credentials fit."""
+    broker = data.get("broker")
+    of_broker = [each for each in errors if each["loc"][:1] == ("broker",)]
+    whole_or_typo = any(len(each["loc"]) == 1 or each["type"] == "extra_forbidden" for each in of_broker)
+    if not of_broker or whole_or_typo or not isinstance(broker, dict):
+        return
+    for wrong in wrong_credentials(broker):
+        says, _, do = wrong.partition(": ")
+        yield ConfigFault("[broker]", key_lines(text).get(("broker",)), says, do)

@@ -1,0 +1,99 @@
+"""The command `stayby`: names every command, and imports only the one that runs.
+
+The hub must not load what the screen needs, so a command stands here by name, and its module is imported when it is called.
+"""
+
+import importlib
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+
+class Command(NamedTuple):
+    """Where a command lives ("module:name" of a function or a Typer app) and what it does, in one line."""
+
+    target: str
+    does: str
+
+
+COMMANDS = {
+    "check": Command(
+        "kiosk.cli:check", "Say everything that is wrong with a configuration file, or show what is in force."
+    ),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A group whose commands are placeholders for the help text until one is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the real command instead of its placeholder."""
+        name, placeholder, rest = super().resolve_command(ctx, args)
+        return name, placeholder and load(str(name)), rest
+
+
+def load(name: str) -> Any:
+    """Import the command `name` and return it as Click runs it."""
+    module, _, attribute = COMMANDS[name].target.partition(":")
+    target = getattr(importlib.import_module(module), attribute)
+    if not isinstance(target, typer.Typer):
+        function, target = target, typer.Typer(add_completion=False)
+        target.command(name, help=COMMANDS[name].does)(function)
+    return typer.main.get_command(target)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"stayby {version('stayby')}")
+        raise typer.Exit
+
+
+app = typer.Typer(
+    cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+
+@app.callback()
+def stayby(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """Stay by a customer until a person does."""
+
+
+def _placeholder() -> NoReturn:
+    raise AssertionError("a placeholder never runs: LazyGroup puts the command in its place")
+
+
+for _name, _command in COMMANDS.items():
+    app.command(_name, help=_command.does)(_placeholder)
+
+
+# --- stayby check -----------------------------------------------------------------------------------------------------
+
+
+def check(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A unit's kiosk.toml or a responder's board.toml.")],
+    *,
+    show: Annotated[
+        bool, typer.Option("--show", help="Print what is in force, with defaults; secrets masked.")
+    ] = False,
+) -> None:
+    """Print every fault of FILE and of the files that it names, and exit 1; or "OK"."""
+    from kiosk import config_file, config_show
+    from kiosk.config_faults import ConfigFaults
+
+    try:
+        text, config = config_file.check(file, datetime.now(UTC))
+    except ConfigFaults as wrong:
+        for fault in wrong.faults:
+            typer.echo(f"{file}: {fault}", err=True)
+        typer.echo(f"{file}: {len(wrong.faults)} fault{'s' if len(wrong.faults) > 1 else ''}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(config_show.show(config, text), nl=False) if show else typer.echo(f"{file}: OK")

@@ -1,0 +1,274 @@
+"""The configuration as a file: read it, look at the files that it names, and keep the last one that was good."""
+
+import os
+import ssl
+import stat
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from kiosk.certificates import validities
+from kiosk.config import BoardConfig, UnitConfig, load_board, load_unit
+from kiosk.config_faults import ConfigFault, ConfigFaults, key_lines
+from kiosk.messages import Fault
+
+MAX_CONFIG_BYTES = 64 * 1024
+DEFAULT_STATE_DIR = Path("/var/lib/stayby")
+LAST_GOOD = "last-good.toml"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The configuration in force, the file that it came from, and what is wrong with the file that was asked for."""
+
+    config: UnitConfig
+    path: Path
+    faults: tuple[Fault, ...] = ()
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a configuration file; raise `ConfigFaults` when it cannot be read as text."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_CONFIG_BYTES + 1)
+    except OSError as error:
+        raise _whole(
+            f"cannot be read ({error.strerror})", f"put the configuration at {path}, readable for stayby"
+        ) from None
+    if len(raw) > MAX_CONFIG_BYTES:
+        raise _whole(
+            f"is longer than {MAX_CONFIG_BYTES // 1024} KiB", "this is not a configuration; give the right file"
+        )
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise _whole("is not UTF-8 text", "save it again as UTF-8", line) from None
+
+
+def _whole(says: str, do: str, line: int | None = None) -> ConfigFaults:
+    return ConfigFaults([ConfigFault("the file", line, says, do)])
+
+
+# --- the last good one ------------------------------------------------------------------------------------------------
+
+
+def load_or_last_good(path: Path, state_dir: Path | None = None, *, keep: bool = True) -> Loaded:
+    """Return the configuration in `path`, or the last good one and what is wrong with this one.
+
+    A good one is copied to `state_dir` (its own [unit] state_dir if None) when `keep` is set: the hub does, the leaves
+    only read. A broken one is replaced by the copy in `state_dir` (/var/lib/stayby if None: a broken file cannot say).
+    Raises `ConfigFaults` when there is no good copy either.
+    """
+    try:
+        text = read_text(path)
+        config = load_unit(text)
+    except ConfigFaults as faults:
+        return _last_good(path, state_dir or DEFAULT_STATE_DIR, faults)
+    copy = (state_dir or config.unit.state_dir) / LAST_GOOD
+    return Loaded(config, path, tuple(_kept(copy, text)) if keep else ())
+
+
+def _last_good(path: Path, state_dir: Path, faults: ConfigFaults) -> Loaded:
+    copy = state_dir / LAST_GOOD
+    try:
+        config = load_unit(read_text(copy))
+    except ConfigFaults:
+        raise faults from None
+    return Loaded(config, copy, tuple(as_fault(fault, path) for fault in faults.faults))
+
+
+def _kept(copy: Path, text: str) -> Iterator[Fault]:
+    try:
+        if not copy.exists() or copy.read_text("utf-8") != text:
+            _write_durably(copy, text)
+    except OSError as error:
+        says = f"the last good configuration cannot be kept ({error.strerror})"
+        do = "make the folder writable for stayby, and check that the disk is not full"
+        yield Fault(code="config", where=str(copy), says=says, do=do)
+
+
+def _write_durably(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(
+        os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", newline=""
+    ) as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def as_fault(fault: ConfigFault, path: Path) -> Fault:
+    """Return a fault of the configuration as staff and technicians get it."""
+    line = f" line {fault.line}" if fault.line else ""
+    return Fault(code="config", where=f"{path}{line}", says=f"{fault.place} {fault.says}", do=fault.do)
+
+
+# --- stayby check -----------------------------------------------------------------------------------------------------
+
+
+def check(path: Path, now: datetime) -> tuple[str, UnitConfig | BoardConfig]:
+    """Return the text and the configuration of a unit or a board (the one with [responder]).
+
+    `now` is aware of its time zone. Raises `ConfigFaults` with every fault of the text and of the
+    files that it names.
+    """
+    text = read_text(path)
+    faults: list[ConfigFault] = []
+    config: UnitConfig | BoardConfig | None = None
+    data = _tables(text)
+    try:
+        config = load_board(text) if "responder" in data else load_unit(text)
+    except ConfigFaults as wrong:
+        faults += wrong.faults
+    faults += file_faults(data, text, path, now)
+    if faults or config is None:
+        raise ConfigFaults(faults)
+    return text, config
+
+
+def _tables(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+
+
+def file_faults(data: Mapping[str, Any], text: str, path: Path, now: datetime) -> Iterator[ConfigFault]:
+    """Yield what is wrong with the files that the tables of a configuration name, as far as they name any."""
+    lines = key_lines(text) if data else {}
+    for table, key, says, do in (*_broker_faults(data, now), *_model_faults(data), *_open_faults(data, path)):
+        yield ConfigFault(f"[{table}] {key}", lines.get((table, key)), says, do)
+
+
+Wrong = tuple[str, str, str, str]
+
+
+def _named(data: Mapping[str, Any], table: str, key: str) -> Path | None:
+    section = data.get(table)
+    value = section.get(key) if isinstance(section, dict) else None
+    return Path(value) if isinstance(value, str) and value else None
+
+
+def _broker_faults(data: Mapping[str, Any], now: datetime) -> Iterator[Wrong]:
+    readable = {}
+    for key in ("ca_file", "cert_file", "key_file"):
+        path = _named(data, "broker", key)
+        if path is None:
+            continue
+        unreadable = _unreadable(path)
+        if unreadable:
+            yield "broker", key, unreadable, "put the file there, readable for stayby"
+        else:
+            readable[key] = path
+    if "ca_file" in readable:
+        yield from _authority_faults(readable["ca_file"], now)
+    if "cert_file" in readable and "key_file" in readable:
+        yield from _pair_faults(readable["cert_file"], readable["key_file"], now)
+
+
+def _unreadable(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        return f"{path} cannot be read ({error.strerror})"
+    return None
+
+
+def _authority_faults(ca_file: Path, now: datetime) -> Iterator[Wrong]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(ca_file)
+    except ssl.SSLError:
+        yield (
+            "broker",
+            "ca_file",
+            f"{ca_file} holds no certificate in PEM form",
+            "ask who runs the broker for its CA file",
+        )
+        return
+    if not context.get_ca_certs():
+        yield (
+            "broker",
+            "ca_file",
+            f"{ca_file} holds no certificate authority",
+            "name the CA's certificate, not the broker's",
+        )
+        return
+    yield from _expiry_faults("ca_file", ca_file, now)
+
+
+def _pair_faults(cert_file: Path, key_file: Path, now: datetime) -> Iterator[Wrong]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        # a pass phrase would be asked for on the terminal, where nobody sits when a unit starts
+        context.load_cert_chain(cert_file, key_file, password=lambda: "")
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            yield (
+                "broker",
+                "key_file",
+                f"{key_file} is not the key of {cert_file}",
+                "name the two that were made together",
+            )
+        else:
+            yield (
+                "broker",
+                "cert_file",
+                f"{cert_file} and {key_file} do not load",
+                "make both PEM, the key without pass phrase",
+            )
+        return
+    yield from _expiry_faults("cert_file", cert_file, now)
+
+
+def _expiry_faults(key: str, path: Path, now: datetime) -> Iterator[Wrong]:
+    for valid in validities(path.read_text("ascii", errors="replace")):
+        if valid.ends < now:
+            yield (
+                "broker",
+                key,
+                f"{path} expired on {valid.ends:%Y-%m-%d %H:%M}Z",
+                "have it renewed and put the new one there",
+            )
+        elif valid.begins > now:
+            yield (
+                "broker",
+                key,
+                f"{path} is valid only from {valid.begins:%Y-%m-%d %H:%M}Z",
+                "check this machine's clock",
+            )
+
+
+def _model_faults(data: Mapping[str, Any]) -> Iterator[Wrong]:
+    folder = _named(data, "listen", "model_dir")
+    if folder is not None and not (folder / "manifest.json").is_file():
+        yield (
+            "listen",
+            "model_dir",
+            f"{folder} holds no manifest.json",
+            "name the folder of a model, or leave the setting out",
+        )
+
+
+def _open_faults(data: Mapping[str, Any], path: Path) -> Iterator[Wrong]:
+    """Yield secrets that every user of this machine can read."""
+    key_file = _named(data, "broker", "key_file")
+    broker = data.get("broker")
+    secrets = [("key_file", key_file)] if key_file else []
+    secrets += [("password", path)] if isinstance(broker, dict) and "password" in broker else []
+    for key, file in secrets:
+        if file.is_file() and file.stat().st_mode & stat.S_IROTH:
+            yield "broker", key, f"everybody on this machine can read {file}", f"run: chmod o= {file}"
