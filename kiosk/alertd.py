@@ -1,0 +1,652 @@
+"""The hub: one inbox, one thread that owns the truth, and every part that is missing is a fault and no reason to stop.
+
+Threads (bus, MQTT, button) only put on the inbox. The main thread takes one item, tells the incident machine, writes what must
+survive, then lets the world know: staff over MQTT, the screen over the bus, light and siren over the button link. In that order,
+so that nothing was ever told that a power cut can make untrue.
+"""
+
+import contextlib
+import functools
+import logging
+import signal
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from firmware_bridge.events import (
+    DownReason,
+    HostWasLost,
+    LinkDown,
+    LinkUp,
+    LoopFault,
+    LoopRestored,
+    Pressed,
+    Released,
+)
+from firmware_bridge.link import ButtonLink
+from firmware_bridge.protocol import Beacon as ButtonBeacon
+from kiosk import __version__, events, mqtt
+from kiosk.bus import BusServer, runtime_socket
+from kiosk.config import UnitConfig
+from kiosk.effects import Beacon, Effect, Publish, SetBeacon
+from kiosk.faults import FaultBook
+from kiosk.inbox import Inbox
+from kiosk.incident import Incident, IncidentMachine
+from kiosk.messages import (
+    AskStatus,
+    BadMessage,
+    CallNextReply,
+    CloseReply,
+    ComingReply,
+    Detection,
+    Ear,
+    Face,
+    Fault,
+    FromLeaf,
+    Hearing,
+    Hello,
+    HereReply,
+    Person,
+    Presence,
+    Reach,
+    Reply,
+    Role,
+    ScreenBeat,
+    SeenReply,
+    Show,
+    Snapshot,
+    Status,
+    StatusAnswer,
+    Touch,
+    TouchAction,
+    UnitState,
+    incident_topic,
+    parse_presence,
+    parse_reply,
+    presence_topic,
+    reply_topic,
+    status_topic,
+)
+from kiosk.store import Clock, Store, is_open
+
+log = logging.getLogger("stayby")
+
+TICK_S = 1.0
+BEAT_S = 5.0
+LEAF_SILENT_S = 5.0
+LEAF_START_S = 20.0
+"""A leaf that was never seen is a fault only this long after the hub's start."""
+PRESENCE_SETTLE_S = 3.0
+"""After a reconnect, how long staff devices have to come back before "nobody is listening" is true."""
+CLOSED_SHOWN_S = 10.0
+BEACONS = {
+    Beacon.OFF: ButtonBeacon.OFF,
+    Beacon.LIGHT: ButtonBeacon.LIGHT,
+    Beacon.SIREN: ButtonBeacon.ALERT,
+    Beacon.COMING: ButtonBeacon.COMING,
+}
+
+
+@dataclass(frozen=True)
+class LeafSaid:
+    """A leaf sent a message."""
+
+    number: int
+    message: FromLeaf
+
+
+@dataclass(frozen=True)
+class LeafBad:
+    """A leaf sent something that is no message."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True)
+class LeafGone:
+    """A leaf's connection ended."""
+
+    number: int
+
+
+@dataclass(frozen=True)
+class ThreadDied:
+    """A thread of ours ended with an error: the process must end with it."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Somebody asked the process to end."""
+
+
+@functools.cache
+def boot_id() -> str:
+    """Return the kernel's id of this boot: while it stays, so does the monotonic clock."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def read_clock() -> Clock:
+    """Return this boot's id, monotonic seconds and the time of day."""
+    return Clock(boot_id(), time.monotonic(), time.time())
+
+
+class Hub:
+    """One unit's hub. `run` returns when asked to stop, and raises what killed one of its threads."""
+
+    def __init__(self, config: UnitConfig, config_faults: tuple[str, ...] = ()) -> None:
+        self._config = config
+        self._unit = config.unit
+        self._inbox = Inbox()
+        self._faults = FaultBook(self._faults_changed)
+        self._roles: dict[int, Role] = {}
+        self._ear: Ear | None = None
+        self._presences: dict[str, Presence] = {}
+        self._connected_s: float | None = None
+        self._in_flight: dict[int, int] = {}
+        self._given: set[int] = set()
+        self._press: tuple[int, int] | None = None
+        self._beat = 0
+        self._status_due = True
+        self._closed_s = float("-inf")
+        self._next_tick_s = time.monotonic()
+        self._heard_s = dict.fromkeys(Role, self._next_tick_s + LEAF_START_S - LEAF_SILENT_S)
+        self._link: mqtt.MqttLink | None = None
+        self._button: ButtonLink | None = None
+        self._bus: BusServer | None = None
+        for number, text in enumerate(config_faults):
+            self._fault(f"config-{number}", "kiosk.toml", text, "correct it; the last good one is in force")
+        self._store = self._open_store()
+        self._machine = self._resume()
+
+    # --- starting -----------------------------------------------------------------------------------------------------
+
+    def _open_store(self) -> Store:
+        path = self._unit.state_dir / "state.db"
+        with contextlib.suppress(OSError):  # the store itself says what is wrong with the folder
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return Store(path, lambda says: self._fault("disk", str(path), says, "see docs/commands.md, `stayby status`"))
+
+    def _resume(self) -> IncidentMachine:
+        kept = self._store.load(read_clock())
+        open_ = kept if is_open(kept) else None
+        machine = IncidentMachine(self._config.escalation, lambda: uuid.uuid4().hex, open_)
+        machine.last = None if open_ else kept
+        if open_ is not None:
+            log.warning("resuming incident %s, %s", open_.id, open_.state)
+        return machine
+
+    def _start_parts(self) -> None:
+        self._start_part("bus", self._start_bus)
+        self._start_part("button", self._start_button)
+        self._start_part("broker", self._start_broker)
+
+    def _start_part(self, code: str, start: Callable[[], None]) -> None:
+        try:
+            start()
+        except OSError as error:
+            self._fault(code, code, str(error), "correct it, then restart stayby-alertd")
+
+    def _start_bus(self) -> None:
+        self._bus = BusServer(
+            runtime_socket(self._unit.run_dir),
+            on_message=lambda number, message: self._inbox.put_when_room(LeafSaid(number, message)),
+            on_bad=lambda number, text: self._inbox.put_when_room(LeafBad(number, text)),
+            on_gone=lambda number: self._inbox.put(LeafGone(number)),
+            on_death=self._thread_died,
+        )
+
+    def _start_button(self) -> None:
+        if self._config.button is not None:
+            self._button = ButtonLink(
+                self._config.button.port, self._inbox.put, on_death=self._thread_died, stored=self._store.presses()
+            ).start()
+
+    def _start_broker(self) -> None:
+        store, unit = self._unit.store, self._unit.id
+        self._link = mqtt.MqttLink(
+            self._config.broker,
+            f"unit-{store}-{unit}",
+            (presence_topic(store, "+"), reply_topic(store, unit, "+")),
+            self._put_mqtt,
+            self._thread_died,
+            will=mqtt.Will(status_topic(store, unit), self._status(UnitState.LOST).model_dump_json().encode()),
+        )
+
+    def _put_mqtt(self, event: mqtt.LinkEvent) -> None:
+        if not isinstance(event, mqtt.Received):
+            self._inbox.put(event)
+        elif not self._inbox.offer(event):
+            log.warning("flood of messages: one on %s dropped; it is retained or sent again", event.topic)
+
+    def _thread_died(self, error: BaseException) -> None:
+        self._inbox.put(ThreadDied(error))
+
+    def stop(self) -> None:
+        """Ask `run` to return; may be called from a signal handler or another thread."""
+        self._inbox.put(Stop())
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Do the duty until `stop`; raises what killed a thread of ours."""
+        self._start_parts()
+        log.info("stayby %s on duty: %s/%s, %s", __version__, self._unit.store, self._unit.id, self._unit.place)
+        try:
+            while self._turn():
+                pass
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        for part in (self._button, self._link, self._bus, self._store):
+            if part is not None:
+                part.close()
+
+    def _turn(self) -> bool:
+        """Take what has come, let time pass, tell the world; return False when asked to stop."""
+        item = self._inbox.take(max(0.0, self._wake_s() - time.monotonic()))
+        if isinstance(item, Stop):
+            return False
+        if isinstance(item, ThreadDied):
+            raise item.error
+        if item is not None:
+            HANDLERS[type(item)](self, item)
+        self._let_time_pass()
+        self._send_outbox()
+        return True
+
+    def _wake_s(self) -> float:
+        deadline_s = self._machine.deadline_s
+        return self._next_tick_s if deadline_s is None else min(deadline_s, self._next_tick_s)
+
+    def _let_time_pass(self) -> None:
+        now_s = time.monotonic()
+        deadline_s = self._machine.deadline_s
+        if deadline_s is not None and deadline_s <= now_s:
+            self._tell(events.TimePassed())
+        if now_s >= self._next_tick_s:
+            self._next_tick_s = now_s + TICK_S
+            self._tick(now_s)
+
+    def _tick(self, now_s: float) -> None:
+        self._check_leaves(now_s)
+        self._check_reach(now_s)
+        self._beat += 1
+        if self._status_due or self._beat % int(BEAT_S / TICK_S) == 0:
+            self._send_status()
+        self._show()
+
+    # --- telling the machine, and doing what it says ------------------------------------------------------------------
+
+    def _tell(self, event: events.Event) -> None:
+        clock = read_clock()
+        was_open = self._machine.incident
+        effects = self._machine.handle(event, clock.now_s)
+        if was_open is not None and self._machine.incident is None:
+            self._closed_s = clock.now_s
+        for effect in effects:
+            self._do(effect, clock)
+        if effects:
+            self._show()
+
+    def _do(self, effect: Effect, clock: Clock) -> None:
+        if isinstance(effect, Publish):
+            self._publish(clock)
+        elif isinstance(effect, SetBeacon):
+            self._set_beacon()
+
+    def _publish(self, clock: Clock) -> None:
+        incident = self._machine.incident or self._machine.last
+        if incident is None:
+            return
+        payload = self._snapshot(incident, clock).model_dump_json().encode()
+        self._store.save(incident, clock, (incident_topic(self._unit.store, self._unit.id), payload), self._press)
+        self._send_outbox()
+
+    def _snapshot(self, incident: Incident, clock: Clock) -> Snapshot:
+        opened_at = datetime.fromtimestamp(clock.unix_s, UTC) - timedelta(seconds=clock.now_s - incident.opened_s)
+        return self._machine.snapshot(incident, self._unit, clock.now_s, opened_at)
+
+    def _set_beacon(self) -> None:
+        if self._button is None:
+            return
+        beacon = BEACONS[self._machine.beacon]
+        idle_fault = beacon is ButtonBeacon.OFF and self._faults.open
+        self._button.set_beacon(ButtonBeacon.FAULT if idle_fault else beacon)
+
+    # --- staff: MQTT --------------------------------------------------------------------------------------------------
+
+    def _send_outbox(self) -> None:
+        """Give the broker what it has not acknowledged, oldest first; a number is given once per connection."""
+        if self._link is None or self._connected_s is None:
+            return
+        for row in self._store.unsent():
+            if row.number in self._given:
+                continue
+            mid = self._link.publish(row.topic, row.payload, retain=True)
+            if mid is None:
+                return
+            self._given.add(row.number)
+            self._in_flight[mid] = row.number
+
+    def _connected(self, _: mqtt.Connected) -> None:
+        self._connected_s = time.monotonic()
+        self._presences.clear()
+        self._faults.clear("broker")
+        self._publish(read_clock())
+        self._send_status()
+
+    def _disconnected(self, event: mqtt.Disconnected) -> None:
+        self._connected_s = None
+        self._in_flight.clear()
+        self._given.clear()
+        self._broker_fault(event.reason)
+        self._check_reach(time.monotonic())
+
+    def _refused(self, event: mqtt.Refused) -> None:
+        if event.mid is not None:
+            self._in_flight.pop(event.mid, None)
+        self._broker_fault(event.reason)
+
+    def _broker_fault(self, reason: str) -> None:
+        self._fault(
+            "broker",
+            f"{self._config.broker.host}:{self._config.broker.port}",
+            reason,
+            "staff cannot be told until it works",
+        )
+
+    def _acknowledged(self, event: mqtt.Acknowledged) -> None:
+        number = self._in_flight.pop(event.mid, None)
+        if number is not None:
+            self._given.discard(number)
+            self._store.sent(number)
+
+    def _received(self, event: mqtt.Received) -> None:
+        try:
+            if event.topic.startswith(presence_topic(self._unit.store, "")):
+                self._presence(parse_presence(event.topic, event.payload))
+            elif event.payload:
+                self._reply(parse_reply(event.topic, event.payload), retained=event.retained)
+        except BadMessage as error:
+            log.warning("%s", error)
+
+    def _presence(self, presence: Presence) -> None:
+        self._presences[presence.responder] = presence
+        self._check_reach(time.monotonic())
+
+    def _reply(self, reply: Reply, *, retained: bool) -> None:
+        presence = self._presences.get(reply.responder)
+        incident = self._machine.incident
+        if incident is None or incident.id != reply.incident:
+            if not retained:
+                log.warning("reply from %s: incident %s is not open here; ignored", reply.responder, reply.incident)
+        elif presence is None:
+            log.warning("reply from %s: nobody of that id has signed on at this store; ignored", reply.responder)
+        else:
+            self._tell(_reply_event(reply, Person(id=presence.responder, name=presence.name)))
+
+    def _check_reach(self, now_s: float) -> None:
+        listeners = tuple(
+            events.Listener(Person(id=one.responder, name=one.name), one.tier)
+            for one in sorted(self._presences.values(), key=lambda one: (one.tier, one.responder))
+            if one.listening
+        )
+        if self._connected_s is None:
+            reach, listeners = Reach.DISCONNECTED, ()
+        elif listeners:
+            reach = Reach.OK
+        elif now_s - self._connected_s < PRESENCE_SETTLE_S:
+            return
+        else:
+            reach = Reach.NOBODY
+        self._reach_fault(reach)
+        if (reach, listeners) != (self._machine.reach, self._machine.listeners):
+            self._tell(events.ReachChanged(reach, listeners))
+
+    def _reach_fault(self, reach: Reach) -> None:
+        if reach is Reach.NOBODY:
+            self._fault(
+                "nobody-listening",
+                "staff",
+                "no staff device shows the board",
+                "open the board on a phone or the back-office screen",
+            )
+        elif reach is Reach.OK:
+            self._faults.clear("nobody-listening")
+
+    def _send_status(self) -> None:
+        self._status_due = False
+        if self._link is not None and self._connected_s is not None:
+            state = UnitState.FAULT if self._faults.open else UnitState.READY
+            topic = status_topic(self._unit.store, self._unit.id)
+            self._link.publish(topic, self._status(state).model_dump_json().encode(), retain=True)
+
+    def _status(self, state: UnitState) -> Status:
+        unit = self._unit
+        faults = () if state is UnitState.LOST else self._faults.open
+        return Status(
+            store=unit.store,
+            unit=unit.id,
+            place=unit.place,
+            state=state,
+            faults=faults,
+            version=__version__,
+            beat=self._beat,
+        )
+
+    # --- the desk: button ---------------------------------------------------------------------------------------------
+
+    def _pressed(self, event: Pressed) -> None:
+        if event.press_id not in self._store.presses():
+            self._press = event.press_id
+            self._tell(events.ButtonPressed())
+            self._press = None
+        if self._button is not None:
+            self._button.ack(event)
+
+    def _released(self, _: Released) -> None:
+        """A release says nothing about the person."""
+
+    def _button_up(self, event: LinkUp) -> None:
+        log.info("button: firmware %s, build %s, last reset: %s", event.firmware, event.build, event.reset_cause)
+        self._faults.clear("button")
+        self._set_beacon()
+
+    def _button_down(self, event: LinkDown) -> None:
+        port = self._config.button.port if self._config.button else "button"
+        do = (
+            "flash it with the packaged firmware"
+            if event.kind is DownReason.OTHER_VERSION
+            else "check plug and cable; touch still works"
+        )
+        self._fault("button", port, event.reason, do)
+
+    def _loop_fault(self, event: LoopFault) -> None:
+        says = f"the wire to the button is {event.kind.name.lower()} ({event.volts:.2f} V)"
+        self._fault("button-loop", "button", says, "check the button's cable and its end-of-line resistor")
+
+    def _loop_restored(self, _: LoopRestored) -> None:
+        self._faults.clear("button-loop")
+
+    def _host_was_lost(self, event: HostWasLost) -> None:
+        log.warning("button: it did not hear this unit for %.1f s", event.away_s)
+
+    # --- the leaves ---------------------------------------------------------------------------------------------------
+
+    def _leaf_said(self, item: LeafSaid) -> None:
+        message = item.message
+        if isinstance(message, Hello):
+            self._roles[item.number] = message.role
+            self._show()
+        elif isinstance(message, Detection):
+            strong = message.grave and message.strong
+            self._tell(events.PhraseHeard(message.phrase, message.score, strong=strong, covert=message.covert))
+        elif isinstance(message, Touch):
+            self._touch(message)
+        elif isinstance(message, Ear):
+            self._ear_says(message)
+        elif isinstance(message, ScreenBeat):
+            self._faults.replace("screen-", message.faults)
+        elif isinstance(message, AskStatus):
+            self._answer_status(item.number)
+        role = self._roles.get(item.number)
+        if role is not None:
+            self._heard_s[role] = time.monotonic()
+
+    def _leaf_bad(self, item: LeafBad) -> None:
+        log.warning("%s", item.text)
+
+    def _leaf_gone(self, item: LeafGone) -> None:
+        if self._roles.pop(item.number, None) is Role.LISTEN:
+            self._ear = None
+
+    def _ear_says(self, ear: Ear) -> None:
+        self._ear = ear
+        self._faults.replace("ear-", ear.faults)
+
+    def _touch(self, touch: Touch) -> None:
+        event = _touch_event(touch)
+        open_id = self._machine.incident.id if self._machine.incident else None
+        asks_for_help = touch.action in {TouchAction.HELP, TouchAction.WORSE}
+        if event is None:
+            log.warning("touch %s from the screen: what was chosen is missing; ignored", touch.action)
+        elif asks_for_help or touch.incident == open_id:
+            self._tell(event)
+        else:
+            log.info("touch %s was for incident %s, which is not open now; ignored", touch.action, touch.incident)
+
+    def _check_leaves(self, now_s: float) -> None:
+        self._check_leaf(now_s, Role.UI, "screen", "the screen does not answer", "stayby-ui")
+        if self._config.listen is not None:
+            self._check_leaf(now_s, Role.LISTEN, "listen", "the voice part does not answer", "stayby-listen")
+
+    def _check_leaf(self, now_s: float, role: Role, code: str, says: str, service: str) -> None:
+        if now_s - self._heard_s[role] <= LEAF_SILENT_S:
+            self._faults.clear(code)
+        else:
+            self._fault(code, service, says, f"it restarts by itself; if not, restart {service}")
+
+    def _hearing(self) -> Hearing:
+        if self._config.listen is None:
+            return Hearing.OFF
+        return self._ear.state if self._ear is not None else Hearing.DEAF
+
+    def _show(self) -> None:
+        show: Show | None = None
+        for number, role in list(self._roles.items()):
+            if role is Role.UI and self._bus is not None:
+                show = show or self._make_show()
+                self._bus.send(number, show)
+
+    def _make_show(self) -> Show:
+        unit, clock = self._unit, read_clock()
+        return Show(
+            face=Face(
+                store=unit.store,
+                unit=unit.id,
+                place=unit.place,
+                address=unit.address,
+                emergency_number=unit.emergency_number,
+                phone=unit.phone,
+            ),
+            incident=self._shown(clock),
+            hearing=self._hearing(),
+            reach=self._machine.reach,
+            listeners=len(self._machine.listeners),
+            faults=self._faults.open,
+        )
+
+    def _shown(self, clock: Clock) -> Snapshot | None:
+        incident = self._machine.incident
+        if incident is None and clock.now_s - self._closed_s < CLOSED_SHOWN_S:
+            incident = self._machine.last
+        return self._snapshot(incident, clock) if incident else None
+
+    def _answer_status(self, number: int) -> None:
+        clock = read_clock()
+        incident = self._machine.incident
+        answer = StatusAnswer(
+            status=self._status(UnitState.FAULT if self._faults.open else UnitState.READY),
+            incident=self._snapshot(incident, clock) if incident else None,
+            reach=self._machine.reach,
+            listeners=tuple(one.person for one in self._machine.listeners),
+            unsent=len(self._store.unsent()),
+        )
+        if self._bus is not None:
+            self._bus.send(number, answer)
+
+    # --- faults -------------------------------------------------------------------------------------------------------
+
+    def _fault(self, code: str, where: str, says: str, do: str) -> None:
+        self._faults.set(Fault(code=code, where=where, says=says, do=do))
+
+    def _faults_changed(self) -> None:
+        self._status_due = True
+        self._next_tick_s = 0.0
+
+
+def _reply_event(reply: Reply, person: Person) -> events.Reply:
+    """Return what a responder's reply means to the machine."""
+    match reply:
+        case SeenReply():
+            return events.ResponderSeen(person, reply.reply_id)
+        case ComingReply():
+            return events.ResponderComing(person, reply.reply_id, reply.eta_s)
+        case HereReply():
+            return events.ResponderHere(person, reply.reply_id)
+        case CloseReply():
+            return events.ResponderClosed(person, reply.reply_id, reply.outcome)
+        case CallNextReply():
+            return events.ResponderDeclined(person, reply.reply_id)
+
+
+def _touch_event(touch: Touch) -> events.Event | None:
+    """Return what a touch means to the machine; None when its choice or name is missing."""
+    if touch.action is TouchAction.CHOOSE:
+        return events.ChoiceTouched(touch.choice) if touch.choice else None
+    if touch.action is TouchAction.NAME:
+        return events.NameGiven(touch.name) if touch.name else None
+    simple: dict[TouchAction, events.Event] = {
+        TouchAction.HELP: events.HelpTouched(),
+        TouchAction.FINE: events.FineTouched(),
+        TouchAction.STILL_OK: events.StillOkTouched(),
+        TouchAction.WORSE: events.WorseTouched(),
+        TouchAction.LATER: events.LaterTouched(),
+    }
+    return simple[touch.action]
+
+
+HANDLERS: dict[type, Callable[[Hub, Any], None]] = {
+    LeafSaid: Hub._leaf_said,
+    LeafBad: Hub._leaf_bad,
+    LeafGone: Hub._leaf_gone,
+    mqtt.Connected: Hub._connected,
+    mqtt.Disconnected: Hub._disconnected,
+    mqtt.Refused: Hub._refused,
+    mqtt.Received: Hub._received,
+    mqtt.Acknowledged: Hub._acknowledged,
+    Pressed: Hub._pressed,
+    Released: Hub._released,
+    LinkUp: Hub._button_up,
+    LinkDown: Hub._button_down,
+    LoopFault: Hub._loop_fault,
+    LoopRestored: Hub._loop_restored,
+    HostWasLost: Hub._host_was_lost,
+}
+"""What the hub does with each thing on its inbox."""
+
+
+def run(config: UnitConfig, config_faults: tuple[str, ...] = ()) -> None:
+    """Be the hub of one unit until SIGTERM or Ctrl-C; raises what killed a thread of ours."""
+    hub = Hub(config, config_faults)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: hub.stop())
+    hub.run()
