@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The panic button's board: what is wired where, and every number that a technician may want to check.
+ *
+ * ATmega328P at 16 MHz, 5 V (Arduino Nano or Uno, or a bare chip). The unit has its own 5 V supply, so that it can
+ * light and sound when the host is dead or the USB plug is out.
+ *
+ *   pin   chip   direction   what
+ *   A0    PC0    in          supervised loop to the button
+ *   A7    ADC7   in          left open: its noise is the random part of the boot id
+ *   D0    PD0    in          serial from the host   (USB bridge)
+ *   D1    PD1    out         serial to the host     (USB bridge)
+ *   D5    PD5    out         buzzer, active, through an NPN transistor
+ *   D6    PD6    out         relay, through an NPN transistor with a flyback diode
+ *   D9    PB1    out         LED ring, through an NPN transistor
+ *   D13   PB5    out         the board's own LED: flashes twice a second while the program runs
+ *
+ *          5 V
+ *           |
+ *         [4k7]                         two wires to the button
+ *           |                                   |
+ *   A0 -+-[1k]-+-------------------------->-----+--------+
+ *       |                                       |        |
+ *     [100n]                                  [4k7]    [2k2]
+ *       |                               end of line      |
+ *      GND                                      |        \  contact, closes when pressed
+ *                                               |        |
+ *   GND --------------------------------->------+--------+
+ *
+ *   The resistor sits at the far end of the cable, so the unit sees at A0:
+ *
+ *     short    0.00 V   both wires touch
+ *     pressed  1.21 V   2k2 beside 4k7
+ *     normal   2.50 V   4k7 alone
+ *     cut      5.00 V   a wire is off
+ *
+ *   Anything between the bands is "odd": a wet plug, a wrong resistor, a second button. The 1k and the 100n keep
+ *   radio and static out of the chip; they carry no current, so they do not shift the figures.
+ */
+#ifndef BOARD_H
+#define BOARD_H
+
+#include <stdint.h>
+
+/* Supervised loop, in steps of the converter: 1024 steps are the 5 V supply. */
+#define STEPS(millivolts) ((uint16_t)((millivolts) * 1024UL / 5000))
+#define SHORT_BELOW STEPS(500)
+#define PRESSED_FROM STEPS(750)
+#define PRESSED_BELOW STEPS(1760)
+#define NORMAL_FROM STEPS(2000)
+#define NORMAL_BELOW STEPS(3130)
+#define CUT_FROM STEPS(4400)
+
+/* One sample a millisecond. A press must not be missed; a fault must not be imagined. */
+#define DEBOUNCE_MS 20
+#define FAULT_MS 200
+
+/* The link. */
+#define HEARTBEAT_EVERY_MS 500
+#define HEARTBEAT_YIELDS_MS 40   /* how long a heartbeat waits for a press that is just being debounced */
+#define HOST_GONE_MS 2000        /* no valid frame from the host for this long */
+#define REPEAT_FAST_MS 60
+#define REPEAT_SLOW_MS 250
+#define REPEAT_FAST_TIMES 32
+
+/* Help at the desk when nobody else helps. */
+#define UNANSWERED_MS 3000
+#define PRESS_LIGHT_MS 10000
+
+/* Light: never more than three flashes a second (WCAG 2.3.1). */
+#define FAST_FLASH_MS 400
+#define SLOW_FLASH_MS 2000
+#define FAULT_BLINK_EVERY_MS 1000
+#define FAULT_BLINK_MS 60
+
+/* Sound: a burst of 3 + 2 pulses, twice, then a rest, in the manner of IEC 60601-1-8 high priority.
+ * One bit is 125 ms, the lowest bit first; the whole pattern lasts 4 s. */
+#define SIREN_BIT_MS 125
+#define SIREN_BURST 0x295UL
+#define SIREN_PATTERN (SIREN_BURST | SIREN_BURST << 14)
+
+#define FIRMWARE_MAJOR 1
+#define FIRMWARE_MINOR 0
+
+/* Outputs on their ports. */
+#define LED_PORT PORTB
+#define LED_BIT PB1
+#define ALIVE_PORT PORTB
+#define ALIVE_BIT PB5
+#define BUZZER_PORT PORTD
+#define BUZZER_BIT PD5
+#define RELAY_PORT PORTD
+#define RELAY_BIT PD6
+#define LOOP_CHANNEL 0
+#define NOISE_CHANNEL 7
+
+#endif

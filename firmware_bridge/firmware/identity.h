@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Who this start of the unit is: boot id and reset cause. */
+#ifndef IDENTITY_H
+#define IDENTITY_H
+
+#include <stdint.h>
+
+/* Call once, before the converter is used for the loop. Takes about 5 ms. */
+void identity_start(void);
+
+/* High half: how often the unit has started. Low half: noise. Two starts never share it, not even when the
+ * EEPROM was erased or its write was cut off. */
+uint32_t identity_boot_id(void);
+
+void identity_send(void);
+
+#endif

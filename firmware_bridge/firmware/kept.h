@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Events that are repeated until the host has acknowledged them; presses survive even a power cut. */
+#ifndef KEPT_H
+#define KEPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "journal.h"
+
+/* A press. When every press slot is taken, the newest one stands for this press too: nothing is forgotten. */
+void kept_press(uint16_t count, uint32_t now_ms);
+
+/* Events whose loss would be seen in the next heartbeat; dropped when their slots are full. */
+void kept_release(uint16_t count, uint32_t held_ms, uint32_t now_ms);
+void kept_loop_change(uint8_t before, uint8_t after, uint16_t millivolts, uint32_t now_ms);
+void kept_host_lost(uint32_t away_ms, uint32_t now_ms);
+
+void kept_acknowledge(uint8_t seq, uint32_t boot_id);
+
+/* Send what is due. */
+void kept_tick(uint32_t now_ms);
+
+/* Presses of this start that are not acknowledged (at most 255 are told). */
+uint8_t kept_presses_now(void);
+/* Events of all kinds. */
+uint8_t kept_all(void);
+/* How long the oldest unacknowledged press has waited; false when there is none. */
+bool kept_oldest_press(uint32_t now_ms, uint32_t *waited_ms);
+
+/* For the journal. */
+void kept_restore(uint8_t place, const struct journal_press *press);
+const struct journal_press *kept_at_place(uint8_t place);
+
+#endif

@@ -1,0 +1,237 @@
+"""The words on the wire as frozen types; firmware/protocol.h is the other end, docs/button.md has the table."""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import IntEnum, IntFlag
+from typing import ClassVar, Self, TypeVar, get_type_hints
+
+from firmware_bridge.frame import BadFrame, Frame
+
+PROTOCOL_VERSION = 1
+BAUD = 38400
+REPEATED = 0x80
+"""Bit 7 of the type: the sender repeats the frame until it is acknowledged."""
+AGE_UNKNOWN_MS = 0xFFFFFFFF
+SELF_TEST_KEY = 0xDEAD
+
+
+class BadMessage(BadFrame):
+    """An intact frame that is no message of this protocol; one line says why."""
+
+
+class LoopState(IntEnum):
+    """What the end-of-line resistor shows."""
+
+    UNKNOWN = 0
+    NORMAL = 1
+    PRESSED = 2
+    CUT = 3
+    SHORT = 4
+    ODD = 5
+
+
+class Beacon(IntEnum):
+    """What light, buzzer and relay say; the firmware owns the patterns."""
+
+    OFF = 0
+    ALERT = 1
+    """Fast flashes, siren, relay."""
+    ALERT_SILENT = 2
+    """An alert is out and nothing may show it."""
+    COMING = 3
+    """Slow flashes, no sound: somebody is on the way."""
+    FAULT = 4
+    """A short blink each second."""
+
+
+class ResetCause(IntFlag):
+    """MCUSR of the ATmega328P; 0 where a boot loader has hidden it."""
+
+    POWER_ON = 1
+    PIN = 2
+    BROWN_OUT = 4
+    WATCHDOG = 8
+
+
+class UnitFlag(IntFlag):
+    """What a heartbeat says besides numbers."""
+
+    HOST_PRESENT = 1
+    BUZZER = 2
+    RELAY = 4
+    LOCAL_ALARM = 8
+
+
+class AckStatus(IntEnum):
+    """How a command was taken."""
+
+    DONE = 0
+    UNKNOWN_TYPE = 1
+    BAD_PAYLOAD = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Base of all messages: fields in wire order, packed by LAYOUT."""
+
+    KIND: ClassVar[int]
+    LAYOUT: ClassVar[struct.Struct]
+
+    def frame(self, seq: int = 0) -> Frame:
+        """Return the frame that carries this message."""
+        return Frame(self.KIND, seq, self.LAYOUT.pack(*(getattr(self, field.name) for field in fields(self))))
+
+    @classmethod
+    def from_payload(cls, payload: bytes) -> Self:
+        """Raise BadMessage on a wrong length or a value that the protocol does not know."""
+        if len(payload) != cls.LAYOUT.size:
+            raise BadMessage(f"{cls.__name__} has {cls.LAYOUT.size} bytes of payload, not {len(payload)}")
+        kinds = _field_kinds(cls)
+        try:
+            return cls(*(kind(value) for kind, value in zip(kinds, cls.LAYOUT.unpack(payload), strict=True)))
+        except ValueError as error:
+            raise BadMessage(f"{cls.__name__}: {error}") from error
+
+
+def _field_kinds(message: type[Message]) -> list[Callable[[int], int]]:
+    hints = get_type_hints(message)
+    return [hints[field.name] for field in fields(message)]
+
+
+BY_KIND: dict[int, type[Message]] = {}
+"""Every message type by the type byte of its frame."""
+
+_M = TypeVar("_M", bound=type[Message])
+
+
+def _on_wire(kind: int, layout: str) -> Callable[[_M], _M]:
+    def register(message: _M) -> _M:
+        message.KIND = kind
+        message.LAYOUT = struct.Struct("<" + layout)
+        BY_KIND[kind] = message
+        return message
+
+    return register
+
+
+@_on_wire(0x01, "IIBBHHBBBB")
+@dataclass(frozen=True, slots=True)
+class Heartbeat(Message):
+    """Unit, twice a second."""
+
+    uptime_ms: int
+    boot_id: int
+    loop: LoopState
+    flags: UnitFlag
+    millivolts: int
+    presses: int
+    kept_presses: int
+    beacon: Beacon
+    bad_frames: int
+    queued: int
+
+
+@_on_wire(0x02, "BBI")
+@dataclass(frozen=True, slots=True)
+class Ack(Message):
+    """Both ends: the frame `seq` of the unit's start `boot_id` has been taken."""
+
+    seq: int
+    status: AckStatus
+    boot_id: int
+
+
+@_on_wire(0x03, "BBBBII")
+@dataclass(frozen=True, slots=True)
+class Identity(Message):
+    """Unit, after a start and as the answer to Hello."""
+
+    protocol: int
+    major: int
+    minor: int
+    reset_cause: ResetCause
+    build: int
+    boot_id: int
+
+
+@_on_wire(0x41, "")
+@dataclass(frozen=True, slots=True)
+class HostHeartbeat(Message):
+    """Host, four times a second; its absence for 2 s is "host gone"."""
+
+
+@_on_wire(0x43, "B")
+@dataclass(frozen=True, slots=True)
+class Hello(Message):
+    """Host, until the unit has said who it is."""
+
+    protocol: int = PROTOCOL_VERSION
+
+
+@_on_wire(0x82, "IIHBI")
+@dataclass(frozen=True, slots=True)
+class PressReport(Message):
+    """Unit: a press, named for ever by (origin, count); stands also for `merged` presses right before it."""
+
+    boot_id: int
+    origin: int
+    count: int
+    merged: int
+    age_ms: int
+
+
+@_on_wire(0x83, "IIHI")
+@dataclass(frozen=True, slots=True)
+class ReleaseReport(Message):
+    """Unit: the button was let go."""
+
+    boot_id: int
+    origin: int
+    count: int
+    held_ms: int
+
+
+@_on_wire(0x84, "IBBH")
+@dataclass(frozen=True, slots=True)
+class LoopReport(Message):
+    """Unit: the loop changed to a fault or back."""
+
+    boot_id: int
+    before: LoopState
+    after: LoopState
+    millivolts: int
+
+
+@_on_wire(0x85, "II")
+@dataclass(frozen=True, slots=True)
+class HostLostReport(Message):
+    """Unit: the host was silent for more than 2 s, and is back."""
+
+    boot_id: int
+    away_ms: int
+
+
+@_on_wire(0xC2, "BB")
+@dataclass(frozen=True, slots=True)
+class SetBeacon(Message):
+    """Host: show this until the lease (in tenths of a second) ends."""
+
+    beacon: Beacon
+    lease_100ms: int
+
+
+@_on_wire(0xC4, "H")
+@dataclass(frozen=True, slots=True)
+class SelfTest(Message):
+    """Host: hang on purpose, so that the watchdog is proven."""
+
+    key: int = SELF_TEST_KEY
+
+
+def parse(frame: Frame) -> Message:
+    """Return the frame's message. Raises BadMessage, whatever the frame holds."""
+    message = BY_KIND.get(frame.kind)
+    if message is None:
+        raise BadMessage(f"no message has the type 0x{frame.kind:02X}: firmware and hub are of different versions")
+    return message.from_payload(frame.payload)
