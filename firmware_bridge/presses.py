@@ -14,6 +14,8 @@ COUNTS = 1 << 16
 TOLD_MAX = 512
 """Presses told and not yet stored; beyond it the unit keeps them and repeats."""
 STORED_MAX = 1024
+COUNTED_FOR_MS = 400
+"""Longer than the slowest repetition of a frame, shorter than the time between two heartbeats."""
 FRAMES_MAX = 32
 
 
@@ -24,7 +26,7 @@ class PressBook:
         self._stored: OrderedDict[PressId, None] = OrderedDict.fromkeys(stored)
         self._told: dict[PressId, None] = {}
         self._frames: OrderedDict[tuple[int, int], tuple[PressId, ...]] = OrderedDict()
-        self._counted: set[PressId] = set()
+        self._counted_ms: dict[PressId, int] = {}
 
     def report(self, report: PressReport, seq: int) -> list[PressId]:
         """Take a frame; return the presses in it that the hub has to be told, oldest first."""
@@ -37,13 +39,14 @@ class PressBook:
     def heartbeat(self, beat: Heartbeat) -> list[PressId]:
         """Take the second path; return presses that no frame has told of.
 
-        A press is told from a count only when two heartbeats in a row hold it: its frame, which also says how long ago
-        it was, is repeated several times between them.
+        A press is told from a count only after COUNTED_FOR_MS: by then its frame, which also says how long ago the
+        press was, has been repeated.
         """
         counted = _ids(beat.boot_id, beat.presses, min(beat.kept_presses, beat.presses))
-        overdue = tuple(press_id for press_id in counted if press_id in self._counted)
-        self._counted = set(counted)
-        return self._tell(overdue)
+        self._counted_ms = {press_id: self._counted_ms.get(press_id, beat.uptime_ms) for press_id in counted}
+        return self._tell(
+            tuple(id_ for id_, since_ms in self._counted_ms.items() if beat.uptime_ms - since_ms >= COUNTED_FOR_MS)
+        )
 
     def store(self, press_id: PressId) -> None:
         """Note that the hub has this press durably."""
