@@ -43,6 +43,10 @@ class Beacon(IntEnum):
     """Slow flashes, no sound: somebody is on the way."""
     FAULT = 4
     """A short blink each second."""
+    LIGHT = 5
+    """Fast flashes, no sound: an alert is out."""
+    LIGHT = 5
+    """Fast flashes, no sound: an alert is out."""
 
 
 class ResetCause(IntFlag):

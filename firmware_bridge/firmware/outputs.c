@@ -14,7 +14,7 @@ static enum beacon leased = BEACON_OFF;
 static uint32_t lease_ends_ms;
 static bool press_light;
 static uint32_t press_seen_ms;
-static bool orphaned; /* the host died during an alert: its siren goes on here */
+static bool orphaned; /* the host died during an alert: nobody can take it over, so the siren sounds here */
 static uint8_t flags;
 
 void outputs_start(void) {
@@ -37,7 +37,7 @@ void outputs_press_seen(uint32_t now_ms) {
 
 static void end_lease(uint32_t now_ms) {
     if (leased == BEACON_OFF || !reached(now_ms, lease_ends_ms)) return;
-    if (leased == BEACON_ALERT && link_host_gone(now_ms)) orphaned = true;
+    if ((leased == BEACON_ALERT || leased == BEACON_LIGHT) && link_host_gone(now_ms)) orphaned = true;
     leased = BEACON_OFF;
 }
 
@@ -57,7 +57,9 @@ static enum beacon shown(uint32_t now_ms, bool alarm) {
 
 static bool light(enum beacon beacon, uint32_t now_ms) {
     switch (beacon) {
-        case BEACON_ALERT: return now_ms % FAST_FLASH_MS < FAST_FLASH_MS / 2;
+        case BEACON_LIGHT:
+        case BEACON_ALERT:
+        case BEACON_LIGHT: return now_ms % FAST_FLASH_MS < FAST_FLASH_MS / 2;
         case BEACON_COMING: return now_ms % SLOW_FLASH_MS < SLOW_FLASH_MS / 2;
         case BEACON_FAULT: return now_ms % FAULT_BLINK_EVERY_MS < FAULT_BLINK_MS;
         default: return false;
