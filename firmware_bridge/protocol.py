@@ -45,8 +45,6 @@ class Beacon(IntEnum):
     """A short blink each second."""
     LIGHT = 5
     """Fast flashes, no sound: an alert is out."""
-    LIGHT = 5
-    """Fast flashes, no sound: an alert is out."""
 
 
 class ResetCause(IntFlag):

@@ -57,7 +57,6 @@ static enum beacon shown(uint32_t now_ms, bool alarm) {
 
 static bool light(enum beacon beacon, uint32_t now_ms) {
     switch (beacon) {
-        case BEACON_LIGHT:
         case BEACON_ALERT:
         case BEACON_LIGHT: return now_ms % FAST_FLASH_MS < FAST_FLASH_MS / 2;
         case BEACON_COMING: return now_ms % SLOW_FLASH_MS < SLOW_FLASH_MS / 2;

@@ -32,7 +32,15 @@ enum ack_status { ACK_DONE = 0, ACK_UNKNOWN_TYPE = 1, ACK_BAD_PAYLOAD = 2 };
 
 enum loop_state { LOOP_UNKNOWN, LOOP_NORMAL, LOOP_PRESSED, LOOP_CUT, LOOP_SHORT, LOOP_ODD };
 
-enum beacon { BEACON_OFF, BEACON_ALERT, BEACON_ALERT_SILENT, BEACON_COMING, BEACON_FAULT, BEACON_LIGHT, BEACON_COUNT };
+enum beacon {
+    BEACON_OFF,
+    BEACON_ALERT,        /* fast flashes, siren, relay */
+    BEACON_ALERT_SILENT, /* an alert is out and nothing may show it */
+    BEACON_COMING,       /* slow flashes: somebody is on the way */
+    BEACON_FAULT,        /* a short blink each second */
+    BEACON_LIGHT,        /* fast flashes, no sound: an alert is out */
+    BEACON_COUNT
+};
 
 enum heartbeat_flag { FLAG_HOST = 1, FLAG_BUZZER = 2, FLAG_RELAY = 4, FLAG_LOCAL_ALARM = 8 };
 
