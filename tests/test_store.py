@@ -1,0 +1,164 @@
+"""The store: what was saved is there after kill -9, a full or broken disk is told and stops nothing."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from kiosk.incident import Incident
+from kiosk.messages import Severity, State, Trigger
+from kiosk.store import Clock, Store, is_open
+
+NOW = Clock("boot-a", 1000.0, 1_700_000_000.0)
+OPEN = Incident(
+    id="one",
+    revision=3,
+    state=State.RAISED,
+    severity=Severity.ALERT,
+    trigger=Trigger.BUTTON,
+    opened_s=990.0,
+    escalate_due_s=1020.0,
+)
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+def make(path: Path, said: list[str]) -> Store:
+    return Store(path, said.append)
+
+
+def test_what_was_saved_is_there_again(tmp_path: Path, said: list[str]) -> None:
+    store = make(tmp_path / "state.db", said)
+    store.save(OPEN, NOW, ("a/b", b"payload"), (7, 1))
+    store.close()
+    again = make(tmp_path / "state.db", said)
+    assert again.load(NOW) == OPEN
+    assert is_open(again.load(NOW))
+    assert [(row.topic, row.payload) for row in again.unsent()] == [("a/b", b"payload")]
+    assert again.presses() == [(7, 1)]
+    again.close()
+    assert not said
+
+
+def test_a_newer_snapshot_replaces_an_unsent_older_one_of_the_same_incident(tmp_path: Path, said: list[str]) -> None:
+    store = make(tmp_path / "state.db", said)
+    store.save(OPEN, NOW, ("a", b"1"), None)
+    [first] = store.unsent()
+    store.save(OPEN, NOW, ("a", b"2"), None)
+    store.save(OPEN.model_copy(update={"id": "two"}), NOW, ("a", b"3"), None)
+    assert [row.payload for row in store.unsent()] == [b"2", b"3"]
+    store.sent(first.number)
+    assert [row.payload for row in store.unsent()] == [b"2", b"3"], (
+        "an acknowledgement of the old one must not lose the new one"
+    )
+    store.close()
+
+
+def test_only_the_newest_presses_are_kept(tmp_path: Path, said: list[str]) -> None:
+    store = make(tmp_path / "state.db", said)
+    for count in range(100):
+        store.save(OPEN, NOW, None, (1, count))
+    assert store.presses() == [(1, count) for count in range(36, 100)]
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("away_s", "shift_s"),
+    [(60.0, 5.0 - 1000.0 - 60.0), (-3600.0, 5.0 - 1000.0), (1e9, 5.0 - 1000.0)],
+    ids=["a minute without power", "a clock that went back", "a clock that leapt"],
+)
+def test_after_a_reboot_times_move_onto_the_new_clock(
+    tmp_path: Path, said: list[str], away_s: float, shift_s: float
+) -> None:
+    store = make(tmp_path / "state.db", said)
+    store.save(OPEN, NOW, None, None)
+    loaded = store.load(Clock("boot-b", 5.0, NOW.unix_s + away_s))
+    assert loaded == OPEN.shifted(shift_s)
+    store.close()
+
+
+def test_a_broken_file_is_put_aside_and_told(tmp_path: Path, said: list[str]) -> None:
+    path = tmp_path / "state.db"
+    path.write_bytes(b"this is not a database, but it is long enough to look at" * 100)
+    store = make(path, said)
+    store.save(OPEN, NOW, None, None)
+    store.close()
+    assert len(said) == 1
+    assert "state.broken" in said[0]
+    assert make(path, said).load(NOW) == OPEN
+
+
+def test_an_unreadable_incident_is_told_and_skipped(tmp_path: Path, said: list[str]) -> None:
+    store = make(tmp_path / "state.db", said)
+    store.save(OPEN, NOW, None, None)
+    store.close()
+    with sqlite3.connect(tmp_path / "state.db") as database:
+        database.execute("UPDATE incident SET body = '{}'")
+    database.close()
+    store = make(tmp_path / "state.db", said)
+    assert store.load(NOW) is None
+    assert len(said) == 1
+    store.close()
+
+
+def test_a_folder_that_is_not_there_leaves_memory_and_a_fault(tmp_path: Path, said: list[str]) -> None:
+    store = make(tmp_path / "missing" / "state.db", said)
+    store.save(OPEN, NOW, ("a", b"1"), None)
+    assert store.load(NOW) == OPEN
+    assert len(said) == 1
+    assert "state_dir" in said[0]
+    store.close()
+
+
+def test_a_disk_that_fails_later_leaves_memory_and_a_fault(tmp_path: Path, said: list[str]) -> None:
+    store = make(tmp_path / "state.db", said)
+    store.save(OPEN, NOW, ("a", b"1"), (1, 1))
+    store._db.execute("PRAGMA query_only=ON")  # from here on every write fails, as on a disk that went read-only
+    store.save(OPEN.model_copy(update={"revision": 4}), NOW, ("a", b"2"), (1, 2))
+    assert len(said) == 1
+    assert store.presses() == [(1, 1), (1, 2)]
+    assert [row.payload for row in store.unsent()] == [b"2"]
+    assert store.load(NOW) == OPEN.model_copy(update={"revision": 4})
+    store.close()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from kiosk.store import Clock, Store
+from tests.test_store import NOW, OPEN
+store = Store(Path(sys.argv[1]), print)
+for revision in range(1, 100000):
+    store.save(OPEN.model_copy(update={"revision": revision}), NOW, ("a", str(revision).encode()), (1, revision))
+    print(revision, flush=True)
+"""
+
+
+@pytest.mark.parametrize("after", [1, 7, 40])
+def test_kill_9_loses_nothing_that_was_said_to_be_kept(tmp_path: Path, said: list[str], after: int) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(WRITER), str(tmp_path / "state.db")]
+    root = Path(__file__).parent.parent
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
+    ) as writer:
+        assert writer.stdout is not None
+        for _ in range(after):
+            kept = int(writer.stdout.readline())
+        writer.send_signal(signal.SIGKILL)
+        kept = max([kept, *[int(line) for line in writer.stdout.read().split()]])
+    store = make(tmp_path / "state.db", said)
+    incident = store.load(NOW)
+    assert incident is not None
+    assert incident.revision >= kept
+    assert store.unsent()[0].payload == str(incident.revision).encode()
+    assert store.presses()[-1] == (1, incident.revision)
+    store.close()
+    assert not said
