@@ -140,7 +140,7 @@ def read_clock() -> Clock:
 class Hub:
     """One unit's hub. `run` returns when asked to stop, and raises what killed one of its threads."""
 
-    def __init__(self, config: UnitConfig, config_faults: tuple[str, ...] = ()) -> None:
+    def __init__(self, config: UnitConfig, config_faults: tuple[Fault, ...] = ()) -> None:
         self._config = config
         self._unit = config.unit
         self._inbox = Inbox()
@@ -160,8 +160,8 @@ class Hub:
         self._link: mqtt.MqttLink | None = None
         self._button: ButtonLink | None = None
         self._bus: BusServer | None = None
-        for number, text in enumerate(config_faults):
-            self._fault(f"config-{number}", "kiosk.toml", text, "correct it; the last good one is in force")
+        for number, fault in enumerate(config_faults):
+            self._faults.set(fault.model_copy(update={"code": f"config-{number}"}))
         self._store = self._open_store()
         self._machine = self._resume()
 
@@ -644,7 +644,7 @@ HANDLERS: dict[type, Callable[[Hub, Any], None]] = {
 """What the hub does with each thing on its inbox."""
 
 
-def run(config: UnitConfig, config_faults: tuple[str, ...] = ()) -> None:
+def run(config: UnitConfig, config_faults: tuple[Fault, ...] = ()) -> None:
     """Be the hub of one unit until SIGTERM or Ctrl-C; raises what killed a thread of ours."""
     hub = Hub(config, config_faults)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -21,6 +21,8 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "alertd": Command("kiosk.alertd_cli:alertd_command", "Run the hub of a unit."),
+    "status": Command("kiosk.alertd_cli:status_command", "Say how the unit is, and what to do about each fault."),
     "check": Command(
         "kiosk.cli:check", "Say everything that is wrong with a configuration file, or show what is in force."
     ),
