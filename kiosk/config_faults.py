@@ -9,6 +9,7 @@ Rules
 import datetime as dt
 import difflib
 import re
+import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -71,7 +72,7 @@ class ConfigFaults(ValueError):
     """A configuration that cannot be used: every fault that it has, in the order of the file."""
 
     def __init__(self, faults: Iterable[ConfigFault]) -> None:
-        self.faults = tuple(sorted(faults, key=lambda fault: fault.line or 0))
+        self.faults = tuple(sorted(faults, key=lambda fault: fault.line or sys.maxsize))
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
 

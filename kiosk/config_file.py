@@ -1,5 +1,6 @@
 """The configuration as a file: read it, look at the files that it names, and keep the last one that was good."""
 
+import logging
 import os
 import ssl
 import stat
@@ -13,7 +14,8 @@ from typing import Any
 from kiosk.certificates import validities
 from kiosk.config import BoardConfig, UnitConfig, load_board, load_unit
 from kiosk.config_faults import ConfigFault, ConfigFaults, key_lines
-from kiosk.messages import Fault
+
+log = logging.getLogger("stayby")
 
 MAX_CONFIG_BYTES = 64 * 1024
 DEFAULT_STATE_DIR = Path("/var/lib/stayby")
@@ -26,7 +28,7 @@ class Loaded:
 
     config: UnitConfig
     path: Path
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 def read_text(path: Path) -> str:
@@ -67,38 +69,35 @@ def load_or_last_good(path: Path, state_dir: Path | None = None, *, keep: bool =
         text = read_text(path)
         config = load_unit(text)
     except ConfigFaults as faults:
-        return _last_good(path, state_dir or DEFAULT_STATE_DIR, faults)
-    copy = (state_dir or config.unit.state_dir) / LAST_GOOD
-    return Loaded(config, path, tuple(_kept(copy, text)) if keep else ())
+        return _last_good((state_dir or DEFAULT_STATE_DIR) / LAST_GOOD, faults)
+    if keep:
+        _keep((state_dir or config.unit.state_dir) / LAST_GOOD, text)
+    return Loaded(config, path)
 
 
-def _last_good(path: Path, state_dir: Path, faults: ConfigFaults) -> Loaded:
-    copy = state_dir / LAST_GOOD
+def _last_good(copy: Path, faults: ConfigFaults) -> Loaded:
     try:
         config = load_unit(read_text(copy))
     except ConfigFaults:
         raise faults from None
-    return Loaded(config, copy, tuple(as_fault(fault, path) for fault in faults.faults))
+    return Loaded(config, copy, tuple(str(fault) for fault in faults.faults))
 
 
-def _kept(copy: Path, text: str) -> Iterator[Fault]:
+def _keep(copy: Path, text: str) -> None:
     try:
-        if not copy.exists() or copy.read_text("utf-8") != text:
-            _write_durably(copy, text)
+        if not copy.exists() or copy.read_bytes() != text.encode():
+            _write_durably(copy, text.encode())
     except OSError as error:
-        says = f"the last good configuration cannot be kept ({error.strerror})"
-        do = "make the folder writable for stayby, and check that the disk is not full"
-        yield Fault(code="config", where=str(copy), says=says, do=do)
+        log.warning("%s cannot be kept (%s): a broken kiosk.toml would stop the next start", copy, error.strerror)
 
 
-def _write_durably(path: Path, text: str) -> None:
+def _write_durably(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
-    with os.fdopen(
-        os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", newline=""
-    ) as file:
-        file.write(text)
+    # the leaves read it too: they share our group, as they share that of kiosk.toml
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "wb") as file:
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
     new.replace(path)
@@ -107,12 +106,6 @@ def _write_durably(path: Path, text: str) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def as_fault(fault: ConfigFault, path: Path) -> Fault:
-    """Return a fault of the configuration as staff and technicians get it."""
-    line = f" line {fault.line}" if fault.line else ""
-    return Fault(code="config", where=f"{path}{line}", says=f"{fault.place} {fault.says}", do=fault.do)
 
 
 # --- stayby check -----------------------------------------------------------------------------------------------------
