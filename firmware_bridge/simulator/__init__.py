@@ -1,6 +1,5 @@
 """A panic button without hardware: its real machine code on a simulated chip, at a path like a serial port."""
 
-import os
 import queue
 import subprocess
 import threading
@@ -73,7 +72,7 @@ class SimulatedButton:
         """Build what is missing, start the chip, and return when its port is there."""
         command = [str(simulator_program()), *self._arguments, str(firmware_elf())]
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1)
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1, process_group=0)
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._reader.start()
         if self._next_answer() != "ready":
@@ -103,6 +102,12 @@ class SimulatedButton:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def wait(self) -> None:
+        """Return never, unless the simulator ends by itself: then raise SimulatorError."""
+        if self._process is not None:
+            status = self._process.wait()
+            raise SimulatorError(f"the simulated button ended by itself (status {status}): start it again")
 
     @property
     def pid(self) -> int:
@@ -227,9 +232,3 @@ class SimulatedButton:
 
 def _words(answer: str) -> dict[str, str]:
     return dict(word.split("=", 1) for word in answer.split() if "=" in word)
-
-
-def default_control_path() -> Path:
-    """Return where a running simulated unit listens for `stayby sim press` and the like, one for each user."""
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    return Path(runtime) / "stayby-sim.sock" if runtime else Path(f"/tmp/stayby-sim-{os.getuid()}.sock")  # noqa: S108
