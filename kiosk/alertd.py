@@ -578,6 +578,7 @@ class Hub:
             incident=self._snapshot(incident, clock) if incident else None,
             reach=self._machine.reach,
             listeners=tuple(one.person for one in self._machine.listeners),
+            hearing=self._hearing(),
             unsent=len(self._store.unsent()),
         )
         if self._bus is not None:

@@ -463,6 +463,7 @@ class StatusAnswer(Record):
     incident: Snapshot | None = None
     reach: Reach
     listeners: tuple[Person, ...] = ()
+    hearing: Hearing = Hearing.OFF
     unsent: int = 0
 
 

@@ -1,0 +1,312 @@
+"""A whole store on one machine: broker, button, microphone, hub, ear, screen and boards, in one throw-away folder.
+
+Every part is the real one, as a process of its own, started as a unit starts it; only the button's chip and the microphone's
+sound are simulated. Used by the demo, its stories, the tests and the benchmarks.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypeVar
+
+from firmware_bridge.simulator import SimulatedButton
+from kiosk.bus import BusError, ask, runtime_socket
+from kiosk.config import BrokerSection
+from kiosk.demo.broker import PrivateBroker
+from kiosk.demo.microphone import VirtualMicrophone
+from kiosk.messages import AskStatus, Hearing, Person, StatusAnswer
+
+STORE, UNIT, PLACE = "harbour", "desk-3", "Service desk 3"
+ADDRESS = "Harbour Stores, 12 Quay Street, Leeds LS1 4DL. Ground floor, east door."
+START_S = 30.0
+STOP_S = 5.0
+POLL_S = 0.02
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Responder:
+    """Somebody of the staff in the play."""
+
+    person: Person
+    tier: int
+
+
+SAM = Responder(Person(id="sam", name="Sam"), 1)
+ALEX = Responder(Person(id="alex", name="Alex"), 2)
+STAFF = (SAM, ALEX)
+
+
+class StageError(RuntimeError):
+    """A part did not start or did not come to what was waited for; its text says which, and where its log is."""
+
+
+def wait_for(what: str, look: Callable[[], T | None], timeout_s: float = START_S) -> T:
+    """Return the first true thing that `look` returns; raise `StageError` when there is none in time."""
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > deadline_s:
+            raise StageError(f"waited {timeout_s:g} s for {what}, in vain")
+        time.sleep(POLL_S)
+
+
+class Part:
+    """One process of the play; it can be killed and started again."""
+
+    def __init__(self, name: str, command: list[str], folder: Path, env: Mapping[str, str] | None = None) -> None:
+        self.name, self._command, self._env = name, command, {**os.environ, **(env or {})}
+        self.log = folder / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id; raises `StageError` when it does not run."""
+        if self._process is None:
+            raise StageError(f"{self.name} does not run")
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start the process; what it says goes to its log."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._env, start_new_session=True
+            )
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> None:
+        """End it in good order, and with force when it does not end."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGCONT)
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def ended(self) -> int | None:
+        """Return the exit code of a process that ended by itself, else None."""
+        return self._process.poll() if self._process is not None else None
+
+    def said(self) -> str:
+        """Return its log."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+
+class Stage:
+    """The store. `start_…` starts one part; leaving the context ends all that were started, newest first."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        escalation: Mapping[str, float] | None = None,
+        headless: bool = True,
+        real_microphone: str | None = None,
+    ) -> None:
+        self.folder = folder.resolve()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.headless = headless
+        self._escalation = dict(escalation or {})
+        self._real_microphone = real_microphone
+        self.broker = PrivateBroker(self.folder / "broker", STORE, [UNIT], [one.person.id for one in STAFF])
+        self.button = SimulatedButton(self.folder / "button", eeprom=self.folder / "button.eeprom")
+        self.microphone = VirtualMicrophone(self.folder / "microphone")
+        self.parts: dict[str, Part] = {}
+        self._ending: list[Callable[[], None]] = []
+
+    # --- paths and files ----------------------------------------------------------------------------------------------
+
+    @property
+    def config_file(self) -> Path:
+        """The unit's kiosk.toml."""
+        return self.folder / "kiosk.toml"
+
+    @property
+    def run_dir(self) -> Path:
+        """The unit's run folder."""
+        return self.folder / "run"
+
+    @property
+    def screen_remote(self) -> Path:
+        """Where the screen listens for `kiosk.ui.remote.ScreenRemote`."""
+        return self.run_dir / "screen.sock"
+
+    def write_config(self) -> None:
+        """Write the unit's kiosk.toml as it stands."""
+        device = self._real_microphone or self.microphone.device
+        tables = [
+            _table(
+                "unit",
+                store=STORE,
+                id=UNIT,
+                place=PLACE,
+                address=ADDRESS,
+                emergency_number="999",
+                phone="0113 496 0000",
+                state_dir=self.folder / "state",
+                run_dir=self.run_dir,
+            ),
+            _broker_table(self.broker.section_for_unit(UNIT)),
+            _table("button", port=self.folder / "button"),
+            _table("listen", device=device),
+            _table("escalation", tiers=["the staff", "the manager"], **self._escalation),
+            _table("ui", width=800, height=480, fullscreen=False),
+        ]
+        self.config_file.write_text("\n".join(tables))
+        self.config_file.chmod(0o600)
+
+    # --- parts --------------------------------------------------------------------------------------------------------
+
+    def start_broker(self) -> None:
+        """Start the private mosquitto."""
+        self.broker.start()
+        self._ending.append(self.broker.stop)
+
+    def start_button(self) -> None:
+        """Start the button's chip."""
+        self.button.start()
+        self._ending.append(self.button.stop)
+
+    def start_microphone(self) -> None:
+        """Start the virtual microphone, unless a real one is used."""
+        if self._real_microphone is None:
+            self.microphone.__enter__()
+            self._ending.append(lambda: self.microphone.__exit__(None, None, None))
+
+    def start_hub(self) -> Part:
+        """Start the hub and wait until it answers."""
+        part = self._start("alertd", ["alertd", "--config", str(self.config_file)])
+        wait_for("the hub", lambda: self.status(part))
+        return part
+
+    def start_listen(self) -> Part:
+        """Start the ear and wait until the hub hears of it."""
+        env = {} if self._real_microphone else self.microphone.env
+        part = self._start("listen", ["listen", "--config", str(self.config_file)], env)
+        wait_for("the ear", lambda: self._hears(part))
+        return part
+
+    def _hears(self, part: Part) -> bool:
+        self._check(part)
+        status = self.status()
+        return status is not None and status.hearing is Hearing.LISTENING
+
+    def start_screen(self) -> Part:
+        """Start the screen; without a display it renders into memory."""
+        env = {"SDL_VIDEODRIVER": "offscreen"} if self.headless else {}
+        command = ["ui", "--config", str(self.config_file), "--remote", str(self.screen_remote)]
+        part = self._start("ui", command, env)
+        wait_for("the screen", lambda: self._check(part) or self.screen_remote.exists())
+        return part
+
+    def start_board(self, responder: Responder, port: int = 0) -> tuple[Part, str]:
+        """Start a responder's board; return it and the address of its page."""
+        part = self._start(
+            f"board-{responder.person.id}", ["board", "--config", str(self._board_file(responder, port))]
+        )
+        url = wait_for("the board's address", lambda: self._check(part) or _address(part.said()))
+        return part, url
+
+    def _board_file(self, responder: Responder, port: int) -> Path:
+        path = self.folder / f"board-{responder.person.id}.toml"
+        who = _table("responder", store=STORE, id=responder.person.id, name=responder.person.name, tier=responder.tier)
+        path.write_text(
+            "\n".join(
+                [who, _broker_table(self.broker.section_for_responder(responder.person.id)), _table("serve", port=port)]
+            )
+        )
+        path.chmod(0o600)
+        return path
+
+    def _start(self, name: str, arguments: list[str], env: Mapping[str, str] | None = None) -> Part:
+        part = Part(name, [sys.executable, "-m", "kiosk", *arguments], self.folder, env)
+        self.parts[name] = part
+        part.start()
+        self._ending.append(part.stop)
+        return part
+
+    @staticmethod
+    def _check(part: Part) -> None:
+        code = part.ended()
+        if code is not None:
+            last = part.said().strip().splitlines()[-1:] or ["nothing"]
+            raise StageError(f"{part.name} ended with {code}; its last words: {last[0]} ({part.log})")
+
+    def status(self, part: Part | None = None) -> StatusAnswer | None:
+        """Return what the hub says of the unit; None while it does not answer."""
+        if part is not None:
+            self._check(part)
+        try:
+            answer = ask(runtime_socket(self.run_dir), AskStatus(), 2.0)
+        except BusError:
+            return None
+        return answer if isinstance(answer, StatusAnswer) else None
+
+    # --- the whole ----------------------------------------------------------------------------------------------------
+
+    def start_unit(self) -> None:
+        """Start everything that stands on the desk, and the broker."""
+        self.write_config()
+        self.start_broker()
+        self.start_button()
+        self.start_microphone()
+        self.start_hub()
+        self.start_screen()
+        self.start_listen()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._ending:
+            self._ending.pop()()
+
+
+def _address(said: str) -> str | None:
+    found = re.search(r"http://\S+", said)
+    return found.group().rstrip(".,") if found else None
+
+
+def _table(table: str, /, **values: object) -> str:
+    return "\n".join([f"[{table}]", *(f"{key} = {_toml(value)}" for key, value in values.items())]) + "\n"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool | int | float):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(_toml(one) for one in value)}]"
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _broker_table(section: BrokerSection) -> str:
+    values = section.model_dump(exclude={"password"}, exclude_none=True)
+    return _table("broker", **values)
+
+
+def display_there() -> bool:
+    """Return whether a window can be shown here."""
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
