@@ -21,11 +21,14 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "alertd": Command("kiosk.alertd_cli:alertd_command", "Run the hub of a unit."),
-    "status": Command("kiosk.alertd_cli:status_command", "Say how the unit is, and what to do about each fault."),
     "check": Command(
         "kiosk.cli:check", "Say everything that is wrong with a configuration file, or show what is in force."
     ),
+    "alertd": Command("kiosk.alertd_cli:alertd_command", "Run the hub: panic button, incidents, alerts."),
+    "status": Command(
+        "kiosk.alertd_cli:status_command", "Ask the hub how the unit is: faults, listeners, what is open."
+    ),
+    "hear": Command("kiosk.listen.cli:hear_command", "Run sound files through the ear's own streaming loop."),
 }
 
 

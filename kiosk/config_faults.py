@@ -235,7 +235,7 @@ def _unknown(
     is_table = len(loc) == 1 and isinstance(data.get(str(name)), dict)
     says = "is not a known table" if is_table else "is not a known setting"
     near = difflib.get_close_matches(str(name), section.model_fields, n=1)
-    elsewhere = [table for table, each in _sections(model) if str(name) in each.model_fields and table not in parents]
+    elsewhere = [table for table, each in sections(model) if str(name) in each.model_fields and table not in parents]
     if near:
         meant: Loc = (*parents, near[0])
         do = f"did you mean `{near[0]}`?"
@@ -257,7 +257,8 @@ def _section(field: FieldInfo) -> type[BaseModel] | None:
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
-def _sections(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+def sections(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """Yield the name and type of each table of a configuration."""
     for name, field in model.model_fields.items():
         section = _section(field)
         if section is not None:

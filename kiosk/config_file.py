@@ -61,10 +61,12 @@ def _whole(says: str, do: str, line: int | None = None) -> ConfigFaults:
 def load_or_last_good(path: Path, state_dir: Path | None = None, *, keep: bool = True) -> Loaded:
     """Return the configuration in `path`, or the last good one and what is wrong with this one.
 
-    A good one is copied to `state_dir` (its own [unit] state_dir if None) when `keep` is set: the hub does, the leaves
-    only read. A broken one is replaced by the copy in `state_dir` (/var/lib/stayby if None: a broken file cannot say).
+    A good one is copied to `state_dir` when `keep` is set: the hub does, the leaves only read. `state_dir` if None is
+    $STAYBY_STATE_DIR; without that [unit] state_dir, or /var/lib/stayby for a broken file, which cannot say.
     Raises `ConfigFaults` when there is no good copy either.
     """
+    named = os.environ.get("STAYBY_STATE_DIR")
+    state_dir = state_dir or (Path(named) if named else None)
     try:
         text = read_text(path)
         config = load_unit(text)
