@@ -1,0 +1,128 @@
+"""What one responder's device knows of its store: open incidents, desks, colleagues.
+
+Rules
+- Of one incident the highest revision wins; an equal one only refreshes the clock; a lower one is old news.
+- A unit has one incident at a time: a newer id takes the place of the one before, a closed one leaves.
+- Times are monotonic seconds and handed in. The unit's `elapsed_s` counts; the time of day only bridges what a retained
+  message has slept at the broker, and only when it is plausible.
+- A unit whose beat has not changed for `LOST_S` is lost, whatever its last status said.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from kiosk.messages import Id, Presence, Severity, Snapshot, State, Status, UnitState
+
+LOST_S = 20.0
+SLEPT_MOST_S = 24 * 3600.0
+IDS_KEPT = 32
+
+_LOUDNESS = {Severity.GRAVE: 0, Severity.ALERT: 1, Severity.CHECK: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A snapshot with the moments that its relative times count from."""
+
+    snapshot: Snapshot
+    opened_s: float
+    said_s: float
+
+    def elapsed_s(self, now_s: float) -> float:
+        """Return how long it has been open."""
+        return max(0.0, now_s - self.opened_s)
+
+    def left_s(self, in_s: float, now_s: float) -> float:
+        """Return what is left now of a time that the snapshot named; negative when it is over."""
+        return in_s - (now_s - self.said_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A unit's status, and when its beat last changed."""
+
+    status: Status
+    fresh_s: float
+
+    def lost(self, now_s: float) -> bool:
+        """Return whether the unit is gone, by its will or by its silence."""
+        return self.status.state is UnitState.LOST or now_s - self.fresh_s > LOST_S
+
+
+def _slept_s(snapshot: Snapshot, utc: datetime) -> float:
+    if snapshot.opened_at.tzinfo is None:
+        return 0.0
+    slept_s = (utc - snapshot.opened_at).total_seconds() - snapshot.elapsed_s
+    return slept_s if 0 <= slept_s <= SLEPT_MOST_S else 0.0
+
+
+class Model:
+    """The state behind board and pager; every method is one message or one question."""
+
+    def __init__(self) -> None:
+        self._incidents: dict[Id, Incident] = {}
+        self._revisions: dict[Id, dict[str, int]] = {}
+        self._desks: dict[Id, Desk] = {}
+        self._presences: dict[Id, Presence] = {}
+
+    def take_snapshot(self, snapshot: Snapshot, *, now_s: float, utc: datetime, retained: bool) -> bool:
+        """Take an incident's snapshot; return False when it was old news. `utc` is the time of day now."""
+        revisions = self._revisions.setdefault(snapshot.unit, {})
+        highest = revisions.get(snapshot.id, 0)
+        current = self._incidents.get(snapshot.unit)
+        again = snapshot.revision == highest and current is not None and current.snapshot.id == snapshot.id
+        if snapshot.revision <= highest and not again:
+            return False
+        if again and retained:
+            return True
+        revisions[snapshot.id] = snapshot.revision
+        while len(revisions) > IDS_KEPT:
+            del revisions[next(iter(revisions))]
+        slept_s = _slept_s(snapshot, utc) if retained else 0.0
+        opened_s = now_s - snapshot.elapsed_s - slept_s
+        self._incidents[snapshot.unit] = Incident(snapshot, opened_s, now_s - slept_s)
+        return True
+
+    def take_status(self, status: Status, now_s: float) -> None:
+        """Take a unit's status; only a changed beat proves that it lives."""
+        before = self._desks.get(status.unit)
+        same_beat = before is not None and before.status.beat == status.beat
+        self._desks[status.unit] = Desk(status, before.fresh_s if before and same_beat else now_s)
+
+    def take_presence(self, presence: Presence) -> None:
+        """Take a responder's presence."""
+        self._presences[presence.responder] = presence
+
+    def forget_desk(self, unit: Id) -> None:
+        """Drop a unit that was taken out of service (its retained status was cleared)."""
+        self._desks.pop(unit, None)
+
+    def heard_again(self, now_s: float) -> None:
+        """The broker is back after a break of ours: give every unit its time anew."""
+        self._desks = {unit: Desk(desk.status, now_s) for unit, desk in self._desks.items()}
+
+    def incident(self, incident_id: str) -> Incident | None:
+        """Return the incident with this id if it is a unit's present one, closed or not."""
+        return next((one for one in self._incidents.values() if one.snapshot.id == incident_id), None)
+
+    def open_incidents(self) -> list[Incident]:
+        """Return what is open, the gravest first, then the oldest."""
+        found = [one for one in self._incidents.values() if one.snapshot.state not in {State.CLOSED, State.IDLE}]
+        return sorted(found, key=lambda one: (_LOUDNESS[one.snapshot.severity], one.opened_s, one.snapshot.id))
+
+    def desks(self) -> list[Desk]:
+        """Return every known unit by its place."""
+        return sorted(self._desks.values(), key=lambda desk: (desk.status.place, desk.status.unit))
+
+    def desk_lost(self, unit: Id, now_s: float) -> bool:
+        """Return whether a unit that we know is lost."""
+        desk = self._desks.get(unit)
+        return desk is not None and desk.lost(now_s)
+
+    def presence(self, responder: Id) -> Presence | None:
+        """Return what the broker last said of a responder."""
+        return self._presences.get(responder)
+
+    def listeners(self) -> list[Presence]:
+        """Return who listens now, by name."""
+        return sorted((one for one in self._presences.values() if one.listening), key=lambda one: one.name)

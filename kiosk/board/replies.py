@@ -1,0 +1,122 @@
+"""A responder's answers until the unit's snapshot shows them: a broker may die with one in its hands.
+
+Rules
+- An answer goes out at once, then every `RESEND_S` with the same `reply_id`, until it is reflected, superseded, or its
+  incident is closed; after `GIVE_UP_S` it is given up, and that stays visible until the next answer.
+- Of one incident, the newest answer of a human replaces the one before. "Seen" travels beside it.
+- Times are monotonic seconds and handed in.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from kiosk.messages import (
+    CallNextReply,
+    CloseReply,
+    ComingReply,
+    HereReply,
+    Id,
+    Reply,
+    SeenReply,
+    Snapshot,
+    State,
+)
+
+RESEND_S = 2.0
+LATE_S = 5.0
+GIVE_UP_S = 120.0
+ETA_SLACK_S = 25.0
+
+
+class Delivery(StrEnum):
+    """Where a human's answer is. NONE: nothing is under way."""
+
+    NONE = ""
+    SENDING = "sending"
+    LATE = "late"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An answer under way to one unit."""
+
+    reply: Reply
+    unit: Id
+    first_s: float
+    next_s: float
+
+
+def _coming_shows(eta_s: float, waited_s: float, snapshot: Snapshot, me: Id) -> bool:
+    """Return whether our newest ETA is the one that the snapshot counts down (an older one differs by a minute or more)."""
+    least_s = eta_s - waited_s - ETA_SLACK_S
+    mine = [one.eta_s for one in snapshot.coming if one.responder.id == me]
+    return snapshot.here is not None or any(least_s <= left_s <= eta_s + 1 for left_s in mine)
+
+
+def reflected(pending: Pending, snapshot: Snapshot, now_s: float) -> bool:
+    """Return whether `snapshot` shows that this answer arrived, or leaves nothing more for it to do."""
+    me = pending.reply.responder
+    match pending.reply:
+        case SeenReply():
+            there = any(one.id == me for one in snapshot.seen)
+        case CallNextReply():
+            there = any(one.id == me for one in snapshot.declined)
+        case HereReply():
+            there = snapshot.here is not None
+        case ComingReply(eta_s=eta_s):
+            there = _coming_shows(eta_s, now_s - pending.first_s, snapshot, me)
+        case CloseReply():
+            there = False
+    return there or snapshot.state is State.CLOSED
+
+
+class Answers:
+    """The answers under way from this device."""
+
+    def __init__(self) -> None:
+        self._pending: dict[tuple[str, bool], Pending] = {}
+        self._failed: set[str] = set()
+
+    def add(self, reply: Reply, unit: Id, now_s: float) -> None:
+        """Take an answer that shall go out now."""
+        seen = isinstance(reply, SeenReply)
+        if not seen:
+            self._failed.discard(reply.incident)
+        self._pending[reply.incident, seen] = Pending(reply, unit, now_s, now_s)
+
+    def take_snapshot(self, snapshot: Snapshot, now_s: float) -> None:
+        """Drop the answers that `snapshot` reflects, and those to what the unit had open before it."""
+        if snapshot.state is State.CLOSED:
+            self._failed.discard(snapshot.id)
+        for key, one in list(self._pending.items()):
+            if one.unit != snapshot.unit:
+                continue
+            if one.reply.incident != snapshot.id or reflected(one, snapshot, now_s):
+                del self._pending[key]
+
+    def due(self, now_s: float, *, everything: bool = False) -> list[Pending]:
+        """Return what goes out now, and put its next turn off; with `everything`, whatever its turn (a link came back)."""
+        out = []
+        for key, one in list(self._pending.items()):
+            if now_s - one.first_s > GIVE_UP_S:
+                del self._pending[key]
+                if not isinstance(one.reply, SeenReply):
+                    self._failed.add(one.reply.incident)
+            elif everything or now_s >= one.next_s:
+                self._pending[key] = replace(one, next_s=now_s + RESEND_S)
+                out.append(one)
+        return out
+
+    def delivery(self, incident: str, now_s: float) -> Delivery:
+        """Return where the human's answer to `incident` is."""
+        if incident in self._failed:
+            return Delivery.FAILED
+        one = self._pending.get((incident, False))
+        if one is None:
+            return Delivery.NONE
+        return Delivery.LATE if now_s - one.first_s >= LATE_S else Delivery.SENDING
+
+    def saw(self, incident: str) -> bool:
+        """Return whether a "seen" for `incident` is under way."""
+        return (incident, True) in self._pending

@@ -1,0 +1,282 @@
+"""One responder's device, whatever shows it: the link, the inbox, the model, and the answers under way.
+
+The main thread owns a `Station`: it empties the inbox (`take_inbox`), calls `tick` about once a second, and asks for the
+`view`. The link's thread only puts into the `Inbox`, which wakes the main thread.
+"""
+
+import hashlib
+import logging
+import socket
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Literal
+
+from kiosk.board.model import Model
+from kiosk.board.replies import Answers
+from kiosk.board.view import FaultView, ReplyKind, View, buttons_of, make_view
+from kiosk.config import BoardConfig
+from kiosk.messages import (
+    BadMessage,
+    CallNextReply,
+    CloseReply,
+    ComingReply,
+    HereReply,
+    Outcome,
+    Presence,
+    Record,
+    Reply,
+    SeenReply,
+    State,
+    incident_topic,
+    parse_presence,
+    parse_snapshot,
+    parse_status,
+    presence_topic,
+    reply_topic,
+    status_topic,
+)
+from kiosk.mqtt import Acknowledged, Connected, Disconnected, LinkEvent, MqttLink, Received, Refused, Will
+
+INBOX_TOPICS = 4096
+INBOX_EVENTS = 256
+FAULT_SHOWN_S = 60.0
+PRESENCE_AGAIN_S = 1.0
+
+log = logging.getLogger("stayby.board")
+
+
+class AnswerRefused(ValueError):
+    """An answer that cannot be given now; its text is for the person who gave it."""
+
+
+class Ask(Record):
+    """What a person answered on page or pager."""
+
+    incident: str
+    unit: str
+    kind: ReplyKind
+    eta_s: float | None = None
+    outcome: Outcome | None = None
+
+
+class Inbox:
+    """What the link said since the last look. Of a topic only the newest message is kept: they are whole states."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._lock = threading.Lock()
+        self._link: deque[LinkEvent] = deque(maxlen=INBOX_EVENTS)
+        self._topics: dict[str, Received] = {}
+        self.dropped = 0
+
+    def put(self, event: LinkEvent) -> None:
+        """Take an event from the link's thread."""
+        if isinstance(event, Acknowledged):
+            return
+        with self._lock:
+            if not isinstance(event, Received):
+                self._link.append(event)
+            elif event.topic in self._topics or len(self._topics) < INBOX_TOPICS:
+                self._topics[event.topic] = event
+            else:
+                self.dropped += 1
+        self._wake()
+
+    def take(self) -> list[LinkEvent]:
+        """Return what is there, the link's own events first."""
+        with self._lock:
+            events = [*self._link, *self._topics.values()]
+            self._link.clear()
+            self._topics.clear()
+        return events
+
+
+def client_id(device: str, responder: str) -> str:
+    """Return an MQTT client id that is the same after a restart on this machine, and another on the next one."""
+    here = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+    return f"stayby-{device}-{responder}-{here}"
+
+
+class Station:
+    """See the module. `wake()` runs on the link's thread and may only wake; `on_death(error)` likewise."""
+
+    def __init__(
+        self,
+        config: BoardConfig,
+        device: Literal["board", "pager"],
+        wake: Callable[[], None],
+        on_death: Callable[[BaseException], None],
+    ) -> None:
+        self.me = config.responder
+        self.model = Model()
+        self.answers = Answers()
+        self.inbox = Inbox(wake)
+        self._listening = False
+        self._presence_due_s: float | None = None
+        self._down = "connecting…"
+        self._faults: dict[str, tuple[float, FaultView]] = {}
+        store = self.me.store
+        self._my_topic = presence_topic(store, self.me.id)
+        topics = (incident_topic(store, "+"), status_topic(store, "+"), presence_topic(store, "+"))
+        will = Will(self._my_topic, self._presence(listening=False))
+        self.link = MqttLink(config.broker, client_id(device, self.me.id), topics, self.inbox.put, on_death, will=will)
+
+    def _presence(self, *, listening: bool) -> bytes:
+        presence = Presence(responder=self.me.id, name=self.me.name, tier=self.me.tier, listening=listening)
+        return presence.model_dump_json().encode()
+
+    @property
+    def connected(self) -> bool:
+        """Whether this device can hear."""
+        return not self._down
+
+    @property
+    def listening(self) -> bool:
+        """Whether a device really shows the board now."""
+        return self._listening
+
+    # --- from the link ------------------------------------------------------------------------------------------------
+
+    def take_inbox(self, now_s: float) -> bool:
+        """Take what the link said; return whether there was anything."""
+        events = self.inbox.take()
+        for event in events:
+            self._take(event, now_s)
+        if self.inbox.dropped:
+            self._fault("inbox", f"{self.inbox.dropped} messages were dropped", "Look for a device that floods.", now_s)
+            self.inbox.dropped = 0
+        return bool(events)
+
+    def _take(self, event: LinkEvent, now_s: float) -> None:
+        match event:
+            case Received():
+                self._take_message(event, now_s)
+            case Connected():
+                log.info("connected to the broker")
+                self._down = ""
+                self.model.heard_again(now_s)
+                self._say_presence(now_s)
+                self._send_due(now_s, everything=True)
+            case Disconnected(reason):
+                log.warning("not connected: %s", reason)
+                self._down = reason
+            case Refused(reason, None):
+                log.warning("not connected: %s", reason)
+                self._down = reason
+            case Refused(reason, _):
+                self._fault("refused", reason, f"Check what the broker allows {self.me.id}.", now_s)
+            case Acknowledged():
+                pass
+
+    def _take_message(self, event: Received, now_s: float) -> None:
+        kind = event.topic.rsplit("/", 1)[-1]
+        try:
+            if "/staff/" in event.topic:
+                self._take_presence(parse_presence(event.topic, event.payload), now_s)
+            elif kind == "incident" and event.payload:
+                self._take_snapshot(event, now_s)
+            elif kind == "status" and event.payload:
+                self.model.take_status(parse_status(event.topic, event.payload), now_s)
+            elif kind == "status":
+                self.model.forget_desk(event.topic.split("/")[-2])
+        except BadMessage as error:
+            self._fault(event.topic, str(error), "Check who writes there, and that all run the same version.", now_s)
+
+    def _take_snapshot(self, event: Received, now_s: float) -> None:
+        snapshot = parse_snapshot(event.topic, event.payload)
+        if self.model.take_snapshot(snapshot, now_s=now_s, utc=datetime.now(UTC), retained=event.retained):
+            self.answers.take_snapshot(snapshot, now_s)
+
+    def _take_presence(self, presence: Presence, now_s: float) -> None:
+        self.model.take_presence(presence)
+        if presence.responder == self.me.id and self._listening and not presence.listening:
+            # A former connection's will, or another device of ours that went away: it is not so.
+            self._presence_due_s = now_s + PRESENCE_AGAIN_S
+
+    def _fault(self, key: str, what: str, do: str, now_s: float) -> None:
+        if key not in self._faults:
+            log.warning("%s %s", what, do)
+        self._faults = dict(list(self._faults.items())[-15:])
+        self._faults[key] = (now_s, FaultView(what=what, do=do))
+
+    # --- from the person ----------------------------------------------------------------------------------------------
+
+    def answer(self, ask: Ask, now_s: float) -> str:
+        """Send a person's answer; return its `reply_id`. Raises `AnswerRefused` when it makes no sense (any more)."""
+        held = self.model.incident(ask.incident)
+        if held is None or held.snapshot.unit != ask.unit:
+            raise AnswerRefused("This alert is not known here.")
+        if held.snapshot.state is State.CLOSED:
+            raise AnswerRefused("This alert is already closed.")
+        allowed = {(button.kind, button.outcome) for button in buttons_of(held.snapshot, self.me.id)}
+        if (ask.kind, ask.outcome) not in allowed:
+            raise AnswerRefused("That answer does not fit any more. Look again.")
+        reply = self._reply(ask)
+        self.answers.add(reply, ask.unit, now_s)
+        self._send_due(now_s)
+        return reply.reply_id
+
+    def _reply(self, ask: Ask) -> Reply:
+        base = {"reply_id": uuid.uuid4().hex, "incident": ask.incident, "responder": self.me.id}
+        match ask.kind:
+            case "coming":
+                if ask.eta_s is None or not 10 <= ask.eta_s <= 1800:  # noqa: PLR2004 - ComingReply's own limits
+                    raise AnswerRefused("Say when you will be there: between 10 s and 30 min.")
+                return ComingReply(**base, eta_s=ask.eta_s)
+            case "here":
+                return HereReply(**base)
+            case "call_next":
+                return CallNextReply(**base)
+            case "close":
+                if ask.outcome is None:
+                    raise AnswerRefused("Say how it ended: real, false alarm, or test.")
+                return CloseReply(**base, outcome=ask.outcome)
+
+    def seen(self, incident: str, now_s: float) -> None:
+        """The alert is really on a screen: say so once. Raises `AnswerRefused` for an alert that is not open."""
+        held = self.model.incident(incident)
+        if held is None or held.snapshot.state is State.CLOSED:
+            raise AnswerRefused("This alert is not open.")
+        said = any(one.id == self.me.id for one in held.snapshot.seen) or self.answers.saw(incident)
+        if not said:
+            reply = SeenReply(reply_id=uuid.uuid4().hex, incident=incident, responder=self.me.id)
+            self.answers.add(reply, held.snapshot.unit, now_s)
+            self._send_due(now_s)
+
+    def listen(self, now_s: float, *, listening: bool) -> None:
+        """A screen shows the board now, or none does any more."""
+        if listening != self._listening:
+            self._listening = listening
+            self._say_presence(now_s)
+
+    # --- from the clock -----------------------------------------------------------------------------------------------
+
+    def tick(self, now_s: float) -> None:
+        """Do what is due: answers again, presence again."""
+        self._send_due(now_s)
+        if self._presence_due_s is not None and now_s >= self._presence_due_s:
+            self._say_presence(now_s)
+        self._faults = {key: one for key, one in self._faults.items() if now_s - one[0] < FAULT_SHOWN_S}
+
+    def _say_presence(self, now_s: float) -> None:
+        mid = self.link.publish(self._my_topic, self._presence(listening=self._listening), retain=True)
+        self._presence_due_s = now_s + PRESENCE_AGAIN_S if mid is None else None
+
+    def _send_due(self, now_s: float, *, everything: bool = False) -> None:
+        for one in self.answers.due(now_s, everything=everything):
+            topic = reply_topic(self.me.store, one.unit, self.me.id)
+            self.link.publish(topic, one.reply.model_dump_json().encode())
+
+    # --- to the screen ------------------------------------------------------------------------------------------------
+
+    def view(self, now_s: float) -> View:
+        """Return what is to be shown now."""
+        faults = tuple(fault for _, fault in self._faults.values())
+        return make_view(self.model, self.answers, self.me.id, self.me.name, now_s, down=self._down, faults=faults)
+
+    def close(self) -> None:
+        """Say that nobody listens here any more, and stop."""
+        self.link.close()

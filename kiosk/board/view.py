@@ -1,0 +1,323 @@
+"""What board and pager show, in words: from the model to one `View`, the same for the page and the terminal.
+
+Rules
+- Pure: no clock, no I/O. Times of day and monotonic seconds are handed in.
+- Nothing is said ahead of the facts: "coming" is a responder's own word, "has it" their device's.
+- Texts are plain text; whoever shows them must not read them as markup.
+"""
+
+from typing import Literal
+
+from kiosk.board.model import Desk, Incident, Model
+from kiosk.board.replies import Answers, Delivery
+from kiosk.messages import Choice, Id, Name, Outcome, Person, Record, Severity, Snapshot, State, Trigger, UnitState
+
+Tone = Literal["grave", "alert", "check"]
+Sound = Literal["emergency", "check", ""]
+Look = Literal["main", "plain", "quiet"]
+ReplyKind = Literal["coming", "here", "close", "call_next"]
+
+
+class Button(Record):
+    """One answer that can be given now; `key` tells it apart within its alert and is the pager's key."""
+
+    key: str
+    label: str
+    kind: ReplyKind
+    look: Look = "plain"
+    eta_s: int | None = None
+    outcome: Outcome | None = None
+
+
+class AlertView(Record):
+    """One open incident as it is shown. `going` is whether a person is on the way or there: if not, it is red and sounds."""
+
+    incident: str
+    unit: Id
+    revision: int
+    state: State
+    tone: Tone
+    head: str
+    place: str
+    clock: str
+    silent: bool
+    drill: bool
+    going: bool
+    sound: Sound
+    lines: tuple[str, ...]
+    who: tuple[str, ...]
+    next: str
+    note: str
+    note_bad: bool
+    buttons: tuple[Button, ...]
+    ask_close: str = ""
+
+
+class FaultView(Record):
+    """One thing that is wrong: where and what, and what to do now."""
+
+    what: str
+    do: str
+
+
+class View(Record):
+    """The whole of what is shown. `connected` is whether this device can hear at all; `down` says why not."""
+
+    connected: bool
+    down: str
+    me: Name
+    headline: str
+    title: str
+    alerts: tuple[AlertView, ...]
+    sound: Sound
+    desks: str
+    faults: tuple[FaultView, ...]
+
+
+HEADS: dict[Severity, str] = {
+    Severity.CHECK: "PLEASE CHECK",
+    Severity.ALERT: "HELP NOW",
+    Severity.GRAVE: "GRAVE: HELP NOW",
+}
+TRIGGERS: dict[Trigger, str] = {
+    Trigger.BUTTON: "Pressed the button.",
+    Trigger.TOUCH: "Touched “I need help”.",
+    Trigger.COVERT: "Called for help in secret.",
+    Trigger.DRILL: "Started as a drill.",
+}
+CHOICES: dict[Choice, str] = {
+    Choice.CHEST_OR_BREATHING: "Touched: chest or breathing.",
+    Choice.SOMEONE_HURT: "Touched: someone is hurt.",
+    Choice.NOT_SAFE: "Touched: I don’t feel safe.",
+    Choice.SOMETHING_ELSE: "Touched: something else.",
+}
+DELIVERIES: dict[Delivery, str] = {
+    Delivery.NONE: "",
+    Delivery.SENDING: "Sending your answer…",
+    Delivery.LATE: "Your answer is not delivered yet. Still trying.",
+    Delivery.FAILED: "Your answer did not arrive. Answer again, or call the desk.",
+}
+COMING = tuple(
+    Button(key=key, label=label, kind="coming", eta_s=minutes * 60, look=look)
+    for key, label, minutes, look in (
+        ("c", "Coming · 1 min", 1, "main"),
+        ("2", "2 min", 2, "plain"),
+        ("5", "5 min", 5, "plain"),
+    )
+)
+HERE = Button(key="h", label="I’m here", kind="here")
+CANNOT = Button(key="n", label="I can’t", kind="call_next", look="quiet")
+LOOKED = Button(key="f", label="I looked: all fine", kind="close", outcome=Outcome.FALSE_ALARM, look="quiet")
+CLOSE = (
+    Button(key="r", label="Real", kind="close", outcome=Outcome.REAL),
+    Button(key="f", label="False alarm", kind="close", outcome=Outcome.FALSE_ALARM),
+    Button(key="t", label="Test", kind="close", outcome=Outcome.TEST),
+)
+
+
+def clock(seconds: float) -> str:
+    """Return `m:ss`, or `h:mm:ss` from an hour on."""
+    whole = max(0, int(seconds))
+    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def phrase_words(phrase: str) -> str:
+    """Return a phrase id as it was spoken: `call_an_ambulance` → “call an ambulance”."""
+    return f"“{phrase.replace('_', ' ').replace('-', ' ')}”"
+
+
+def _names(people: tuple[Person, ...], me: Id) -> str:
+    return ", ".join(["you"] * any(one.id == me for one in people) + [one.name for one in people if one.id != me])
+
+
+def _told(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return what the person said, touched, or left unanswered."""
+    lines = [] if snapshot.trigger is Trigger.VOICE else [TRIGGERS[snapshot.trigger]]
+    if snapshot.phrase:
+        lines.append(f"Heard {phrase_words(snapshot.phrase)}.")
+    elif snapshot.trigger is Trigger.VOICE:
+        lines.append("Heard a call for help.")
+    if snapshot.choice:
+        lines.append(CHOICES[snapshot.choice])
+    if snapshot.name:
+        lines.append(f"First name: {snapshot.name}.")
+    if snapshot.says_fine:
+        lines.append("Touched “I’m fine now”. Please look anyway.")
+    if snapshot.state is State.CHECKING and not snapshot.silent:
+        lines.append("The screen asks them now: do you need help?")
+    if snapshot.check_ins_missed:
+        lines.append(f"Did not answer “Are you still OK?” ({snapshot.check_ins_missed}×).")
+    elif snapshot.check_in_open:
+        lines.append("The screen asks them now: are you still OK?")
+    return tuple(lines)
+
+
+def _going(incident: Incident, me: Id, now_s: float) -> list[str]:
+    lines = []
+    for one in incident.snapshot.coming:
+        mine = one.responder.id == me
+        left_s = incident.left_s(one.eta_s, now_s)
+        if left_s >= 0:
+            lines.append(f"{'You are' if mine else f'{one.responder.name} is'} coming, {clock(left_s)} left.")
+        else:
+            lines.append(f"{'You are' if mine else f'{one.responder.name} is'} {clock(-left_s)} late.")
+    return lines
+
+
+def _who(incident: Incident, me: Id, now_s: float) -> tuple[str, ...]:
+    """Return who has it, who goes, who cannot."""
+    snapshot = incident.snapshot
+    if snapshot.here is not None:
+        return ("You are at the desk.",) if snapshot.here.id == me else (f"{snapshot.here.name} is at the desk.",)
+    lines = _going(incident, me, now_s) or ["Nobody is going yet."]
+    if snapshot.seen:
+        lines.append(f"Has it on screen: {_names(snapshot.seen, me)}.")
+    if snapshot.declined:
+        lines.append(f"Cannot come: {_names(snapshot.declined, me)}.")
+    if snapshot.emergency:
+        lines.append("The desk shows the emergency number.")
+    return tuple(lines)
+
+
+def _next(incident: Incident, now_s: float) -> str:
+    step = incident.snapshot.next
+    if step is None:
+        return ""
+    left_s = incident.left_s(step.in_s, now_s)
+    when = f"in {clock(left_s)}" if left_s > 0 else "now"
+    tiers, tier = incident.snapshot.tiers, incident.snapshot.tier
+    asks = tiers[tier] if tier < len(tiers) else "everyone"
+    texts = {
+        "ask_next_tier": f"No answer: {asks} asked {when}.",
+        "raise": f"No answer: full alert {when}.",
+        "emergency_page": f"No answer: the desk shows the emergency number {when}.",
+    }
+    return texts.get(step.what, "")
+
+
+def answered(snapshot: Snapshot) -> bool:
+    """Return whether a person is on the way or at the desk."""
+    return snapshot.here is not None or bool(snapshot.coming)
+
+
+def sound_of(snapshot: Snapshot, me: Id) -> Sound:
+    """Return what this device sounds for an incident: nothing once a person goes, or when others are asked and not we."""
+    declined = any(one.id == me for one in snapshot.declined)
+    not_asked = bool(snapshot.asked) and all(one.id != me for one in snapshot.asked)
+    if answered(snapshot) or ((declined or not_asked) and not snapshot.emergency):
+        return ""
+    return "check" if snapshot.severity is Severity.CHECK or snapshot.silent else "emergency"
+
+
+def buttons_of(snapshot: Snapshot, me: Id) -> tuple[Button, ...]:
+    """Return the answers that make sense now."""
+    if snapshot.state is State.ATTENDED:
+        return CLOSE
+    if any(one.responder.id == me for one in snapshot.coming):
+        later = tuple(one.model_copy(update={"look": "quiet"}) for one in COMING[1:])
+        return (HERE.model_copy(update={"look": "main"}), *later, CANNOT)
+    if any(one.id == me for one in snapshot.declined):
+        return (*COMING, HERE)
+    looked = (LOOKED,) if snapshot.state is State.CHECKING else ()
+    return (*COMING, HERE, CANNOT, *looked)
+
+
+def _head(snapshot: Snapshot) -> str:
+    return f"DRILL · {HEADS[snapshot.severity]}" if snapshot.drill else HEADS[snapshot.severity]
+
+
+def _ask_close(snapshot: Snapshot, me: Id) -> str:
+    if snapshot.state is not State.ATTENDED:
+        return ""
+    if snapshot.here is None or snapshot.here.id == me:
+        return "How did it end?"
+    return f"{snapshot.here.name} closes it. If they cannot, you can:"
+
+
+def alert_view(incident: Incident, me: Id, answers: Answers, now_s: float, *, desk_lost: bool) -> AlertView:
+    """Return one incident as it is shown to `me`."""
+    snapshot = incident.snapshot
+    delivery = answers.delivery(snapshot.id, now_s)
+    lost = ("This desk does not report any more. Go and look.",) if desk_lost else ()
+    return AlertView(
+        incident=snapshot.id,
+        unit=snapshot.unit,
+        revision=snapshot.revision,
+        state=snapshot.state,
+        tone=snapshot.severity.value,
+        head=_head(snapshot),
+        place=snapshot.place,
+        clock=clock(incident.elapsed_s(now_s)),
+        silent=snapshot.silent,
+        drill=snapshot.drill,
+        going=answered(snapshot),
+        sound=sound_of(snapshot, me),
+        lines=(*lost, *_told(snapshot)),
+        who=_who(incident, me, now_s),
+        next=_next(incident, now_s),
+        note=DELIVERIES[delivery],
+        note_bad=delivery in {Delivery.LATE, Delivery.FAILED},
+        buttons=buttons_of(snapshot, me),
+        ask_close=_ask_close(snapshot, me),
+    )
+
+
+def _desk_faults(desk: Desk, now_s: float) -> list[FaultView]:
+    place = desk.status.place
+    if desk.lost(now_s):
+        return [FaultView(what=f"{place}: does not report", do="Go and look. Check its power and its network.")]
+    return [FaultView(what=f"{place}, {one.where}: {one.says}", do=one.do) for one in desk.status.faults]
+
+
+def _desks_line(desks: list[Desk], now_s: float, *, connected: bool) -> str:
+    if not connected:
+        return "The desks are unknown while not connected."
+    if not desks:
+        return "No desk has reported yet."
+    here = [desk.status.state for desk in desks if not desk.lost(now_s)]
+    ready, testing = here.count(UnitState.READY), here.count(UnitState.TESTING)
+    rest = len(desks) - ready - testing
+    parts = [f"{ready} of {len(desks)} desks ready"]
+    parts += [f"{testing} in test"] * bool(testing) + [f"{rest} not right"] * bool(rest)
+    return " · ".join(parts)
+
+
+def _headline(me: Id, my_name: str, model: Model) -> str:
+    others = [one.name for one in model.listeners() if one.responder != me]
+    listens = f"{', '.join([my_name, *others[:-1]])} and {others[-1]} listen" if others else f"only {my_name} listens"
+    return f"Connected · {listens}"
+
+
+def _loudest(alerts: tuple[AlertView, ...]) -> Sound:
+    sounds = {one.sound for one in alerts}
+    return "emergency" if "emergency" in sounds else "check" if "check" in sounds else ""
+
+
+def _title(alerts: tuple[AlertView, ...], *, connected: bool) -> str:
+    if not connected:
+        return "NOT CONNECTED · Stayby"
+    return f"({len(alerts)}) {alerts[0].head} · {alerts[0].place}" if alerts else "Stayby"
+
+
+def make_view(
+    model: Model, answers: Answers, me: Id, my_name: str, now_s: float, *, down: str, faults: tuple[FaultView, ...] = ()
+) -> View:
+    """Return the whole of what is shown; `down` says why this device cannot hear ("" when it can)."""
+    connected = not down
+    alerts = tuple(
+        alert_view(one, me, answers, now_s, desk_lost=connected and model.desk_lost(one.snapshot.unit, now_s))
+        for one in model.open_incidents()
+    )
+    desk_faults = [fault for desk in model.desks() for fault in _desk_faults(desk, now_s)] if connected else []
+    return View(
+        connected=connected,
+        down=down,
+        me=my_name,
+        headline=_headline(me, my_name, model) if connected else "NOT CONNECTED",
+        title=_title(alerts, connected=connected),
+        alerts=alerts,
+        sound=_loudest(alerts),
+        desks=_desks_line(model.desks(), now_s, connected=connected),
+        faults=(*faults, *desk_faults),
+    )
