@@ -1,0 +1,121 @@
+"""Turns a `Layout` into pixels with Kivy, and cross-fades from one page to the next."""
+
+from functools import lru_cache
+from typing import Any
+
+from kivy.core.text import Label
+from kivy.graphics import ClearBuffers, ClearColor, Color, Fbo, Rectangle
+from kivy.graphics import SmoothEllipse as Ellipse
+from kivy.graphics import SmoothLine as Outline
+from kivy.graphics import SmoothRoundedRectangle as Rounded
+
+from kiosk.ui.layout import Box, Dot, Fill, Layout, Text
+from kiosk.ui.palette import GREEN, RULE, Colour
+
+FADE_S = 0.25
+TEXTURES = 256
+BORDER = 2.0
+
+
+class Painter:
+    """Draws layouts on a window. A page is drawn once, into a buffer; the window shows one buffer, or two while it fades."""
+
+    def __init__(self, window: Any, regular: str, bold: str) -> None:
+        self._window, self._fonts = window, {False: regular, True: bold}
+        self.measure = lru_cache(4096)(self._measure)
+        self._texture = lru_cache(TEXTURES)(self._render)
+        self._buffers: list[Any] = []
+        self._fade: Any = None
+        self._fade_from_s: float | None = None
+        self.resized()
+
+    def resized(self) -> None:
+        """Make the buffers anew for the window's size."""
+        size = tuple(int(side) for side in self._window.size)
+        self._buffers = [Fbo(size=size), Fbo(size=size)]
+        self._window.canvas.clear()
+        with self._window.canvas:
+            Color(1, 1, 1, 1)
+            self._front = Rectangle(size=size, texture=self._buffers[0].texture)
+            self._fade = Color(1, 1, 1, 0)
+            self._back = Rectangle(size=size, texture=self._buffers[1].texture)
+        self._fade_from_s = None
+
+    def _measure(self, text: str, size: float, bold: bool) -> float:
+        label = Label(text="", font_size=size, font_name=self._fonts[bold])
+        return float(label.get_extents(text)[0])
+
+    def _render(self, text: str, size: float, bold: bool) -> Any:
+        label = Label(text=text, font_size=size, font_name=self._fonts[bold], color=(1, 1, 1, 1))
+        label.refresh()
+        return label.texture
+
+    def show(self, layout: Layout, now_s: float, *, fade: bool) -> None:
+        """Draw `layout`; with `fade`, what was shown before goes slowly."""
+        old, new = self._buffers
+        self._buffers = [new, old]
+        self._draw(new, layout)
+        self._front.texture, self._back.texture = new.texture, old.texture
+        self._fade_from_s = now_s if fade else None
+        self._fade.a = 1.0 if fade else 0.0
+        self._window.canvas.ask_update()
+
+    def step(self, now_s: float) -> bool:
+        """Move a fade on; return whether the picture stands still."""
+        if self._fade_from_s is None:
+            return True
+        left = 1.0 - (now_s - self._fade_from_s) / FADE_S
+        self._fade.a = max(0.0, left)
+        if left <= 0:
+            self._fade_from_s = None
+        return False
+
+    def _draw(self, buffer: Any, layout: Layout) -> None:
+        buffer.clear()
+        height = buffer.size[1]
+        with buffer:
+            ClearColor(*layout.ground, 1)
+            ClearBuffers()
+            for fill in layout.fills:
+                self._fill(fill, height)
+            for dot in layout.dots:
+                self._dot(dot, height)
+            for text in layout.texts:
+                self._text(text, height)
+        buffer.draw()
+
+    @staticmethod
+    def _place(box: Box, height: float) -> dict[str, tuple[float, float]]:
+        return {"pos": (box.x, height - box.y - box.h), "size": (box.w, box.h)}
+
+    def _fill(self, fill: Fill, height: float) -> None:
+        box = fill.box
+        if fill.border:
+            self._rounded(box, fill.border, fill.radius, height)
+            box = box.inset(BORDER, BORDER)
+        self._rounded(box, fill.colour, max(0.0, fill.radius - (BORDER if fill.border else 0)), height)
+
+    def _rounded(self, box: Box, colour: Colour, radius: float, height: float) -> None:
+        Color(*colour, 1)
+        if radius <= 0:
+            Rectangle(**self._place(box, height))
+        else:
+            Rounded(**self._place(box, height), radius=[radius], segments=24)
+
+    def _dot(self, dot: Dot, height: float) -> None:
+        Color(*(GREEN if dot.full else RULE), 1)
+        place = self._place(dot.box.inset(1, 1), height)
+        if dot.full:
+            Ellipse(**place)
+        else:
+            thick = dot.box.w * 0.13
+            side = dot.box.w - 2 - thick
+            x, y = place["pos"]
+            Outline(ellipse=(x + thick / 2, y + thick / 2, side, side), width=thick / 2)
+
+    def _text(self, text: Text, height: float) -> None:
+        texture = self._texture(text.text, text.size, text.bold)
+        middle = height - (text.box.y + text.box.h / 2)
+        Color(*text.colour, 1)
+        # Whole pixels: a line that stands between two of them is blurred.
+        Rectangle(texture=texture, pos=(round(text.box.x), round(middle - texture.size[1] / 2)), size=texture.size)

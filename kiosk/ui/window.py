@@ -1,0 +1,100 @@
+"""Opens the one window: everything that Kivy must be told before its first import, the panel's input, and the font."""
+
+import importlib
+import logging
+import os
+import sys
+from ctypes.util import find_library
+from pathlib import Path
+from typing import Any
+
+from kiosk.config import UiSection, UnitConfig
+
+log = logging.getLogger(__name__)
+
+FRAMES_PER_S = 30
+FONT_DIRS = (Path("/usr/share/fonts/truetype/noto"), Path("/usr/share/fonts/noto"))
+REGULAR, BOLD = "NotoSans-Regular.ttf", "NotoSans-Bold.ttf"
+
+
+def prepare(config: UnitConfig) -> None:
+    """Set the environment that Kivy reads at its first import; exit with code 1 when its folder cannot be made."""
+    home = config.unit.run_dir / "kivy"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        log.error("screen: folder %s: %s; check [unit] run_dir and its owner", home, error.strerror)
+        raise SystemExit(1) from None
+    os.environ |= {
+        "KIVY_HOME": str(home),
+        "KIVY_LOG_MODE": "PYTHON",
+        "KIVY_NO_ARGS": "1",
+        "KIVY_NO_CONFIG": "1",
+        "KIVY_NO_CONSOLELOG": "1",
+        "KIVY_NO_FILELOG": "1",
+        "KIVY_METRICS_DENSITY": "1",
+    }
+    if config.ui.fullscreen:
+        # The panel is read through evdev, so SDL must not turn its touches into a mouse as well: that is the double touch.
+        os.environ["SDL_TOUCH_MOUSE_EVENTS"] = "0"
+
+
+def open_window(ui: UiSection) -> Any:
+    """Return Kivy's window; exit with code 1, after one line, when there is no display to open it on."""
+    kivy_log = logging.getLogger("kivy")
+    kivy_log.setLevel(logging.CRITICAL + 1)
+    config = importlib.import_module("kivy.config").Config
+    _configure(config, ui)
+    window = importlib.import_module("kivy.core.window").Window
+    kivy_log.setLevel(logging.WARNING)
+    if window is None:
+        driver = os.environ.get("SDL_VIDEODRIVER", "")
+        log.error(
+            "screen: no window could be opened%s; connect a display, add the user to the groups video, render and input, "
+            "or set SDL_VIDEODRIVER=offscreen to run without one",
+            f" (SDL_VIDEODRIVER={driver})" if driver else "",
+        )
+        raise SystemExit(1)
+    return window
+
+
+def _configure(config: Any, ui: UiSection) -> None:
+    graphics = {
+        "width": ui.width,
+        "height": ui.height,
+        "fullscreen": "auto" if ui.fullscreen else "0",
+        "show_cursor": 0 if ui.fullscreen else 1,
+        "allow_screensaver": 0,
+        "resizable": 0 if ui.fullscreen else 1,
+        "maxfps": FRAMES_PER_S,
+        "multisamples": 0,
+    }
+    for name, value in graphics.items():
+        config.set("graphics", name, str(value))
+    config.set("kivy", "exit_on_escape", "0" if ui.fullscreen else "1")
+    config.set("kivy", "window_icon", "")
+    for name, _ in config.items("input"):
+        config.remove_option("input", name)
+    config.set("input", *_input(ui))
+
+
+def _input(ui: UiSection) -> tuple[str, str]:
+    """Return the one input provider: the mouse in a window, the touch panel's evdev device in fullscreen."""
+    if not ui.fullscreen:
+        return "mouse", "mouse,disable_multitouch"
+    if find_library("mtdev"):
+        return "panel_%(name)s", "probesysfs,provider=mtdev"
+    log.warning("screen: libmtdev is missing; the panel is read without it (apt install libmtdev1)")
+    return "panel_%(name)s", "probesysfs,provider=hidinput"
+
+
+def find_fonts() -> tuple[str, str]:
+    """Return the files of the regular and the bold face: Noto Sans, or Kivy's own Roboto with one line in the log."""
+    for folder in FONT_DIRS:
+        regular, bold = folder / REGULAR, folder / BOLD
+        if regular.is_file() and bold.is_file():
+            return str(regular), str(bold)
+    log.warning("screen: Noto Sans is missing, Roboto stands in for it (apt install fonts-noto-core)")
+    module = sys.modules["kivy"].__file__
+    folder = Path(module or "").parent / "data" / "fonts"
+    return str(folder / "Roboto-Regular.ttf"), str(folder / "Roboto-Bold.ttf")
