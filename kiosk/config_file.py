@@ -1,6 +1,5 @@
 """The configuration as a file: read it, look at the files that it names, and keep the last one that was good."""
 
-import logging
 import os
 import ssl
 import stat
@@ -14,8 +13,7 @@ from typing import Any
 from kiosk.certificates import validities
 from kiosk.config import BoardConfig, UnitConfig, load_board, load_unit
 from kiosk.config_faults import ConfigFault, ConfigFaults, key_lines
-
-log = logging.getLogger("stayby")
+from kiosk.messages import Fault
 
 MAX_CONFIG_BYTES = 64 * 1024
 DEFAULT_STATE_DIR = Path("/var/lib/stayby")
@@ -28,7 +26,7 @@ class Loaded:
 
     config: UnitConfig
     path: Path
-    faults: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
 
 
 def read_text(path: Path) -> str:
@@ -71,26 +69,33 @@ def load_or_last_good(path: Path, state_dir: Path | None = None, *, keep: bool =
         text = read_text(path)
         config = load_unit(text)
     except ConfigFaults as faults:
-        return _last_good((state_dir or DEFAULT_STATE_DIR) / LAST_GOOD, faults)
-    if keep:
-        _keep((state_dir or config.unit.state_dir) / LAST_GOOD, text)
-    return Loaded(config, path)
+        return _last_good(path, (state_dir or DEFAULT_STATE_DIR) / LAST_GOOD, faults)
+    copy = (state_dir or config.unit.state_dir) / LAST_GOOD
+    return Loaded(config, path, tuple(_keep(copy, text)) if keep else ())
 
 
-def _last_good(copy: Path, faults: ConfigFaults) -> Loaded:
+def _last_good(path: Path, copy: Path, faults: ConfigFaults) -> Loaded:
     try:
         config = load_unit(read_text(copy))
     except ConfigFaults:
         raise faults from None
-    return Loaded(config, copy, tuple(str(fault) for fault in faults.faults))
+    return Loaded(config, copy, tuple(as_fault(fault, path) for fault in faults.faults))
 
 
-def _keep(copy: Path, text: str) -> None:
+def as_fault(fault: ConfigFault, path: Path) -> Fault:
+    """Return a fault of the configuration as staff and technicians get it."""
+    line = f" line {fault.line}" if fault.line else ""
+    do = f"{fault.do} (until then the last good one is in force)"
+    return Fault(code="config", where=f"{path}{line}", says=f"{fault.place} {fault.says}", do=do)
+
+
+def _keep(copy: Path, text: str) -> Iterator[Fault]:
     try:
         if not copy.exists() or copy.read_bytes() != text.encode():
             _write_durably(copy, text.encode())
     except OSError as error:
-        log.warning("%s cannot be kept (%s): a broken kiosk.toml would stop the next start", copy, error.strerror)
+        says = f"the configuration cannot be kept ({error.strerror}): a broken kiosk.toml would stop the next start"
+        yield Fault(code="config", where=str(copy), says=says, do="make the folder writable; check for a full disk")
 
 
 def _write_durably(path: Path, data: bytes) -> None:

@@ -157,7 +157,10 @@ def test_a_broken_file_leaves_the_last_good_one_in_force(unit: Path) -> None:
     loaded = load_or_last_good(unit, state)
     assert loaded.config == good.config
     assert loaded.path == state / LAST_GOOD
-    assert loaded.faults == ("line 2, [unit] stoer: is not a known setting; did you mean `store`?",)
+    (fault,) = loaded.faults
+    assert fault.where == f"{unit} line 2"
+    assert fault.says == "[unit] stoer is not a known setting"
+    assert fault.do == "did you mean `store`? (until then the last good one is in force)"
     unit.unlink()
     assert load_or_last_good(unit, state).config == good.config
 
@@ -183,10 +186,11 @@ def test_a_damaged_copy_is_replaced(unit: Path) -> None:
     assert (state / LAST_GOOD).read_bytes() == unit.read_bytes()
 
 
-def test_a_copy_that_cannot_be_kept_stops_nothing(unit: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_copy_that_cannot_be_kept_is_a_fault_and_stops_nothing(unit: Path) -> None:
     (unit.parent / "state").write_text("a file where the folder should be")
-    assert load_or_last_good(unit).config.unit.id == "desk-3"
-    assert "cannot be kept" in caplog.text
+    loaded = load_or_last_good(unit)
+    assert loaded.config.unit.id == "desk-3"
+    assert "cannot be kept" in loaded.faults[0].says
 
 
 def test_a_leaf_keeps_nothing(unit: Path) -> None:
