@@ -93,7 +93,9 @@ def test_a_broken_file_is_put_aside_and_told(tmp_path: Path, said: list[str]) ->
     store.close()
     assert len(said) == 1
     assert "state.broken" in said[0]
-    assert make(path, said).load(NOW) == OPEN
+    again = make(path, said)
+    assert again.load(NOW) == OPEN
+    again.close()
 
 
 def test_an_unreadable_incident_is_told_and_skipped(tmp_path: Path, said: list[str]) -> None:
