@@ -1,0 +1,366 @@
+"""The hub as a process, between the real firmware, a real broker with TLS, and leaves on a real socket."""
+
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kiosk.bus import Leaf, encode, runtime_socket
+from kiosk.demo.stage import ALEX, SAM, UNIT, Part, Stage, wait_for
+from kiosk.messages import (
+    Choice,
+    CloseReply,
+    ComingReply,
+    Detection,
+    Ear,
+    Hearing,
+    Hello,
+    HereReply,
+    Outcome,
+    Reach,
+    Role,
+    ScreenBeat,
+    SeenReply,
+    Severity,
+    Show,
+    State,
+    ToLeaf,
+    Touch,
+    TouchAction,
+    Trigger,
+)
+from tests.staff import Staff
+
+pytestmark = pytest.mark.parts
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    with Stage(tmp_path) as made:
+        made.write_config()
+        yield made
+
+
+@pytest.fixture
+def unit(stage: Stage) -> Stage:
+    """A broker, a button and a hub."""
+    stage.start_broker()
+    stage.start_button()
+    stage.start_hub()
+    wait_for("the button", lambda: _no_fault(stage, "button"))
+    return stage
+
+
+@pytest.fixture
+def sam(unit: Stage) -> Iterator[Staff]:
+    with Staff(unit, SAM) as made:
+        wait_for("Sam to be known", lambda: _reach(unit) is Reach.OK)
+        yield made
+
+
+def _reach(stage: Stage) -> Reach | None:
+    status = stage.status()
+    return status.reach if status else None
+
+
+def _faults(stage: Stage) -> set[str]:
+    status = stage.status()
+    return {fault.code for fault in status.status.faults} if status else {"hub"}
+
+
+def _no_fault(stage: Stage, code: str) -> bool:
+    return not {code, "hub"} & _faults(stage)
+
+
+def hub(stage: Stage) -> Part:
+    return stage.parts["alertd"]
+
+
+class Screen:
+    """A leaf on the bus that remembers what it is shown."""
+
+    def __init__(self, stage: Stage, role: Role = Role.UI) -> None:
+        self.shown: list[ToLeaf] = []
+        self.linked: list[bool] = []
+        self._leaf = Leaf(
+            runtime_socket(stage.run_dir),
+            Hello(role=role),
+            self.shown.append,
+            self.linked.append,
+            print,
+            print,
+        )
+        self.send = self._leaf.send
+        self.close = self._leaf.close
+        wait_for("the bus", lambda: self.linked)
+
+    def wait(self, state: State | None) -> Show:
+        def look() -> Show | None:
+            last = self.shown[-1] if self.shown else None
+            if isinstance(last, Show) and (last.incident.state if last.incident else None) is state:
+                return last
+            return None
+
+        return wait_for(f"the screen to show {state}", look)
+
+
+@pytest.fixture
+def screen(unit: Stage) -> Iterator[Screen]:
+    made = Screen(unit)
+    yield made
+    made.close()
+
+
+def test_a_press_reaches_a_person_and_their_answer_reaches_the_desk(unit: Stage, sam: Staff, screen: Screen) -> None:
+    unit.button.press()
+    raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    assert (raised.trigger, raised.severity, raised.asked) == (Trigger.BUTTON, Severity.ALERT, (SAM.person,))
+    wait_for(
+        "light at the desk",
+        lambda: unit.button.outputs().led,
+    )
+    sam.reply(SeenReply, raised.id)
+    assert sam.wait(lambda snapshot: snapshot.seen).seen == (SAM.person,)
+    sam.reply(ComingReply, raised.id, eta_s=60)
+    shown = screen.wait(State.COMING)
+    assert shown.incident is not None
+    assert shown.incident.coming[0].responder.name == "Sam"
+    sam.reply(HereReply, raised.id)
+    sam.wait(lambda snapshot: snapshot.state is State.ATTENDED)
+    sam.reply(CloseReply, raised.id, outcome=Outcome.REAL)
+    closed = sam.wait(lambda snapshot: snapshot.state is State.CLOSED)
+    assert closed.outcome is Outcome.REAL
+    assert {snapshot.id for snapshot in sam.snapshots} == {raised.id}
+    revisions = [snapshot.revision for snapshot in sam.snapshots]
+    assert revisions == sorted(revisions)
+
+
+def test_kill_9_of_the_hub_in_mid_incident(unit: Stage, sam: Staff) -> None:
+    unit.button.press()
+    unit.button.release()
+    raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    hub(unit).kill()
+    sam.wait_status(lambda status: status.state == "lost")
+    hub(unit).start()
+    sam.wait_status(lambda status: status.state != "lost")
+    sam.reply(ComingReply, raised.id, eta_s=60)
+    coming = sam.wait(lambda snapshot: snapshot.state is State.COMING)
+    assert coming.id == raised.id
+    assert {snapshot.id for snapshot in sam.snapshots} == {raised.id}
+    assert [entry.what for entry in coming.timeline].count("pressed") == 0
+
+
+def test_a_press_while_the_hub_is_dead_is_not_lost(unit: Stage, sam: Staff) -> None:
+    hub(unit).kill()
+    unit.button.press()
+    unit.button.release()
+    wait_for("the button's own siren", lambda: unit.button.outputs().buzzer)
+    hub(unit).start()
+    raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    sam.reply(CloseReply, raised.id, outcome=Outcome.TEST)
+    sam.wait(lambda snapshot: snapshot.state is State.CLOSED)
+    hub(unit).kill()
+    hub(unit).start()
+    wait_for("the third greeting of the button", lambda: hub(unit).said().count("button: firmware") == 3)
+    status = wait_for("the hub", unit.status)
+    assert status.incident is None, "the same press raised twice"
+
+
+def test_kill_9_of_the_broker_in_mid_incident(unit: Stage, sam: Staff) -> None:
+    unit.button.press()
+    raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    sam.snapshots.clear()
+    unit.broker.restart()
+    again = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    assert again.id == raised.id
+    assert not again.emergency
+    sam.reply(ComingReply, raised.id, eta_s=60)
+    sam.wait(lambda snapshot: snapshot.state is State.COMING)
+    assert {snapshot.id for snapshot in sam.snapshots} == {raised.id}
+
+
+def test_a_press_while_the_broker_is_dead_reaches_staff_once_it_is_back(
+    unit: Stage, sam: Staff, screen: Screen
+) -> None:
+    unit.broker.kill()
+    wait_for("the fault", lambda: "broker" in _faults(unit))
+    unit.button.press()
+    shown = screen.wait(State.RAISED)
+    assert shown.reach is Reach.DISCONNECTED
+    wait_for("the siren", lambda: unit.button.outputs().buzzer)
+    unit.broker.start()
+    raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    assert raised.trigger is Trigger.BUTTON
+
+
+def test_bad_replies_are_one_line_each_and_change_nothing(unit: Stage, sam: Staff) -> None:
+    unit.button.press()
+    raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    good = ComingReply(reply_id="x" * 8, incident=raised.id, responder="alex", eta_s=60)
+    sam.raw(b"this is not JSON")
+    sam.raw(good.model_dump_json().encode())
+    sam.raw(b'{"v": 1, "kind": "coming", "reply_id": "12345678", "incident": "other", "responder": "sam", "eta_s": 60}')
+    sam.raw(b'{"kind": "coming", "eta_s": 1e999}' + b" " * 200_000)
+    sam.raw(b"\xff\xfe\x00")
+    wait_for("five lines in the log", lambda: hub(unit).said().count("ignored") == 5)
+    assert max(len(line) for line in hub(unit).said().splitlines()) < 400
+    sam.reply(SeenReply, raised.id)
+    assert sam.wait(lambda snapshot: snapshot.seen).state is State.RAISED
+
+
+def test_a_stranger_who_never_signed_on_is_not_believed(unit: Stage, sam: Staff) -> None:
+    unit.button.press()
+    raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    with Staff(unit, ALEX) as alex:
+        alex._say("stayby/1/harbour/staff/alex", alex._presence().model_copy(update={"name": ""}), retain=True)
+        sam.raw(
+            ComingReply(reply_id="y" * 8, incident=raised.id, responder="alex", eta_s=60).model_dump_json().encode(),
+            responder="alex",
+        )
+        alex.reply(SeenReply, raised.id)
+        sam.wait(lambda snapshot: ALEX.person in snapshot.seen)
+    assert sam.snapshots[-1].state is State.RAISED, "Sam spoke in Alex's name"
+
+
+def test_without_any_other_part_touch_still_raises_and_every_lack_is_told(stage: Stage) -> None:
+    stage.start_hub()
+    screen = Screen(stage)
+    screen.send(Touch(action=TouchAction.HELP))
+    shown = screen.wait(State.RAISED)
+    assert shown.reach is Reach.DISCONNECTED
+    wait_for("the emergency page", lambda: screen.wait(State.RAISED).incident.emergency)  # type: ignore[union-attr]  # raised
+    wait_for("the faults", lambda: {"broker", "button"} <= _faults(stage))
+    screen.close()
+    wait_for("the missing leaves", lambda: {"screen", "listen"} <= _faults(stage))
+
+
+def test_a_leaf_that_does_not_read_is_dropped_and_the_rest_goes_on(unit: Stage, sam: Staff) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as frozen:
+        frozen.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        frozen.connect(str(runtime_socket(unit.run_dir)))
+        frozen.sendall(encode(Hello(role=Role.UI)) + encode(ScreenBeat()))
+        wait_for("the fault", lambda: "screen" in _faults(unit))
+        unit.button.press()
+        sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+
+
+def test_garbage_on_the_bus_is_one_line(unit: Stage, sam: Staff) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stranger:
+        stranger.connect(str(runtime_socket(unit.run_dir)))
+        stranger.sendall(b"hello?\n" + b'{"kind": "touch"}\n' + b"x" * 1_000_000 + b"\n")
+        wait_for("three lines in the log", lambda: hub(unit).said().count("line from a leaf") == 3)
+        unit.button.press()
+        sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+
+
+def test_a_phrase_asks_and_a_touch_raises(unit: Stage, sam: Staff, screen: Screen) -> None:
+    ear = Screen(unit, Role.LISTEN)
+    ear.send(Ear(state=Hearing.LISTENING))
+    ear.send(Detection(phrase="help_me", score=2.0, audio_end_s=0.0))
+    checking = sam.wait(lambda snapshot: snapshot.state is State.CHECKING)
+    assert (checking.severity, checking.phrase) == (Severity.CHECK, "help_me")
+    assert not unit.button.outputs().buzzer
+    screen.wait(State.CHECKING)
+    screen.send(Touch(action=TouchAction.HELP, incident=checking.id))
+    screen.send(Touch(action=TouchAction.CHOOSE, incident=checking.id, choice=Choice.CHEST_OR_BREATHING))
+    told = sam.wait(lambda snapshot: snapshot.choice)
+    assert (told.state, told.severity) == (State.RAISED, Severity.GRAVE)
+    ear.close()
+
+
+def test_a_late_touch_means_what_it_meant(unit: Stage, sam: Staff, screen: Screen) -> None:
+    screen.send(Detection(phrase="help_me", score=2.0, audio_end_s=0.0))
+    first = sam.wait(lambda snapshot: snapshot.state is State.CHECKING)
+    sam.reply(CloseReply, first.id, outcome=Outcome.FALSE_ALARM)
+    sam.wait(lambda snapshot: snapshot.state is State.CLOSED)
+    screen.send(Detection(phrase="help_me", score=2.0, audio_end_s=0.0))
+    second = sam.wait(lambda snapshot: snapshot.state is State.CHECKING)
+    screen.send(Touch(action=TouchAction.FINE, incident=first.id))
+    wait_for("the line in the log", lambda: "not open now" in hub(unit).said())
+    status = unit.status()
+    assert status is not None
+    assert status.incident is not None
+    assert status.incident.id == second.id
+
+
+def test_nobody_listening_is_a_fault_and_the_next_tier_is_asked_at_once(unit: Stage) -> None:
+    with Staff(unit, ALEX) as alex:
+        unit.button.press()
+        raised = alex.wait(lambda snapshot: snapshot.state is State.RAISED)
+        assert (raised.tier, raised.asked) == (2, (ALEX.person,))
+    wait_for("the fault", lambda: "nobody-listening" in _faults(unit) or _reach(unit) is Reach.OK)
+
+
+def test_a_cut_wire_and_an_unplugged_button_show(unit: Stage, sam: Staff) -> None:
+    unit.button.cut()
+    assert any(fault.code == "button-loop" for fault in sam.wait_status(lambda status: status.faults).faults)
+    unit.button.normal()
+    wait_for("the end of it", lambda: _no_fault(unit, "button-loop"))
+    unit.button.unplug()
+    wait_for("the fault", lambda: "button" in _faults(unit))
+    unit.button.plug()
+    wait_for("the end of it", lambda: _no_fault(unit, "button"))
+
+
+def test_a_serial_port_that_is_not_our_firmware(stage: Stage) -> None:
+    master, slave = pty.openpty()
+    text = stage.config_file.read_text().replace(str(stage.folder / "button"), os.ttyname(slave))
+    stage.config_file.write_text(text)
+    stage.start_hub()
+
+    def chatter() -> bool:
+        os.write(master, b"AT+OK\r\n$GPGGA,1234\r\n\x00\xff" * 5)
+        return "button" in _faults(stage)
+
+    wait_for("the fault", chatter)
+    os.close(master)
+    os.close(slave)
+
+
+def test_it_ends_in_good_order_and_leaves_no_socket(unit: Stage, sam: Staff) -> None:
+    hub(unit).signal(signal.SIGTERM)
+    assert wait_for("the end", lambda: hub(unit).ended() is not None)
+    assert hub(unit).ended() == 0
+    assert not runtime_socket(unit.run_dir).exists()
+    sam.wait_status(lambda status: status.state == "lost")
+    assert "Traceback" not in hub(unit).said()
+
+
+def test_the_status_command_tells_faults_and_what_to_do(unit: Stage) -> None:
+    wait_for("a fault", lambda: "nobody-listening" in _faults(unit))
+    command = [sys.executable, "-m", "kiosk", "status", "--config", str(unit.config_file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "open the board" in done.stdout
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
+    assert json.loads(done.stdout)["status"]["unit"] == UNIT
+
+
+def test_a_broken_configuration_keeps_the_last_good_one_in_force(unit: Stage, sam: Staff) -> None:
+    hub(unit).stop()
+    good = unit.config_file.read_text()
+    unit.config_file.write_text(good.replace("[escalation]", "[escalaton]"))
+    command = [sys.executable, "-m", "kiosk", "alertd", "--config", str(unit.config_file)]
+    part = Part("alertd-again", command, unit.folder, {"STAYBY_STATE_DIR": str(unit.folder / "state")})
+    part.start()
+    try:
+        wait_for("the hub", unit.status)
+        assert "config-0" in _faults(unit)
+        unit.button.press()
+        sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    finally:
+        part.stop()
+
+
+def test_the_hub_loads_nothing_heavy() -> None:
+    heavy = {"numpy", "kivy", "tflite_runtime", "ai_edge_litert", "starlette", "typer"}
+    code = f"import sys, kiosk.alertd; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
