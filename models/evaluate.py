@@ -19,16 +19,12 @@ LOWEST_THRESHOLD = 0.0
 
 @dataclass(frozen=True)
 class Trace:
-    """One file as the loop scored it, hop by hop; `label` is the phrase or the group that was spoken."""
+    """One file as the loop scored it, hop by hop; `label` is the phrase or the group, `duration_s` the file's own length."""
 
     label: str
     path: Path
     scores: list[tuple[float, ...]]
-
-    @property
-    def duration_s(self) -> float:
-        """Seconds of sound, the trailing quiet included."""
-        return len(self.scores) * HOP_S
+    duration_s: float
 
     @property
     def best(self) -> float:
@@ -42,11 +38,11 @@ def trace(loop: Loop, files: Sequence[tuple[str, Path]], description: str) -> li
     for label, path in track(files, description=description):
         scores: list[tuple[float, ...]] = []
         try:
-            hear_file(loop, path, on_scores=scores.append)
+            report = hear_file(loop, path, on_scores=scores.append)
         except SoundFileError as error:
             print(error)
             continue
-        traces.append(Trace(label, path, scores))
+        traces.append(Trace(label, path, scores, report.duration_s))
     return traces
 
 

@@ -2,8 +2,9 @@
 
 import tomllib
 from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 
 class RecipeError(ValueError):
@@ -15,15 +16,30 @@ class _Table(BaseModel):
 
 
 class Synthesis(_Table):
-    """How many clips are spoken, by which voices, and how fast; speeds are ratios of the voice's own pace."""
+    """How many clips are spoken, by which voices, and how fast; speeds are ratios of the voice's own pace.
 
+    `planned` are drawn and the first `clips` of them are spoken, so that more can be added without losing any.
+    """
+
+    planned: int = Field(gt=0)
     clips: int = Field(gt=0)
+    unseen_planned: int = Field(gt=0)
     unseen_clips: int = Field(gt=0)
     speed: tuple[float, float]
     unseen_speed: tuple[float, float]
     english_voices: list[str] = Field(min_length=2)
     accented_voices: list[str] = Field(min_length=1)
     unseen_voices: list[str] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.clips > self.planned or self.unseen_clips > self.unseen_planned:
+            raise ValueError("clips cannot exceed planned; raise planned as well (the plan is then drawn anew)")
+        return self
+
+    def amounts(self, part: Literal["train", "unseen"]) -> tuple[int, int]:
+        """How many clips of `part` are planned, and how many of them spoken."""
+        return (self.planned, self.clips) if part == "train" else (self.unseen_planned, self.unseen_clips)
 
 
 class Augmentation(_Table):

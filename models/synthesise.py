@@ -52,13 +52,14 @@ class Clip:
 def plan(recipe: Recipe, part: Literal["train", "unseen"]) -> list[Clip]:
     """Every clip of `part`, mixed so that any first N of them already hold all labels by weight; same seed, same plan."""
     groups: Mapping[str, PhraseTexts | QuietTexts] = {**recipe.phrases, **recipe.quiet}
-    count = recipe.synthesis.clips if part == "train" else recipe.synthesis.unseen_clips
+    planned, count = recipe.synthesis.amounts(part)
     rng = random.Random(f"{recipe.seed}-{part}")  # noqa: S311 - reproducible, not secret
+    lightest = min(group.weight for group in groups.values())
     places: list[tuple[float, str, str]] = []
     for label, group in groups.items():
         texts = group.train if part == "train" else group.test
         weight = group.weight if part == "train" else 1.0
-        amount = int(count * weight / min(g.weight for g in groups.values())) + 1 if part == "train" else count
+        amount = int(planned * weight / lightest) + 1 if part == "train" else planned
         places += [((i + rng.random()) / weight, label, texts[i % len(texts)]) for i in range(amount)]
     places.sort()
     speak = _training_voice if part == "train" else _unseen_voice

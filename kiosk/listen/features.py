@@ -73,7 +73,10 @@ class Features:
         return self._window
 
     def mel(self, chunk: Samples) -> Floats:
-        """Take 1280 samples and return the 8 mel frames that they complete, shape (8, 32, 1)."""
+        """Take 1280 samples and return the 8 mel frames that they complete, shape (8, 32, 1).
+
+        The network floors what it is given 80 dB below its loudest band: chunk by chunk that hides nothing.
+        """
         _roll_in(self._sound[0], chunk.astype(np.float32))
         frames = self._to_mel(self._sound).reshape(MEL_PER_CHUNK, MEL_BANDS, 1)
         return np.maximum(frames / np.float32(10) + np.float32(2), MEL_FLOOR)

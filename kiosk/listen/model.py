@@ -8,6 +8,7 @@ from kiosk.listen.features import EMBEDDING_SIZE, HOP_S, SAMPLE_RATE_HZ, WINDOW
 from kiosk.listen.interpreter import Fixed, Floats, Network, interpreter
 
 MANIFEST_NAME = "manifest.json"
+TFLITE_IDENTIFIER = b"TFL3"
 MAX_MODEL_BYTES = 16 * 1024 * 1024
 
 
@@ -79,12 +80,15 @@ def _read_model(path: Path, sha256: str) -> bytes:
 
 
 def _network(path: Path, content: bytes) -> Network:
+    # TFLite trusts the inside of a file and crashes on a damaged one: the hash above is what keeps damage out.
+    if content[4:8] != TFLITE_IDENTIFIER:
+        raise ModelError(f"{path}: not a TFLite model; install the model again")
     try:
         network = interpreter(content)
         network.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{path}: not a TFLite model that runs here ({reason}); install the model again") from None
+        raise ModelError(f"{path}: the model does not run here ({reason}); install the model again") from None
     return network
 
 

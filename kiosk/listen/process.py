@@ -1,0 +1,212 @@
+"""The listen process: microphone to hub. It tells the hub what it heard, and once a second how well it hears.
+
+It keeps going through everything: no microphone, no model, no hub. Each is a fault in its own words until it is over.
+Nothing of what it hears is written, logged or sent but phrase, score and time.
+"""
+
+import logging
+import queue
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+
+from kiosk import __version__
+from kiosk.bus import Leaf, runtime_socket
+from kiosk.config import ListenSection, UnitConfig
+from kiosk.detection import Heard
+from kiosk.listen.capture import Capture, Captured
+from kiosk.listen.features import HOP_S, FrontEndError
+from kiosk.listen.level import Meter
+from kiosk.listen.loop import Loop
+from kiosk.listen.model import ModelError, load_model, packaged_model
+from kiosk.messages import Detection, Ear, Fault, Hearing, Hello, Role, ToLeaf
+
+log = logging.getLogger("stayby")
+
+REPORT_S = 1.0
+DEAF_AFTER_S = 1.5
+RELOAD_S = 10.0
+READ_S = 0.2
+# A detection that the hub could not take is offered again for this long: a hub that restarts must not lose a call for help.
+KEEP_S = 30.0
+KEEP = 8
+DEAFENING = frozenset({"mic_silent", "mic_stuck"})
+
+
+class ListenProcess:
+    """Everything the process owns; `turn` is one round of the main loop."""
+
+    def __init__(self, config: ListenSection, bus: Path, capture_env: Mapping[str, str] | None = None) -> None:
+        self._config, self._env = config, capture_env
+        self._deaths: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+        self._leaf = Leaf(
+            bus,
+            Hello(role=Role.LISTEN, version=__version__),
+            on_message=_ignore,
+            on_link=lambda there: log.info("hub %s", "there" if there else "away"),
+            on_bad=lambda text: log.warning("bus: %s; ignored", text),
+            on_death=self._deaths.put,
+        )
+        self._capture: Capture | None = None
+        self._loop: Loop | None = None
+        self._broken: Fault | None = None
+        self._meter = Meter()
+        self._unsent: deque[Detection] = deque(maxlen=KEEP)
+        self._heard_s = self._report_s = self._reload_s = -1e9
+        self._audio_s = 0.0
+        self._gaps_before = 0
+
+    def turn(self, now_s: float, now_local: datetime) -> None:
+        """Listen for up to 0.2 s, decide, and report; raises what killed a thread."""
+        if not self._deaths.empty():
+            raise self._deaths.get()
+        wanted = in_hours(self._config.hours, now_local)
+        self._open_or_close(wanted=wanted)
+        self._keep_model(now_s)
+        captured = self._capture.read(READ_S) if self._capture else None
+        if captured is not None:
+            self._hear(captured)
+        self._send_waiting(now_s)
+        if now_s - self._report_s >= REPORT_S:
+            self._report_s = now_s
+            self._leaf.send(self._ear(now_s, wanted=wanted))
+
+    def close(self) -> None:
+        """Stop capturing and leave the hub."""
+        self._open_or_close(wanted=False)
+        self._leaf.close()
+
+    def _open_or_close(self, *, wanted: bool) -> None:
+        if wanted and self._capture is None:
+            self._capture = Capture(self._config.device, self._deaths.put, self._env)
+            self._meter = Meter()
+            if self._loop is not None:
+                self._loop.reset()
+        elif not wanted and self._capture is not None:
+            self._gaps_before += self._capture.gaps
+            self._capture.close()
+            self._capture = None
+
+    def _keep_model(self, now_s: float) -> None:
+        if self._loop is not None or now_s - self._reload_s < RELOAD_S:
+            return
+        self._reload_s = now_s
+        try:
+            self._loop = Loop(load_model(self._config.model_dir or packaged_model()))
+        except (ModelError, FrontEndError) as error:
+            self._break(error)
+        else:
+            self._broken = None
+
+    def _break(self, error: ModelError | FrontEndError) -> None:
+        where, _, rest = str(error).partition(": ")
+        says, _, do = rest.rpartition("; ")
+        fault = Fault(code="model_broken", where=where, says=says or rest, do=do or "install stayby again")
+        if fault != self._broken:
+            log.error("the ear cannot work: %s", error)
+        self._broken, self._loop = fault, None
+
+    def _hear(self, captured: Captured) -> None:
+        self._heard_s = captured.end_s
+        self._meter.take(captured.sound)
+        self._audio_s += HOP_S
+        if self._loop is None:
+            return
+        try:
+            heard = self._loop.step(captured.sound)
+        except ModelError as error:
+            self._break(error)
+            return
+        if heard is not None:
+            self._unsent.append(detection(heard, captured.end_s))
+            log.warning("heard %s, score %.1f%s", heard.phrase, heard.score, ", clearly" if heard.strong else "")
+
+    def _send_waiting(self, now_s: float) -> None:
+        while self._unsent:
+            if now_s - self._unsent[0].audio_end_s > KEEP_S:
+                log.error("the hub was away for %.0f s: %s could not be told", KEEP_S, self._unsent.popleft().phrase)
+            elif self._leaf.send(self._unsent[0]):
+                self._unsent.popleft()
+            else:
+                return
+
+    def _ear(self, now_s: float, *, wanted: bool) -> Ear:
+        faults = tuple(self._faults(now_s)) if wanted else ()
+        deaf = self._loop is None or now_s - self._heard_s > DEAF_AFTER_S or any(f.code in DEAFENING for f in faults)
+        state = Hearing.OFF if not wanted else Hearing.DEAF if deaf else Hearing.LISTENING
+        return Ear(
+            state=state,
+            faults=faults,
+            model=f"{self._loop.manifest.name} {self._loop.manifest.made}" if self._loop else "",
+            level_dbfs=round(self._meter.level_dbfs, 1),
+            noise_dbfs=None if self._meter.noise_dbfs is None else round(self._meter.noise_dbfs, 1),
+            audio_s=round(self._audio_s, 2),
+            gaps=self._gaps_before + (self._capture.gaps if self._capture else 0),
+        )
+
+    def _faults(self, now_s: float) -> list[Fault]:
+        found = [self._broken] if self._broken else []
+        where = f"microphone {self._config.device}"
+        capture, level = self._capture.fault if self._capture else None, self._meter.fault
+        if capture is not None:
+            found.append(Fault(code=capture.code, where=where, says=capture.says, do=capture.do))
+        elif now_s - self._heard_s > DEAF_AFTER_S:
+            return found
+        elif level is not None:
+            found.append(Fault(code=level.code, where=where, says=level.says, do=level.do))
+        return found
+
+
+def detection(heard: Heard, audio_end_s: float) -> Detection:
+    """What the hub is told of a decision that rests on sound up to `audio_end_s` (CLOCK_MONOTONIC)."""
+    return Detection(
+        phrase=heard.phrase,
+        score=round(heard.score, 3),
+        grave=heard.grave,
+        strong=heard.strong,
+        covert=heard.covert,
+        audio_end_s=audio_end_s,
+    )
+
+
+def in_hours(hours: str | None, now: datetime) -> bool:
+    """Whether `now` lies in "HH:MM-HH:MM" (which may pass midnight); always if there are no hours."""
+    if hours is None:
+        return True
+    start, end = hours.split("-")
+    clock = now.strftime("%H:%M")
+    return start <= clock < end if start <= end else clock >= start or clock < end
+
+
+def run(config: UnitConfig, capture_env: Mapping[str, str] | None = None, stop: threading.Event | None = None) -> None:
+    """Listen until SIGTERM, SIGINT or `stop`; `capture_env` is added to arecord's environment (a virtual microphone)."""
+    if config.listen is None:
+        log.warning("there is no [listen] in the configuration: this unit has no ear, and nothing to do here")
+        return
+    ended = stop or _stop_on_signals()
+    process = ListenProcess(config.listen, runtime_socket(config.unit.run_dir), capture_env)
+    try:
+        while not ended.is_set():
+            process.turn(time.monotonic(), datetime.now().astimezone())
+    finally:
+        process.close()
+
+
+def _ignore(_message: ToLeaf) -> None:
+    """The hub tells every leaf what to show; the ear has no use for it."""
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGINT, ask)
+    return stop
