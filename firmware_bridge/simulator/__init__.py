@@ -37,11 +37,20 @@ class SentFrame:
     encoded: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class OutputChange:
+    """In virtual time: "led", "buzzer" or "relay" went on or off."""
+
+    at_s: float
+    name: str
+    on: bool
+
+
 class SimulatedButton:
     """One simulated unit. `port` is where the host finds its serial port while it is plugged.
 
     With `virtual_time` the chip runs only inside `step()`, two runs with the same `seed` are the same to the cycle, and
-    `port` may be None: `send()` and `frames` are the line then. `eeprom` keeps the unit's memory between two runs.
+    `port` may be None: `send()` and `take_frames()` are the line then. `eeprom` keeps the unit's memory between two runs.
     """
 
     def __init__(
@@ -54,7 +63,8 @@ class SimulatedButton:
         seed: int | None = None,
     ) -> None:
         self.port = port
-        self.frames: list[SentFrame] = []
+        self._frames: list[SentFrame] = []
+        self._changes: list[OutputChange] = []
         self._arguments = [
             *(["-l", str(port)] if port else []),
             *(["-e", str(eeprom)] if eeprom else []),
@@ -191,8 +201,13 @@ class SimulatedButton:
 
     def take_frames(self) -> list[SentFrame]:
         """Return the frames that the chip sent since the last call (in virtual time only)."""
-        frames, self.frames = self.frames, []
+        frames, self._frames = self._frames, []
         return frames
+
+    def take_changes(self) -> list[OutputChange]:
+        """Return how light, buzzer and relay went since the last call (in virtual time only)."""
+        changes, self._changes = self._changes, []
+        return changes
 
     # ---- the pipes ----
 
@@ -224,10 +239,16 @@ class SimulatedButton:
             word, _, rest = line.strip().partition(" ")
             if word in {"ok", "err", "ready"}:
                 self._answers.put(line.strip())
-            elif word == "frame" and self._virtual_time:
-                cycle, _, encoded = rest.partition(" ")
-                self.frames.append(SentFrame(int(cycle) / CLOCK_HZ, bytes.fromhex(encoded)))
+            elif self._virtual_time:
+                self._note(word, rest.split())
         self._answers.put(None)
+
+    def _note(self, word: str, rest: list[str]) -> None:
+        match word, rest:
+            case "frame", [cycle, encoded]:
+                self._frames.append(SentFrame(int(cycle) / CLOCK_HZ, bytes.fromhex(encoded)))
+            case "out", [name, on, cycle]:
+                self._changes.append(OutputChange(int(cycle) / CLOCK_HZ, name, on == "1"))
 
 
 def _words(answer: str) -> dict[str, str]:

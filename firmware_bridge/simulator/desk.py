@@ -1,0 +1,89 @@
+"""A simulated unit and the host's end of the link together in virtual time: exact, repeatable, faster than life."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from firmware_bridge.events import ButtonEvent, Pressed, PressId
+from firmware_bridge.protocol import Beacon
+from firmware_bridge.session import ButtonSession
+from firmware_bridge.simulator import SimulatedButton
+
+STEP_S = 0.002
+"""The host looks this often; it is what virtual time adds to a latency at most."""
+
+
+@dataclass
+class VirtualHub:
+    """The least that a hub has to do: store each press, then acknowledge it. What it stored outlives a restart."""
+
+    stores: bool = True
+    stored: list[PressId] = field(default_factory=list)
+    doubled: list[PressId] = field(default_factory=list)
+
+
+class VirtualDesk:
+    """Runs chip and host side by side. `events` holds everything that the link told, in order."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self.unit = SimulatedButton(None, virtual_time=True, seed=seed)
+        self.hub = VirtualHub()
+        self.events: list[ButtonEvent] = []
+        self.now_s = 0.0
+        self.session = ButtonSession("the simulated button")
+        self._connected = False
+
+    def __enter__(self) -> Self:
+        self.unit.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.unit.stop()
+
+    def connect(self, stored: Iterable[PressId] | None = None) -> None:
+        """Start the host, or start it again: it knows the presses it has stored, and nothing else."""
+        self.session = ButtonSession("the simulated button", self.hub.stored if stored is None else stored)
+        self.session.opened(self.now_s)
+        self._connected = True
+
+    def disconnect(self) -> None:
+        """Let the host be gone: nothing is heard, nothing is said."""
+        self._connected = False
+
+    def set_beacon(self, beacon: Beacon) -> None:
+        """Have the host show this."""
+        self.session.set_beacon(beacon, self.now_s)
+
+    def run(self, seconds: float) -> list[ButtonEvent]:
+        """Let time pass; return what the link told meanwhile."""
+        first = len(self.events)
+        until_s = self.now_s + seconds
+        while self.now_s < until_s - STEP_S / 2:
+            self._step()
+        return self.events[first:]
+
+    def _step(self) -> None:
+        self.now_s = self.unit.step(STEP_S)
+        frames = self.unit.take_frames()
+        if not self._connected:
+            return
+        for frame in frames:
+            self.session.receive(b"\0" + frame.encoded + b"\0", frame.at_s)
+        self.session.tick(self.now_s)
+        self._take_events()
+        output = self.session.take_output()
+        if output:
+            self.unit.send(output)
+
+    def _take_events(self) -> None:
+        for event in self.session.take_events():
+            self.events.append(event)
+            if isinstance(event, Pressed) and self.hub.stores:
+                self._store(event.press_id)
+
+    def _store(self, press_id: PressId) -> None:
+        (self.hub.doubled if press_id in self.hub.stored else self.hub.stored).append(press_id)
+        self.session.ack(press_id)
