@@ -2,29 +2,16 @@
 
 import logging
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from kiosk import alertd, config_file
+from kiosk import alertd
 from kiosk.bus import BusError, ask, runtime_socket
-from kiosk.config_faults import ConfigFaults
+from kiosk.cli import CONFIG, DEFAULT_CONFIG, load_or_exit
 from kiosk.messages import AskStatus, BadMessage, StatusAnswer
 
-CONFIG = Annotated[Path, typer.Option("--config", metavar="FILE", help="The unit's kiosk.toml.")]
-DEFAULT_CONFIG = Path("/etc/stayby/kiosk.toml")
 ANSWER_S = 3.0
-
-
-def load_or_exit(path: Path, *, keep: bool = False) -> config_file.Loaded:
-    """Return the configuration in force; say every fault and exit 1 when there is none."""
-    try:
-        return config_file.load_or_last_good(path, keep=keep)
-    except ConfigFaults as wrong:
-        for fault in wrong.faults:
-            print(f"{path}: {fault}", file=sys.stderr)
-        raise typer.Exit(1) from None
 
 
 def alertd_command(config: CONFIG = DEFAULT_CONFIG) -> None:

@@ -4,13 +4,21 @@ The hub must not load what the screen needs, so a command stands here by name, a
 """
 
 import importlib
+import logging
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
 from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from kiosk.config_file import Loaded
+
+if TYPE_CHECKING:
+    from kiosk.config import UnitConfig
 
 
 class Command(NamedTuple):
@@ -28,8 +36,19 @@ COMMANDS = {
     "status": Command(
         "kiosk.alertd_cli:status_command", "Ask the hub how the unit is: faults, listeners, what is open."
     ),
+    "listen": Command("kiosk.cli:listen", "Run the ear: hears phrases, keeps no sound."),
+    "ui": Command("kiosk.cli:ui", "Run the screen."),
+    "board": Command("kiosk.board.cli:board_command", "Serve the staff's web page of one responder."),
+    "pager": Command("kiosk.board.cli:pager_command", "Show alerts in this terminal and answer them by single keys."),
+    "ui": Command("kiosk.ui.cli:ui_command", "Show the screen of a unit."),
+    "board": Command("kiosk.board.cli:board_command", "Serve the staff's web page of one responder."),
+    "pager": Command("kiosk.board.cli:pager_command", "Show alerts in this terminal and answer them by single keys."),
+    "sim": Command("firmware_bridge.simulator.cli:app", "A panic button without hardware, by hand."),
     "hear": Command("kiosk.listen.cli:hear_command", "Run sound files through the ear's own streaming loop."),
+    "sim": Command("firmware_bridge.simulator.cli:app", "A panic button without hardware: its real firmware, by hand."),
 }
+CONFIG = Annotated[Path, typer.Option("--config", metavar="FILE", help="The unit's kiosk.toml.")]
+DEFAULT_CONFIG = Path("/etc/stayby/kiosk.toml")
 
 
 class LazyGroup(TyperGroup):
@@ -80,6 +99,25 @@ for _name, _command in COMMANDS.items():
     app.command(_name, help=_command.does)(_placeholder)
 
 
+# --- what commands share ---------------------------------------------------------------------------------------------
+
+CONFIG = Annotated[Path, typer.Option("--config", metavar="FILE", help="The unit's kiosk.toml.")]
+DEFAULT_CONFIG = Path("/etc/stayby/kiosk.toml")
+
+
+def load_or_exit(path: Path, *, keep: bool = False) -> "Loaded":
+    """Return the configuration in force; say every fault and exit 1 when there is none. The hub keeps a good one."""
+    from kiosk import config_file
+    from kiosk.config_faults import ConfigFaults
+
+    try:
+        return config_file.load_or_last_good(path, keep=keep)
+    except ConfigFaults as wrong:
+        for fault in wrong.faults:
+            typer.echo(f"{path}: {fault}", err=True)
+        raise typer.Exit(1) from None
+
+
 # --- stayby check -----------------------------------------------------------------------------------------------------
 
 
@@ -102,3 +140,39 @@ def check(
         typer.echo(f"{file}: {len(wrong.faults)} fault{'s' if len(wrong.faults) > 1 else ''}", err=True)
         raise typer.Exit(1) from None
     typer.echo(config_show.show(config, text), nl=False) if show else typer.echo(f"{file}: OK")
+
+
+# --- the leaves -------------------------------------------------------------------------------------------------------
+
+
+def _in_force(path: Path) -> "UnitConfig":
+    """Return the configuration in force; the hub keeps the last good one, and says what is wrong with a newer one."""
+    from kiosk.config_faults import ConfigFaults
+    from kiosk.config_file import load_or_last_good
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        return load_or_last_good(path, keep=False).config
+    except ConfigFaults as wrong:
+        for fault in wrong.faults:
+            typer.echo(f"{path}: {fault}", err=True)
+        raise typer.Exit(1) from None
+
+
+def listen(config: CONFIG = DEFAULT_CONFIG) -> None:
+    """Run the ear until it is told to stop."""
+    from kiosk.listen.process import run
+
+    run(_in_force(config))
+
+
+def ui(
+    config: CONFIG = DEFAULT_CONFIG,
+    remote: Annotated[
+        Path | None, typer.Option(metavar="SOCKET", help="Let a demo or test see and touch the screen by this socket.")
+    ] = None,
+) -> None:
+    """Run the screen until it is told to stop."""
+    from kiosk.ui import run
+
+    run(_in_force(config), remote)
