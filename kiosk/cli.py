@@ -17,9 +17,6 @@ from typer.core import TyperGroup
 if TYPE_CHECKING:
     from kiosk.config_file import Loaded
 
-if TYPE_CHECKING:
-    from kiosk.config import UnitConfig
-
 
 class Command(NamedTuple):
     """Where a command lives ("module:name" of a function or a Typer app) and what it does, in one line."""
@@ -29,26 +26,16 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "check": Command(
-        "kiosk.cli:check", "Say everything that is wrong with a configuration file, or show what is in force."
-    ),
+    "check": Command("kiosk.cli:check", "Say all that is wrong with a configuration file, or show it."),
     "alertd": Command("kiosk.alertd_cli:alertd_command", "Run the hub: panic button, incidents, alerts."),
-    "status": Command(
-        "kiosk.alertd_cli:status_command", "Ask the hub how the unit is: faults, listeners, what is open."
-    ),
     "listen": Command("kiosk.cli:listen", "Run the ear: hears phrases, keeps no sound."),
-    "ui": Command("kiosk.cli:ui", "Run the screen."),
+    "ui": Command("kiosk.ui.cli:ui_command", "Run the screen."),
     "board": Command("kiosk.board.cli:board_command", "Serve the staff's web page of one responder."),
-    "pager": Command("kiosk.board.cli:pager_command", "Show alerts in this terminal and answer them by single keys."),
-    "ui": Command("kiosk.ui.cli:ui_command", "Show the screen of a unit."),
-    "board": Command("kiosk.board.cli:board_command", "Serve the staff's web page of one responder."),
-    "pager": Command("kiosk.board.cli:pager_command", "Show alerts in this terminal and answer them by single keys."),
+    "pager": Command("kiosk.board.cli:pager_command", "Show alerts in this terminal, answer them by keys."),
+    "status": Command("kiosk.alertd_cli:status_command", "Ask the hub how the unit is."),
+    "hear": Command("kiosk.listen.cli:hear_command", "Run sound files through the ear's own loop."),
     "sim": Command("firmware_bridge.simulator.cli:app", "A panic button without hardware, by hand."),
-    "hear": Command("kiosk.listen.cli:hear_command", "Run sound files through the ear's own streaming loop."),
-    "sim": Command("firmware_bridge.simulator.cli:app", "A panic button without hardware: its real firmware, by hand."),
 }
-CONFIG = Annotated[Path, typer.Option("--config", metavar="FILE", help="The unit's kiosk.toml.")]
-DEFAULT_CONFIG = Path("/etc/stayby/kiosk.toml")
 
 
 class LazyGroup(TyperGroup):
@@ -65,7 +52,7 @@ def load(name: str) -> Any:
     module, _, attribute = COMMANDS[name].target.partition(":")
     target = getattr(importlib.import_module(module), attribute)
     if not isinstance(target, typer.Typer):
-        function, target = target, typer.Typer(add_completion=False)
+        function, target = target, typer.Typer(add_completion=False, rich_markup_mode=None)
         target.command(name, help=COMMANDS[name].does)(function)
     return typer.main.get_command(target)
 
@@ -142,37 +129,12 @@ def check(
     typer.echo(config_show.show(config, text), nl=False) if show else typer.echo(f"{file}: OK")
 
 
-# --- the leaves -------------------------------------------------------------------------------------------------------
-
-
-def _in_force(path: Path) -> "UnitConfig":
-    """Return the configuration in force; the hub keeps the last good one, and says what is wrong with a newer one."""
-    from kiosk.config_faults import ConfigFaults
-    from kiosk.config_file import load_or_last_good
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    try:
-        return load_or_last_good(path, keep=False).config
-    except ConfigFaults as wrong:
-        for fault in wrong.faults:
-            typer.echo(f"{path}: {fault}", err=True)
-        raise typer.Exit(1) from None
+# --- stayby listen ----------------------------------------------------------------------------------------------------
 
 
 def listen(config: CONFIG = DEFAULT_CONFIG) -> None:
     """Run the ear until it is told to stop."""
     from kiosk.listen.process import run
 
-    run(_in_force(config))
-
-
-def ui(
-    config: CONFIG = DEFAULT_CONFIG,
-    remote: Annotated[
-        Path | None, typer.Option(metavar="SOCKET", help="Let a demo or test see and touch the screen by this socket.")
-    ] = None,
-) -> None:
-    """Run the screen until it is told to stop."""
-    from kiosk.ui import run
-
-    run(_in_force(config), remote)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    run(load_or_exit(config).config)
