@@ -35,6 +35,9 @@ CONNECT_S = 5.0
 SUBSCRIBE_S = 5.0
 FLUSH_S = 1.0
 TICK_S = 0.25
+STEADY_S = 5.0
+"""A connection that breaks before this counts as a failed attempt: two devices with one name would else fight at full speed."""
+FIGHT_ATTEMPTS = 3
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MOST_S = 1.5
 
@@ -43,7 +46,7 @@ _RANDOM = SystemRandom()
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The broker let us in and granted every subscription."""
+    """The broker let us in and granted every subscription; what it had retained for us follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +226,7 @@ class _Session:
         self._fault = ""
         self._sent = 0
         self._acknowledged = 0
+        self._early: list[Received] = []
         self.ready = False
         self.client = self._new_client()
 
@@ -327,9 +331,16 @@ class _Session:
     def _become_ready(self) -> None:
         self.ready = True
         self._link.put(Connected())
+        for message in self._early:
+            self._link.put(message)
+        self._early.clear()
 
     def _on_message(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
-        self._link.put(Received(message.topic, bytes(message.payload[: MAX_PACKET_BYTES + 1]), message.retain))
+        received = Received(message.topic, bytes(message.payload[: MAX_PACKET_BYTES + 1]), message.retain)
+        if self.ready:
+            self._link.put(received)
+        else:
+            self._early.append(received)  # a broker may send retained messages before it grants the subscription
 
     def _on_publish(
         self, _client: Client, _data: Any, mid: int, code: ReasonCode, _properties: Properties | None
@@ -396,6 +407,7 @@ class MqttLink:
         self._on_death = on_death
         self._session: _Session | None = None
         self._said = ""
+        self._attempts = 0
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._thread.start()
@@ -420,12 +432,13 @@ class MqttLink:
 
     def _run(self) -> None:
         try:
-            attempts = 0
             number = 0
             while not self._closing.is_set():
                 number += 1
-                attempts = 0 if self._serve(number) else attempts + 1
-                self._closing.wait(_backoff_s(attempts))
+                started_s = time.monotonic()
+                steady = self._serve(number) and time.monotonic() - started_s > STEADY_S
+                self._attempts = 0 if steady else self._attempts + 1
+                self._closing.wait(_backoff_s(self._attempts))
         except BaseException as error:  # noqa: BLE001 - whatever kills this thread must take the process with it
             self._on_death(error)
 
@@ -445,7 +458,8 @@ class MqttLink:
     def _tell(self, reason: str) -> None:
         if self._session is not None and self._session.ready:
             self._said = ""
-            self.put(Disconnected(reason))
+            fight = f"; does another device sign in as {self.client_id}?" if self._attempts >= FIGHT_ATTEMPTS else ""
+            self.put(Disconnected(reason + fight))
         elif reason != self._said:
             self._said = reason
             self.put(Refused(reason))

@@ -65,7 +65,7 @@ def render(view: View, selected: str, oops: str) -> RenderableType:
         )
     parts += [_alert_panel(alert, selected=alert.incident == selected) for alert in view.alerts]
     if not view.alerts and view.connected:
-        parts.append(Text("\nNobody needs help now.\n"))
+        parts.append(Text("\nNo open alert.\n"))
     if oops:
         parts.append(Text(oops, "bold yellow"))
     parts.append(Text(printable(view.desks)))

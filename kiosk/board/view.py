@@ -215,7 +215,7 @@ def buttons_of(snapshot: Snapshot, me: Id) -> tuple[Button, ...]:
     if snapshot.state is State.ATTENDED:
         return CLOSE
     if any(one.responder.id == me for one in snapshot.coming):
-        later = tuple(one.model_copy(update={"look": "quiet"}) for one in COMING[1:])
+        later = tuple(one.model_copy(update={"look": "quiet", "label": f"Need {one.label}"}) for one in COMING[1:])
         return (HERE.model_copy(update={"look": "main"}), *later, CANNOT)
     if any(one.id == me for one in snapshot.declined):
         return (*COMING, HERE)

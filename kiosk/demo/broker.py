@@ -92,7 +92,7 @@ tls_version tlsv1.2
 allow_anonymous false
 {names}
 acl_file {folder}/acl
-message_size_limit 262144
+max_packet_size 262144
 max_inflight_messages 100
 set_tcp_nodelay true
 {keep}
