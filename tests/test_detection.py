@@ -55,9 +55,9 @@ def said(decider: Decider, phrase: str, score: float, at_s: float) -> list[Heard
 
 
 def test_a_phrase_is_heard_once_at_its_peak() -> None:
-    assert said(Decider(manifest()), "police", 4.0, 10.0) == [
-        Heard(pytest.approx(10.16), "police", pytest.approx(4.0), grave=False, strong=False)
-    ]
+    [heard] = said(Decider(manifest()), "police", 4.0, 10.0)
+    assert (heard.phrase, heard.grave, heard.strong) == ("police", False, False)
+    assert (heard.t_s, heard.score) == pytest.approx((10.16, 4.0))
 
 
 def test_below_its_threshold_nothing_is_heard() -> None:

@@ -25,12 +25,12 @@ def speech_like(seconds: float) -> Samples:
     """Noise that comes and goes like syllables, at a level at which a batch's own dynamic range hides nothing."""
     count = int(seconds * 16_000)
     noise = np.random.default_rng(1).standard_normal(count)
-    return (noise * 200 * (0.1 + np.sin(np.arange(count) / 1500) ** 2)).astype(np.int16)
+    return np.asarray(noise * 200 * (0.1 + np.sin(np.arange(count) / 1500) ** 2), np.int16)
 
 
 def whole_mel(sound: Floats) -> Floats:
     mel = Fixed(interpreter(front_end_folder() / "melspectrogram.tflite"), (1, len(sound)))
-    return np.maximum(mel(sound[None])[0, 0] / 10 + 2, MEL_FLOOR).astype(np.float32)
+    return np.asarray(np.maximum(mel(sound[None])[0, 0] / 10 + 2, MEL_FLOOR), np.float32)
 
 
 def batch(sound: Samples) -> Floats:

@@ -49,7 +49,7 @@ def one_phrase_less(folder: Path) -> None:
     change(folder, phrases=json.loads((folder / "manifest.json").read_text())["phrases"][:-1])
 
 
-BROKEN: list[tuple[Callable[[Path], None], str]] = [
+BROKEN: list[tuple[Callable[[Path], object], str]] = [
     (flip_a_byte, "sha256"),
     (cut_short, "sha256"),
     (lambda folder: rewrite(folder, b"This is no model at all."), "not a TFLite model"),
@@ -66,7 +66,7 @@ BROKEN: list[tuple[Callable[[Path], None], str]] = [
 
 
 @pytest.mark.parametrize(("broken", "says"), BROKEN)
-def test_a_broken_model_is_one_clear_line(folder: Path, broken: Callable[[Path], None], says: str) -> None:
+def test_a_broken_model_is_one_clear_line(folder: Path, broken: Callable[[Path], object], says: str) -> None:
     broken(folder)
     with pytest.raises(ModelError, match=says) as caught:
         load_model(folder)

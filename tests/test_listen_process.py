@@ -1,0 +1,140 @@
+"""The listen process between a microphone and a hub: what it tells, and that it goes on without either."""
+
+import queue
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from kiosk.bus import BusServer, runtime_socket
+from kiosk.config import ListenSection
+from kiosk.demo.microphone import VirtualMicrophone
+from kiosk.detection import Heard
+from kiosk.listen.model import packaged_model
+from kiosk.listen.process import ListenProcess, detection, in_hours
+from kiosk.messages import Detection, Ear, FromLeaf, Hearing, Hello
+
+DEADLINE_S = 30.0
+NOON = datetime.fromisoformat("2026-06-01T12:00:00+00:00")
+
+
+class Hub:
+    """A real bus server that keeps what leaves say."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.said: queue.SimpleQueue[FromLeaf] = queue.SimpleQueue()
+        self.server = BusServer(
+            runtime_socket(run_dir), lambda _n, message: self.said.put(message), self._bad, lambda _n: None, self._died
+        )
+
+    def _bad(self, _number: int, text: str) -> None:
+        raise AssertionError(text)
+
+    def _died(self, error: BaseException) -> None:
+        raise AssertionError from error
+
+    def ears(self) -> Iterator[Ear]:
+        """Every report of the ear, as it comes, until the deadline."""
+        deadline_s = time.monotonic() + DEADLINE_S
+        while time.monotonic() < deadline_s:
+            message = self.said.get(timeout=DEADLINE_S)
+            if isinstance(message, Ear):
+                yield message
+
+
+@contextmanager
+def listening(
+    run_dir: Path, config: ListenSection, env: dict[str, str] | None = None, at: datetime = NOON
+) -> Iterator[ListenProcess]:
+    """A listen process that turns on a thread of its own."""
+    process, stop = ListenProcess(config, runtime_socket(run_dir), env), threading.Event()
+
+    def turn() -> None:
+        while not stop.is_set():
+            process.turn(time.monotonic(), at)
+
+    thread = threading.Thread(target=turn)
+    thread.start()
+    try:
+        yield process
+    finally:
+        stop.set()
+        thread.join(DEADLINE_S)
+        process.close()
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    hub = Hub(tmp_path)
+    yield hub
+    hub.server.close()
+
+
+@pytest.mark.parametrize(
+    ("hours", "clock", "inside"),
+    [
+        (None, "03:00", True),
+        ("08:00-21:00", "08:00", True),
+        ("08:00-21:00", "07:59", False),
+        ("08:00-21:00", "21:00", False),
+        ("22:00-06:00", "23:30", True),
+        ("22:00-06:00", "05:59", True),
+        ("22:00-06:00", "12:00", False),
+    ],
+)
+def test_hours(hours: str | None, clock: str, inside: bool) -> None:
+    assert in_hours(hours, datetime.fromisoformat(f"2026-06-01T{clock}:00+00:00")) is inside
+
+
+def test_a_detection_says_phrase_score_and_time_and_nothing_else() -> None:
+    told = detection(Heard(1.0, "ambulance", 5.12345, grave=True, strong=True), 99.5)
+    assert told == Detection(phrase="ambulance", score=5.123, grave=True, strong=True, audio_end_s=99.5)
+
+
+@pytest.mark.parts
+def test_without_a_microphone_the_ear_says_that_it_is_deaf_and_why(tmp_path: Path, hub: Hub) -> None:
+    with listening(tmp_path, ListenSection(device="no_such_microphone")):
+        assert isinstance(hub.said.get(timeout=DEADLINE_S), Hello)
+        deaf = next(ear for ear in hub.ears() if ear.faults)
+    assert deaf.state is Hearing.DEAF
+    assert [fault.code for fault in deaf.faults] == ["mic_missing"]
+    assert deaf.faults[0].where == "microphone no_such_microphone"
+
+
+def test_outside_its_hours_the_ear_is_off_and_holds_no_microphone(tmp_path: Path, hub: Hub) -> None:
+    with listening(tmp_path, ListenSection(device="no_such_microphone", hours="22:00-06:00")):
+        off = next(hub.ears())
+    assert (off.state, off.faults) == (Hearing.OFF, ())
+
+
+def test_a_model_with_a_wrong_hash_is_a_fault_in_one_line(tmp_path: Path, hub: Hub) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(packaged_model(), model)
+    path = next(model.glob("*.tflite"))
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with listening(tmp_path, ListenSection(device="no_such_microphone", model_dir=model)):
+        deaf = next(ear for ear in hub.ears() if any(fault.code == "model_broken" for fault in ear.faults))
+    fault = next(fault for fault in deaf.faults if fault.code == "model_broken")
+    assert deaf.state is Hearing.DEAF
+    assert (fault.where, fault.do) == (str(path), "install the model again")
+    assert "sha256" in fault.says
+
+
+@pytest.mark.parts
+def test_with_a_microphone_it_listens_and_survives_the_hub(tmp_path: Path) -> None:
+    with (
+        VirtualMicrophone(tmp_path / "microphone") as microphone,
+        listening(tmp_path, ListenSection(device=microphone.device), microphone.env),
+    ):
+        for _ in range(2):
+            hub = Hub(tmp_path)
+            good = next(ear for ear in hub.ears() if ear.state is Hearing.LISTENING)
+            assert good.faults == ()
+            assert good.model.startswith("distress_en ")
+            assert good.audio_s > 0
+            hub.server.close()
