@@ -1,7 +1,8 @@
 """Frames and messages: every one survives the wire, nothing that arrives can do harm."""
 
 from collections.abc import Callable
-from dataclasses import astuple
+from dataclasses import astuple, fields
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -143,3 +144,12 @@ def test_a_message_comes_back_with_its_types(message: Message) -> None:
 
 def test_every_message_fits_a_frame() -> None:
     assert all(message.LAYOUT.size <= PAYLOAD_MAX for message in BY_KIND.values())
+
+
+@pytest.mark.parametrize("kind", sorted(BY_KIND))
+def test_every_message_is_in_the_documentation(kind: int) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "button.md").read_text()
+    row = next(line for line in page.splitlines() if line.startswith(f"| 0x{kind:02X} | {BY_KIND[kind].__name__} |"))
+    documented = [word.split() for word in row.split("|")[4].split(",")] if BY_KIND[kind].LAYOUT.size else []
+    assert [name for name, _ in documented] == [field.name for field in fields(BY_KIND[kind])]
+    assert sum(int(size.removeprefix("u")) // 8 for _, size in documented) == BY_KIND[kind].LAYOUT.size
