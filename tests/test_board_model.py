@@ -1,0 +1,317 @@
+"""What board and pager know and say: the model, the answers under way, the words. Pure: no clock, no broker."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kiosk.board.model import LOST_S, Model
+from kiosk.board.replies import GIVE_UP_S, LATE_S, RESEND_S, Answers, Delivery
+from kiosk.board.view import HEADS, View, buttons_of, clock, make_view, sound_of
+from kiosk.messages import (
+    CallNextReply,
+    Choice,
+    CloseReply,
+    ComingReply,
+    Fault,
+    Going,
+    HereReply,
+    NextStep,
+    Outcome,
+    Person,
+    Presence,
+    Reach,
+    Reply,
+    SeenReply,
+    Severity,
+    Snapshot,
+    State,
+    Status,
+    Trigger,
+    UnitState,
+)
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PRIYA, SAM = Person(id="priya", name="Priya"), Person(id="sam", name="Sam")
+OPEN = [state for state in State if state not in {State.IDLE, State.CLOSED}]
+
+
+def snapshot(**facts: Any) -> Snapshot:
+    base: dict[str, Any] = {
+        "store": "harbour", "unit": "desk-3", "place": "Service desk 3", "id": "one", "revision": 1,
+        "state": State.RAISED, "severity": Severity.ALERT, "trigger": Trigger.BUTTON, "tier": 1,
+        "tiers": ("the staff", "the manager"), "asked": (PRIYA, SAM), "reach": Reach.OK, "opened_at": NOON, "elapsed_s": 0.0,
+    }  # fmt: skip
+    return Snapshot(**{**base, **facts})
+
+
+def take(model: Model, one: Snapshot, now_s: float = 0.0, *, utc: datetime = NOON, retained: bool = False) -> bool:
+    return model.take_snapshot(one, now_s=now_s, utc=utc, retained=retained)
+
+
+def view_of(*snapshots: Snapshot, now_s: float = 0.0, answers: Answers | None = None) -> View:
+    model = Model()
+    for one in snapshots:
+        take(model, one)
+    return make_view(model, answers or Answers(), "priya", "Priya", now_s, down="")
+
+
+def status(**facts: Any) -> Status:
+    base: dict[str, Any] = {"store": "harbour", "unit": "desk-3", "place": "Service desk 3", "state": UnitState.READY}
+    return Status(**{**base, **facts})
+
+
+# --- incidents --------------------------------------------------------------------------------------------------------
+
+REVISIONS = st.lists(st.integers(1, 8), min_size=1, max_size=20)
+
+
+@given(REVISIONS)
+def test_of_one_incident_the_highest_revision_wins_in_whatever_order(revisions: list[int]) -> None:
+    model = Model()
+    for revision in revisions:
+        take(model, snapshot(revision=revision, place=f"said at {revision}"))
+    (shown,) = model.open_incidents()
+    assert shown.snapshot.place == f"said at {max(revisions)}"
+
+
+@given(st.permutations([1, 2, 3, 4]), st.lists(st.integers(1, 4)))
+def test_a_closed_incident_never_comes_back(order: list[int], again: list[int]) -> None:
+    model = Model()
+    for revision in [*order, *again]:
+        take(model, snapshot(revision=revision, state=State.CLOSED if revision == 4 else State.RAISED))
+    assert model.open_incidents() == []
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from(list(Severity)), st.floats(0, 900)), max_size=9
+    )
+)
+def test_the_gravest_stands_first_then_the_oldest(units: list[tuple[str, Severity, float]]) -> None:
+    model = Model()
+    for number, (unit, severity, elapsed_s) in enumerate(units):
+        take(model, snapshot(unit=unit, id=str(number), severity=severity, elapsed_s=elapsed_s))
+    shown = [(HEADS[one.snapshot.severity], one.opened_s) for one in model.open_incidents()]
+    order = [HEADS[one] for one in (Severity.GRAVE, Severity.ALERT, Severity.CHECK)]
+    assert shown == sorted(shown, key=lambda one: (order.index(one[0]), one[1]))
+    assert len(shown) == len({unit for unit, _, _ in units})
+
+
+def test_a_new_incident_takes_the_place_of_the_old_one_and_old_news_of_it_does_not_return() -> None:
+    model = Model()
+    take(model, snapshot(revision=5))
+    assert take(model, snapshot(id="two"))
+    assert not take(model, snapshot(revision=5))
+    assert [one.snapshot.id for one in model.open_incidents()] == ["two"]
+
+
+def test_a_retained_snapshot_has_slept_and_its_times_went_on() -> None:
+    model = Model()
+    slept = snapshot(elapsed_s=10, coming=(Going(responder=SAM, eta_s=60),))
+    take(model, slept, 100.0, utc=NOON + timedelta(seconds=40), retained=True)
+    (one,) = model.open_incidents()
+    assert one.elapsed_s(100.0) == pytest.approx(40)
+    assert one.left_s(60, 100.0) == pytest.approx(30)
+
+
+@pytest.mark.parametrize("skew", [timedelta(days=-400), timedelta(hours=-2), timedelta(days=3)])
+def test_a_clock_that_is_wrong_by_hours_changes_nothing(skew: timedelta) -> None:
+    model = Model()
+    take(model, snapshot(elapsed_s=10), 100.0, utc=NOON + skew, retained=True)
+    assert model.open_incidents()[0].elapsed_s(105.0) == pytest.approx(15)
+
+
+# --- desks ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_desk_without_a_new_beat_is_lost_and_a_new_beat_brings_it_back() -> None:
+    model = Model()
+    model.take_status(status(beat=1), 0.0)
+    model.take_status(status(beat=1), LOST_S)  # the same beat again proves nothing
+    assert not model.desk_lost("desk-3", LOST_S)
+    assert model.desk_lost("desk-3", LOST_S + 0.1)
+    model.take_status(status(beat=2), LOST_S + 1)
+    assert not model.desk_lost("desk-3", LOST_S + 2)
+    model.take_status(status(state=UnitState.LOST, beat=3), LOST_S + 3)
+    assert model.desk_lost("desk-3", LOST_S + 3)
+
+
+def test_after_a_break_of_ours_each_desk_gets_its_time_anew() -> None:
+    model = Model()
+    model.take_status(status(beat=1), 0.0)
+    model.heard_again(50.0)
+    assert not model.desk_lost("desk-3", 50.0 + LOST_S)
+
+
+def test_the_footer_counts_desks_and_says_each_fault_with_what_to_do() -> None:
+    model = Model()
+    fault = Fault(code="button-cut", where="panic button", says="the cable is cut", do="Check the plug.")
+    model.take_status(status(unit="a", place="Desk A"), 30.0)
+    model.take_status(status(unit="b", place="Desk B", state=UnitState.FAULT, faults=(fault,)), 30.0)
+    model.take_status(status(unit="c", place="Desk C"), 0.0)
+    view = make_view(model, Answers(), "priya", "Priya", 31.0, down="")
+    assert view.desks == "1 of 3 desks ready · 2 not right"
+    assert [one.what for one in view.faults] == ["Desk B, panic button: the cable is cut", "Desk C: does not report"]
+    assert view.faults[0].do == "Check the plug."
+
+
+def test_when_we_are_deaf_we_say_so_and_nothing_of_the_desks() -> None:
+    model = Model()
+    model.take_status(status(), 0.0)
+    view = make_view(model, Answers(), "priya", "Priya", 1.0, down="the broker is away")
+    assert (view.connected, view.headline, view.title) == (False, "NOT CONNECTED", "NOT CONNECTED · Stayby")
+    assert view.desks == "The desks are unknown while not connected."
+
+
+def test_the_headline_names_who_else_listens() -> None:
+    model = Model()
+    for one in (PRIYA, SAM):
+        model.take_presence(Presence(responder=one.id, name=one.name, tier=1, listening=True))
+    assert make_view(model, Answers(), "priya", "Priya", 0, down="").headline == "Connected · Priya and Sam listen"
+    model.take_presence(Presence(responder="sam", name="Sam", tier=1, listening=False))
+    assert make_view(model, Answers(), "priya", "Priya", 0, down="").headline == "Connected · only Priya listens"
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+BASE = {"reply_id": "12345678", "incident": "one", "responder": "priya"}
+REPLIES: list[tuple[Reply, dict[str, Any]]] = [
+    (SeenReply(**BASE), {"seen": (PRIYA,)}),
+    (ComingReply(**BASE, eta_s=60), {"state": State.COMING, "coming": (Going(responder=PRIYA, eta_s=58),)}),
+    (HereReply(**BASE), {"state": State.ATTENDED, "here": PRIYA}),
+    (CloseReply(**BASE, outcome=Outcome.REAL), {"state": State.CLOSED}),
+    (CallNextReply(**BASE), {"declined": (PRIYA,)}),
+]
+
+
+@pytest.mark.parametrize(("reply", "shown"), REPLIES, ids=lambda one: getattr(one, "kind", ""))
+def test_an_answer_is_sent_again_until_the_snapshot_shows_it(reply: Reply, shown: dict[str, Any]) -> None:
+    answers = Answers()
+    answers.add(reply, "desk-3", 0.0)
+    assert [one.reply for one in answers.due(0.0)] == [reply]
+    assert answers.due(RESEND_S - 0.1) == []
+    answers.take_snapshot(snapshot(revision=2), 1.0)
+    assert [one.reply for one in answers.due(RESEND_S)] == [reply]
+    answers.take_snapshot(snapshot(revision=3, **shown), 3.0)
+    assert answers.due(60.0) == []
+    assert answers.delivery("one", 60.0) is Delivery.NONE
+
+
+def test_an_answer_is_late_then_given_up_and_that_stays_to_be_seen_until_the_next() -> None:
+    answers = Answers()
+    answers.add(HereReply(**BASE), "desk-3", 0.0)
+    assert answers.delivery("one", LATE_S - 0.1) is Delivery.SENDING
+    assert answers.delivery("one", LATE_S) is Delivery.LATE
+    assert answers.due(GIVE_UP_S + 1) == []
+    assert answers.delivery("one", GIVE_UP_S + 1) is Delivery.FAILED
+    answers.add(HereReply(**BASE), "desk-3", GIVE_UP_S + 2)
+    assert answers.delivery("one", GIVE_UP_S + 2) is Delivery.SENDING
+
+
+def test_a_newer_answer_replaces_the_one_before_and_an_older_eta_does_not_count_for_it() -> None:
+    answers = Answers()
+    answers.add(ComingReply(**BASE, eta_s=60), "desk-3", 0.0)
+    answers.add(ComingReply(**BASE, eta_s=300), "desk-3", 1.0)
+    answers.take_snapshot(snapshot(state=State.COMING, coming=(Going(responder=PRIYA, eta_s=58),)), 2.0)
+    assert answers.delivery("one", 2.0) is Delivery.SENDING
+    answers.take_snapshot(snapshot(revision=2, state=State.COMING, coming=(Going(responder=PRIYA, eta_s=299),)), 2.0)
+    assert answers.delivery("one", 2.0) is Delivery.NONE
+
+
+@pytest.mark.parametrize("after", [{"state": State.CLOSED}, {"id": "two"}])
+def test_nothing_is_sent_to_what_is_over(after: dict[str, Any]) -> None:
+    answers = Answers()
+    answers.add(SeenReply(**BASE), "desk-3", 0.0)
+    answers.add(CallNextReply(**BASE), "desk-3", 0.0)
+    answers.take_snapshot(snapshot(unit="returns", id="other"), 1.0)
+    assert len(answers.due(1.0)) == 2
+    answers.take_snapshot(snapshot(revision=2, **after), 2.0)
+    assert answers.due(1e6) == []
+
+
+def test_a_link_that_came_back_sends_everything_at_once() -> None:
+    answers = Answers()
+    answers.add(HereReply(**BASE), "desk-3", 0.0)
+    answers.due(0.0)
+    assert len(answers.due(0.1, everything=True)) == 1
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", OPEN)
+@pytest.mark.parametrize("severity", list(Severity))
+@pytest.mark.parametrize("trigger", list(Trigger))
+def test_every_incident_has_words_and_a_way_to_answer(state: State, severity: Severity, trigger: Trigger) -> None:
+    (alert,) = view_of(snapshot(state=state, severity=severity, trigger=trigger)).alerts
+    assert alert.head
+    assert alert.lines
+    assert alert.who
+    keys = [button.key for button in alert.buttons]
+    assert len(keys) == len(set(keys)) >= 3
+
+
+def test_what_a_person_told_once_is_all_there() -> None:
+    told = snapshot(
+        trigger=Trigger.VOICE, phrase="call_an_ambulance", choice=Choice.CHEST_OR_BREATHING, name="Ana", says_fine=True,
+        check_ins_missed=2, seen=(SAM, PRIYA), next=NextStep(what="ask_next_tier", in_s=12),
+    )  # fmt: skip
+    (alert,) = view_of(told, now_s=2.0).alerts
+    assert alert.lines == (
+        "Heard “call an ambulance”.",
+        "Touched: chest or breathing.",
+        "First name: Ana.",
+        "Touched “I’m fine now”. Please look anyway.",
+        "Did not answer “Are you still OK?” (2×).",
+    )
+    assert alert.who == ("Nobody is going yet.", "Has it on screen: you, Sam.")
+    assert alert.next == "No answer: the manager asked in 0:10."
+    assert alert.clock == "0:02"
+
+
+def test_who_is_coming_counts_down_and_then_says_late() -> None:
+    coming = snapshot(state=State.COMING, coming=(Going(responder=SAM, eta_s=60), Going(responder=PRIYA, eta_s=90)))
+    (alert,) = view_of(coming, now_s=5.0).alerts
+    assert alert.who == ("Sam is coming, 0:55 left.", "You are coming, 1:25 left.")
+    (alert,) = view_of(coming, now_s=72.0).alerts
+    assert alert.who == ("Sam is 0:12 late.", "You are coming, 0:18 left.")
+
+
+@pytest.mark.parametrize(
+    ("facts", "sound"),
+    [
+        ({}, "emergency"),
+        ({"severity": Severity.CHECK, "state": State.CHECKING}, "check"),
+        ({"silent": True}, "check"),
+        ({"asked": (SAM,)}, ""),
+        ({"asked": (SAM,), "emergency": True}, "emergency"),
+        ({"asked": ()}, "emergency"),
+        ({"declined": (PRIYA,)}, ""),
+        ({"state": State.COMING, "coming": (Going(responder=SAM, eta_s=60),)}, ""),
+        ({"state": State.ATTENDED, "here": SAM}, ""),
+    ],
+)
+def test_it_sounds_until_a_person_goes_and_only_where_one_is_asked(facts: dict[str, Any], sound: str) -> None:
+    assert sound_of(snapshot(**facts), "priya") == sound
+
+
+def kinds(**facts: Any) -> set[tuple[str, Outcome | None]]:
+    return {(button.kind, button.outcome) for button in buttons_of(snapshot(**facts), "priya")}
+
+
+def test_an_alert_is_closed_only_by_somebody_at_the_desk_and_a_check_by_a_look() -> None:
+    assert not any(kind == "close" for kind, _ in kinds())
+    assert ("close", Outcome.FALSE_ALARM) in kinds(state=State.CHECKING, severity=Severity.CHECK)
+    assert kinds(state=State.ATTENDED, here=PRIYA) == {("close", outcome) for outcome in Outcome}
+
+
+def test_the_title_counts_and_names_the_gravest() -> None:
+    two = view_of(snapshot(), snapshot(unit="b", id="two", place="Till 2", severity=Severity.GRAVE, drill=True))
+    assert two.title == "(2) DRILL · GRAVE: HELP NOW · Till 2"
+
+
+def test_clock() -> None:
+    assert [clock(one) for one in (0, 59.9, 61, 3600, -3)] == ["0:00", "0:59", "1:01", "1:00:00", "0:00"]
