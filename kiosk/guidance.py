@@ -86,7 +86,7 @@ CASES: dict[Choice, Case] = {
         ),
     ),
     Choice.NOT_SAFE: Case(
-        title="Next",
+        title="While you wait",
         told="",
         steps=(
             Step(

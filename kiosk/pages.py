@@ -45,7 +45,7 @@ TEXTS: dict[str, str] = {
     "touch": "Touch if you need us.",
     "idle_unreached": "I cannot reach the staff’s phones at the moment.",
     "idle_unreached_do": "Touch and I keep trying, or call {number}.",
-    "idle_next": "Touch it, and I ask the staff to come.",
+    "idle_next": "When you touch, I ask the staff to come.",
     "listening": "Listening for help words · nothing is recorded",
     "voice_off_press": "Voice is off · touch or press",
     "voice_off": "Voice is off · touch for help",
@@ -76,6 +76,7 @@ TEXTS: dict[str, str] = {
     "shows_none": "No phone shows it yet",
     "shows_1": "{a}’s phone shows it",
     "shows_2": "{a}’s and {b}’s phones show it",
+    "shows_3": "{a}’s, {b}’s and one more phone show it",
     "shows_more": "{a}’s, {b}’s and {n} more phones show it",
     "waiting": "Waiting for an answer",
     "waiting_declined": "One person cannot come. I keep asking.",
@@ -101,7 +102,7 @@ TEXTS: dict[str, str] = {
     "here": "{name} is here.",
     "here_somebody": "A member of staff is here.",
     "here_body": "You can talk now.",
-    "here_next": "Not true? Touch “I still need help”.",
+    "here_next": "Nobody there? Touch “I still need help”.",
     "thanks": "Thank you.",
     "thanks_body": "This call is over. Touch again if you need us.",
     # a check-in
@@ -140,6 +141,7 @@ TEXTS: dict[str, str] = {
     "step": "{title} · step {n} of {of}",
     # the emergency page
     "call_from": "Call from any phone:",
+    "call_from_drill": "The number would be:",
     "nobody_call": "Nobody here has answered yet. Call now.",
     "unreached_call": "I cannot reach the staff. Call now.",
     "call_if": "Call {number} if you cannot wait.",
@@ -400,7 +402,8 @@ def _phones(people: Sequence[Person]) -> Line:
         return Line(say("shows_1", a=names[0]), done=True)
     if len(names) == 2:  # noqa: PLR2004 - a pair
         return Line(say("shows_2", a=names[0], b=names[1]), done=True)
-    return Line(say("shows_more", a=names[0], b=names[1], n=len(names) - 2), done=True)
+    key = "shows_3" if len(names) == 3 else "shows_more"  # noqa: PLR2004 - one more than a pair
+    return Line(say(key, a=names[0], b=names[1], n=len(names) - 2), done=True)
 
 
 def _phrase(phrase: str | None) -> str:
@@ -505,13 +508,15 @@ class Scene:
         step = self.incident.next
         checking = self.incident.state is State.CHECKING
         if step is None or step.what == "remind":
-            return "" if self.incident.here else self.keep_on()
+            return self.keep_on()
         if not self.reached and step.what in {"ask_next_tier", "emergency_page", "raise"}:
             return self.keep_on()
         return (_CHECK_NEXT if checking else _NEXT)[step.what](self, step)
 
     def keep_on(self) -> str:
-        """Return what the unit does while it can do no more."""
+        """Return what the unit does while it can do no more: nothing once somebody is on the way or here."""
+        if self.incident.coming or self.incident.here:
+            return ""
         return say("keep_asking" if self.reached else "keep_reaching")
 
     def next_tier(self, step: NextStep) -> str:
@@ -679,7 +684,7 @@ def _check_in(scene: Scene) -> Page:
         Kind.CHECK_IN,
         top_left=scene.summary(),
         headline=say("still_ok"),
-        body=(say("still_ok_body"),) if scene.reached else (scene.keep_on(),),
+        body=(say("still_ok_body" if scene.reached else "lost_line"),),
         buttons=(
             scene.touch(TouchAction.STILL_OK, "b_ok", Style.MAIN),
             scene.touch(TouchAction.WORSE, "b_worse"),
@@ -731,22 +736,19 @@ def _emergency_top(scene: Scene) -> str:
 def _emergency(scene: Scene) -> Page:
     steps = bool(scene.choice)
     corner: tuple[Button, ...] = (Button(say("b_back_steps" if steps else "b_back"), Go.BACK),)
-    bottom = scene.by_itself()
     if scene.incident.check_in_open:
         ok = scene.touch(TouchAction.STILL_OK, "b_ok", Style.MAIN)
-        corner, bottom = (
-            (ok, scene.touch(TouchAction.WORSE, "b_worse"), Button(say("b_back"), Go.BACK)),
-            say("still_ok"),
-        )
+        corner = (ok, scene.touch(TouchAction.WORSE, "b_worse"), Button(say("b_back"), Go.BACK))
     return scene.page(
         Kind.EMERGENCY,
         top_left=_emergency_top(scene),
-        kicker=say("call_from"),
+        kicker=say("call_from_drill" if scene.incident.drill else "call_from"),
         number=scene.number,
-        body=() if scene.incident.here else (scene.keep_on(),),
+        body=tuple(text for text in (scene.keep_on(),) if text),
         card=_card(scene.show.face, scene.incident, scene.elapsed_s),
         corner=corner,
-        bottom=bottom,
+        ask=say("still_ok") if scene.incident.check_in_open else "",
+        bottom=scene.by_itself() if scene.incident.next else "",
         red=True,
     )
 

@@ -8,6 +8,7 @@ Rules
 - Coordinates are pixels from the top left corner.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ PAD = 24.0
 GAP = 14.0
 TOP = 52.0
 HEADLINE, BODY, MARGIN = 44.0, 23.0, 18.0
+SMALL = 16.0
 MAIN_TEXT, PLAIN_TEXT = 36.0, 24.0
 RADIUS = 22.0
 LINE_HEIGHT = 1.3
@@ -129,6 +131,23 @@ def wrap(text: str, width: float, size: float, bold: bool, measure: Measure) -> 
     return [*lines, line] if line else lines
 
 
+def wrap_evenly(text: str, width: float, size: float, bold: bool, measure: Measure) -> list[str]:
+    """Return `text` in as few lines as `wrap`, at ends of sentences if that is enough, else of about equal length."""
+    lines = wrap(text, width, size, bold, measure)
+    if len(lines) < 2:  # noqa: PLR2004 - nothing to even out
+        return lines
+    sentences = re.split(r"(?<=[.?:]) ", text)
+    if len(sentences) == len(lines) and all(measure(one, size, bold) <= width for one in sentences):
+        return sentences
+    widest = max(measure(word, size, bold) for word in text.split())
+    low, high = min(max(width / len(lines), widest), width), width
+    while high - low > 1:
+        middle = (low + high) / 2
+        fits = len(wrap(text, middle, size, bold, measure)) <= len(lines)
+        low, high = (low, middle) if fits else (middle, high)
+    return wrap(text, high, size, bold, measure)
+
+
 def _cut(word: str, width: float, size: float, bold: bool, measure: Measure) -> list[str]:
     parts = [""]
     for letter in word:
@@ -186,17 +205,27 @@ class Builder:
         line = band.inset(self.px(PAD), 0)
         room = line.w
         if page.top_right:
-            room -= self._at_right(page.top_right, line, weak, share=0.55)
+            room -= self._at_edge(page.top_right, line, weak, line.w * 0.55, right=True)
         if page.mark:
             room -= self._mark(page.mark, Box(line.x, line.y, room, line.h))
-        size = self._one_line(page.top_left, room - self.px(GAP), MARGIN, bold=True)
-        self._line(page.top_left, line.x, line.y + line.h / 2, size, True, strong)
+        self._at_edge(page.top_left, line, strong, room - self.px(GAP), bold=True)
 
-    def _at_right(self, text: str, line: Box, colour: Colour, share: float) -> float:
-        size = self._one_line(text, line.w * share, MARGIN, bold=False)
-        width = self.measure(text, size, False)
-        self._line(text, line.x + line.w - width, line.y + line.h / 2, size, False, colour)
-        return width + self.px(GAP)
+    def _at_edge(
+        self, text: str, line: Box, colour: Colour, room: float, *, bold: bool = False, right: bool = False
+    ) -> float:
+        """Place a text of the top line, in two smaller lines where one is too long; return what it takes."""
+        size, lines = self.px(MARGIN), [text]
+        if self.measure(text, size, bold) > room:
+            size = self.px(SMALL)
+            lines = wrap_evenly(text, room, size, bold, self.measure)
+        if len(lines) > 2:  # noqa: PLR2004 - there is no third line
+            self.out.cramped.append(text)
+        y = line.y + line.h / 2 - size * LINE_HEIGHT * (len(lines) - 1) / 2
+        widths = [self.measure(one, size, bold) for one in lines]
+        for one, width in zip(lines, widths, strict=True):
+            self._line(one, line.x + line.w - width if right else line.x, y, size, bold, colour)
+            y += size * LINE_HEIGHT
+        return max(widths) + self.px(GAP)
 
     def _mark(self, text: str, line: Box) -> float:
         size = self.px(MARGIN)
@@ -211,17 +240,18 @@ class Builder:
     def _bottom(self) -> float:
         """Lay the bottom line out and return its upper edge."""
         page = self.page
-        if not page.bottom and not page.corner:
-            return self.height - self.px(PAD)
         row = Box(self.px(PAD), self.height - self.px(BUTTON + 12), self.width - 2 * self.px(PAD), self.px(BUTTON))
         left = self._corner(row)
-        if not page.bottom:
+        block = Block(page.bottom, MARGIN, colour=MUTED)
+        if page.card is not None and page.ask:
+            block = Block(page.ask, 28, bold=True)
+        if not block.text:
             return row.y
         if self.tall:
             box = Box(row.x, row.y - self.px(60), row.w, self.px(52))
-            self._blocks([Block(page.bottom, MARGIN, colour=MUTED)], box)
+            self._blocks([block], box)
             return box.y
-        self._blocks([Block(page.bottom, MARGIN, colour=MUTED)], Box(row.x, row.y, left - self.px(GAP) - row.x, row.h))
+        self._blocks([block], Box(row.x, row.y, left - self.px(GAP) - row.x, row.h))
         return row.y
 
     def _corner(self, row: Box) -> float:
@@ -243,9 +273,10 @@ class Builder:
         page = self.page
         blocks = [Block(page.kicker, 20, colour=MUTED)] if page.kicker else []
         blocks.append(Block(page.headline, HEADLINE, bold=True, above=4))
-        blocks += [Block(text, BODY, colour=MUTED, above=8) for text in page.body]
+        blocks += [Block(text, BODY, colour=MUTED, above=6 if at else 14) for at, text in enumerate(page.body)]
         blocks += [
-            Block(line.text, 22, colour=INK if line.done else MUTED, above=12, dot=line) for line in page.waiting
+            Block(line.text, 22, colour=INK if line.done else MUTED, above=12 if at else 18, dot=line)
+            for at, line in enumerate(page.waiting)
         ]
         self._blocks(blocks, box, top=bool(page.waiting or page.kicker))
 
@@ -262,10 +293,10 @@ class Builder:
 
     def _shape(self, block: Block, width: float, shrink: float) -> tuple[float, float, float, list[str]]:
         """Return indent, size, line pitch and lines of a paragraph."""
-        size = max(self.px(block.size) * shrink, min(self.px(block.size), self.px(16)))
+        size = max(self.px(block.size) * shrink, min(self.px(block.size), self.px(SMALL)))
         indent = self.px(36) if block.dot else 0.0
         pitch = size * (1.18 if block.size >= HEADLINE else LINE_HEIGHT)
-        return indent, size, pitch, wrap(block.text, width - indent, size, block.bold, self.measure)
+        return indent, size, pitch, wrap_evenly(block.text, width - indent, size, block.bold, self.measure)
 
     def _height(self, blocks: Sequence[Block], width: float, shrink: float) -> float:
         total = 0.0
@@ -357,11 +388,11 @@ class Builder:
             left = Box(main.x, main.y + self.px(8), main.w, main.h * 0.36)
             right = Box(main.x, left.y + left.h + gap, main.w, main.h - left.h - gap - self.px(8))
         else:
-            left = Box(main.x, main.y + self.px(8), self.px(280), main.h - self.px(8))
+            left = Box(main.x, main.y + self.px(8), self.px(240), main.h - self.px(8))
             right = Box(main.x + left.w + gap, left.y, main.w - left.w - gap, left.h)
         self._number(left)
         self.out.fills.append(Fill(right, WHITE, self.px(20), RULE))
-        blocks = [Block(card.title, MARGIN, colour=MUTED), Block(card.lead, 30, bold=True, above=4)]
+        blocks = [Block(card.title, MARGIN, colour=MUTED), Block(card.lead, 27, bold=True, above=4)]
         blocks += [Block(text, 20, above=6) for text in card.lines]
         self._blocks(blocks, right.inset(self.px(20), self.px(14)))
 

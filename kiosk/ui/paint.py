@@ -4,17 +4,33 @@ from functools import lru_cache
 from typing import Any
 
 from kivy.core.text import Label
-from kivy.graphics import ClearBuffers, ClearColor, Color, Fbo, Rectangle
-from kivy.graphics import SmoothEllipse as Ellipse
-from kivy.graphics import SmoothLine as Outline
-from kivy.graphics import SmoothRoundedRectangle as Rounded
+from kivy.graphics import BorderImage, ClearBuffers, ClearColor, Color, Fbo, Rectangle
+from kivy.graphics.texture import Texture
 
 from kiosk.ui.layout import Box, Dot, Fill, Layout, Text
 from kiosk.ui.palette import GREEN, RULE, Colour
 
+SHARP = 4
+"""Samples along each side of a pixel when a round edge is made."""
 FADE_S = 0.25
 TEXTURES = 256
 BORDER = 2.0
+
+
+@lru_cache(16)
+def _disc(radius: int) -> Any:
+    """Return a white disc with a soft edge, as the texture that round corners and dots are cut from."""
+    side = 2 * radius
+    steps = [(at + 0.5) / SHARP for at in range(SHARP)]
+
+    def cover(x: int, y: int) -> int:
+        inside = sum((x + dx - radius) ** 2 + (y + dy - radius) ** 2 <= radius**2 for dx in steps for dy in steps)
+        return round(255 * inside / SHARP**2)
+
+    pixels = bytes(value for y in range(side) for x in range(side) for value in (255, 255, 255, cover(x, y)))
+    texture = Texture.create(size=(side, side), colorfmt="rgba")
+    texture.blit_buffer(pixels, colorfmt="rgba", bufferfmt="ubyte")
+    return texture
 
 
 class Painter:
@@ -79,14 +95,17 @@ class Painter:
             for fill in layout.fills:
                 self._fill(fill, height)
             for dot in layout.dots:
-                self._dot(dot, height)
+                self._dot(dot, layout.ground, height)
             for text in layout.texts:
                 self._text(text, height)
         buffer.draw()
 
     @staticmethod
     def _place(box: Box, height: float) -> dict[str, tuple[float, float]]:
-        return {"pos": (box.x, height - box.y - box.h), "size": (box.w, box.h)}
+        """Return the box for Kivy, on whole pixels, with its origin at the bottom left."""
+        left, right = round(box.x), round(box.x + box.w)
+        top, bottom = round(height - box.y), round(height - box.y - box.h)
+        return {"pos": (left, bottom), "size": (right - left, top - bottom)}
 
     def _fill(self, fill: Fill, height: float) -> None:
         box = fill.box
@@ -97,21 +116,18 @@ class Painter:
 
     def _rounded(self, box: Box, colour: Colour, radius: float, height: float) -> None:
         Color(*colour, 1)
-        if radius <= 0:
-            Rectangle(**self._place(box, height))
+        place = self._place(box, height)
+        whole = min(round(radius), *(int(side) // 2 for side in place["size"]))
+        if whole <= 0:
+            Rectangle(**place)
         else:
-            Rounded(**self._place(box, height), radius=[radius], segments=24)
+            BorderImage(texture=_disc(whole), border=[whole] * 4, **place)
 
-    def _dot(self, dot: Dot, height: float) -> None:
-        Color(*(GREEN if dot.full else RULE), 1)
-        place = self._place(dot.box.inset(1, 1), height)
-        if dot.full:
-            Ellipse(**place)
-        else:
-            thick = dot.box.w * 0.13
-            side = dot.box.w - 2 - thick
-            x, y = place["pos"]
-            Outline(ellipse=(x + thick / 2, y + thick / 2, side, side), width=thick / 2)
+    def _dot(self, dot: Dot, ground: Colour, height: float) -> None:
+        self._rounded(dot.box, GREEN if dot.full else RULE, dot.box.h / 2, height)
+        if not dot.full:
+            hole = dot.box.inset(dot.box.w * 0.14, dot.box.h * 0.14)
+            self._rounded(hole, ground, hole.h / 2, height)
 
     def _text(self, text: Text, height: float) -> None:
         texture = self._texture(text.text, text.size, text.bold)

@@ -1,0 +1,407 @@
+"""The screen's words, for every state and flag there can be: always a page, always short, never ahead of the facts."""
+
+import re
+import string
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kiosk.messages import (
+    Choice,
+    Entry,
+    Fault,
+    Going,
+    Hearing,
+    NextStep,
+    Person,
+    Reach,
+    Severity,
+    Show,
+    Snapshot,
+    State,
+    Touch,
+    TouchAction,
+    Trigger,
+)
+from kiosk.pages import (
+    HUB_GONE_S,
+    TEXTS,
+    THANKS_S,
+    Button,
+    Desk,
+    Go,
+    Kind,
+    Local,
+    Page,
+    Style,
+    page,
+    settle,
+    short,
+    touched,
+)
+from tests.screen import CHECK, CHEST, COMING, FACE, LEE, PRIYA, SAM, SCENES, next_step, show, snapshot
+
+DESK = Desk(FACE, button=True)
+LATE = (Entry(t_s=3, what="coming", who="Sam"), Entry(t_s=90, what="late", who="Sam"))
+
+
+def view(shown: Show | None, local: Local = Local(), now_s: float = 0.0) -> Page:  # noqa: B008 - frozen
+    """The page after the facts of `shown`, which came at 0."""
+    return page(shown, settle(local, shown, now_s), DESK, now_s, 0.0)
+
+
+def told(shown: Show | None, local: Local = Local(), now_s: float = 0.0) -> str:  # noqa: B008 - frozen
+    return "\n".join(view(shown, local, now_s).texts())
+
+
+def button(shown: Page, text: str) -> Button:
+    return next(one for one in (*shown.buttons, *shown.corner) if one.text == text)
+
+
+# --- everything there can be ------------------------------------------------------------------------------------------
+
+WORDS = st.text(string.ascii_letters + " -.’é", min_size=1, max_size=40).filter(lambda text: text.strip())
+NAMES = st.sampled_from(["Priya", "Sam", "Ødegård", "Anna Maria de la Cruz Montoya", "W" * 40]) | WORDS
+PEOPLE = st.builds(Person, id=st.from_regex(r"[a-z0-9]{1,8}", fullmatch=True), name=NAMES)
+GROUPS = st.lists(PEOPLE, max_size=4).map(tuple)
+SECONDS = st.floats(0, 4000, allow_nan=False)
+STEPS = st.builds(
+    NextStep,
+    what=st.sampled_from(
+        ["ask_next_tier", "raise", "emergency_page", "ask_again", "check_in", "check_in_missed", "remind"]
+    ),
+    in_s=SECONDS,
+)
+ENTRIES = st.lists(
+    st.builds(Entry, t_s=SECONDS, what=st.sampled_from(["opened", "coming", "late", "here", "x"]), who=NAMES),
+    max_size=4,
+).map(tuple)
+SNAPSHOTS = st.builds(
+    Snapshot,
+    store=st.just("harbour"),
+    unit=st.just("desk3"),
+    place=st.just(FACE.place),
+    id=st.sampled_from(["i-1", "i-2"]),
+    revision=st.integers(1, 99),
+    state=st.sampled_from(State),
+    severity=st.sampled_from(Severity),
+    trigger=st.sampled_from(Trigger),
+    phrase=st.none()
+    | st.sampled_from(["breathe", "help_me"])
+    | st.from_regex(r"[a-z0-9][a-z0-9_-]{0,31}", fullmatch=True),
+    silent=st.booleans(),
+    drill=st.booleans(),
+    choice=st.none() | st.sampled_from(Choice),
+    name=st.none() | NAMES,
+    says_fine=st.booleans(),
+    check_in_open=st.booleans(),
+    check_ins_missed=st.integers(0, 3),
+    tier=st.integers(1, 4),
+    tiers=st.lists(NAMES, min_size=1, max_size=4).map(tuple),
+    asked=GROUPS,
+    seen=GROUPS,
+    declined=GROUPS,
+    coming=st.lists(st.builds(Going, responder=PEOPLE, eta_s=SECONDS), max_size=3).map(tuple),
+    here=st.none() | PEOPLE,
+    reach=st.sampled_from(Reach),
+    emergency=st.booleans(),
+    opened_at=st.just(datetime(2026, 1, 1, tzinfo=UTC)),
+    elapsed_s=SECONDS,
+    next=st.none() | STEPS,
+    timeline=ENTRIES,
+)
+FAULTS = st.lists(
+    st.builds(
+        Fault, code=st.sampled_from(["button_cut", "ear"]), where=st.just("x"), says=st.just("x"), do=st.just("x")
+    ),
+    max_size=2,
+).map(tuple)
+SHOWS = st.builds(
+    Show,
+    face=st.just(FACE),
+    incident=st.none() | SNAPSHOTS,
+    hearing=st.sampled_from(Hearing),
+    reach=st.sampled_from(Reach),
+    listeners=st.integers(0, 3),
+    faults=FAULTS,
+)
+LOCALS = st.builds(
+    Local,
+    incident=st.none() | st.sampled_from(["i-1", "i-2"]),
+    opened=st.none() | st.sampled_from(Go),
+    emergency_put_away=st.booleans(),
+    choice=st.none() | st.sampled_from(Choice),
+    step=st.integers(0, 9),
+    drill=st.booleans(),
+    closed_s=st.none() | st.floats(0, 20),
+    telling=st.booleans(),
+    unheard=st.booleans(),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(shown=st.none() | SHOWS, local=LOCALS, now_s=st.floats(0, 20), has_button=st.booleans())
+def test_whatever_is_so_there_is_a_short_calm_page_with_a_way_to_call(
+    shown: Show | None, local: Local, now_s: float, has_button: bool
+) -> None:
+    found = page(shown, settle(local, shown, now_s), Desk(FACE, button=has_button), now_s, 0.0)
+    own_words = {FACE.place, FACE.address}
+    for text in found.texts():
+        assert text in own_words or len(text.split()) <= 12, text
+        assert "!" not in text
+        assert "{" not in text
+    assert found.headline or found.number
+    calls = [one for one in (*found.buttons, *found.corner) if one.does is Go.EMERGENCY]
+    assert calls or found.number == FACE.emergency_number
+
+
+@settings(max_examples=300, deadline=None)
+@given(shown=SHOWS, local=LOCALS, now_s=st.floats(0, HUB_GONE_S - 0.01))
+def test_nothing_is_claimed_ahead_of_the_facts(shown: Show, local: Local, now_s: float) -> None:
+    incident = shown.incident if shown.incident and not shown.incident.silent else None
+    words = "\n".join(page(shown, settle(local, shown, now_s), DESK, now_s, 0.0).texts())
+    for name in ("Priya", "Sam", "Ødegård"):
+        spoke = incident is not None and (
+            any(name in one.name for one in (*incident.seen, *(going.responder for going in incident.coming)))
+            or (incident.here is not None and name in incident.here.name)
+            or any(name in entry.who for entry in incident.timeline if entry.what == "late")
+            or name in (incident.name or "")
+            or any(name in tier for tier in incident.tiers)
+        )
+        assert spoke or not re.search(rf"\b{name}\b", words)
+    if incident is None or not incident.coming:
+        assert "coming" not in words
+    if incident is None or (incident.here is None and incident.state is not State.ATTENDED):
+        assert " is here." not in words
+    if shown.reach is not Reach.OK:
+        assert "I keep asking the staff" not in words
+        assert "We are here" not in words
+
+
+@settings(max_examples=120, deadline=None)
+@given(shown=SHOWS, hidden=SNAPSHOTS, now_s=st.floats(0, 10))
+def test_a_silent_incident_looks_like_none(shown: Show, hidden: Snapshot, now_s: float) -> None:
+    covert = shown.model_copy(update={"incident": hidden.model_copy(update={"silent": True})})
+    ordinary = shown.model_copy(update={"incident": None})
+    assert view(covert, now_s=now_s) == view(ordinary, now_s=now_s)
+    opened = Local(opened=Go.EMERGENCY)
+    assert view(covert, opened, now_s) == view(ordinary, opened, now_s)
+
+
+def test_an_alert_that_turns_silent_goes_straight_to_the_ordinary_page() -> None:
+    shown = show(snapshot())
+    local = settle(Local(), shown, 0)
+    silent = show(snapshot(silent=True))
+    assert view(silent, local) == view(show())
+
+
+@settings(max_examples=100, deadline=None)
+@given(hidden=SNAPSHOTS, local=LOCALS)
+def test_a_drill_says_so_on_every_page(hidden: Snapshot, local: Local) -> None:
+    drill = hidden.model_copy(update={"drill": True, "silent": False, "state": State.RAISED})
+    assert "This is a drill" in told(show(drill), replace(local, unheard=False))
+
+
+# --- each state in its own words --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_scene_has_its_page(name: str) -> None:
+    scene = SCENES[name]
+    if not scene.taps:
+        assert view(scene.show).kind == scene.kind
+
+
+def test_idle_says_how_it_hears_and_what_a_touch_does() -> None:
+    assert "Listening for help words · nothing is recorded" in told(show())
+    assert "Voice is off · touch or press" in told(show(hearing=Hearing.OFF))
+    assert "I cannot hear at the moment · touch or press" in told(show(hearing=Hearing.DEAF))
+    assert button(view(show()), "I need help").does == Touch(action=TouchAction.HELP)
+
+
+def test_a_broken_button_is_not_offered() -> None:
+    cut = Fault(code="button_cut", where="button", says="the wire is cut", do="mend it")
+    assert "press" not in told(show(faults=(cut,)))
+
+
+def test_idle_does_not_hide_that_nobody_can_be_told() -> None:
+    words = told(show(reach=Reach.NOBODY))
+    assert "I cannot reach the staff’s phones at the moment." in words
+    assert "We are here" not in words
+
+
+def test_a_check_asks_and_says_what_was_heard() -> None:
+    found = view(show(snapshot(State.CHECKING, **CHECK)))
+    assert (found.headline, found.top_right) == ("Do you need help?", "I heard “I can’t breathe”")
+    assert button(found, "Yes, help me").does == Touch(action=TouchAction.HELP, incident="i-1")
+    assert button(found, "I’m fine").does == Touch(action=TouchAction.FINE, incident="i-1")
+
+
+def test_the_waiting_line_grows_with_the_facts() -> None:
+    def line(**facts: Any) -> list[tuple[str, bool]]:
+        return [(one.text, one.done) for one in view(show(snapshot(**facts))).waiting]
+
+    waiting = ("Waiting for an answer", False)
+    assert line(asked=()) == [("Telling the staff", False), ("No phone shows it yet", False), waiting]
+    assert line() == [("I asked the staff", True), ("No phone shows it yet", False), waiting]
+    assert line(seen=(SAM,))[1] == ("Sam’s phone shows it", True)
+    assert line(seen=(PRIYA, SAM))[1] == ("Priya’s and Sam’s phones show it", True)
+    assert line(seen=(PRIYA, SAM, LEE))[1] == ("Priya’s, Sam’s and one more phone show it", True)
+    assert line(tier=2)[0] == ("I asked the manager too", True)
+
+
+def test_what_happens_by_itself_is_said_with_name_and_seconds() -> None:
+    raised = snapshot(next=next_step("ask_next_tier", 16))
+    assert view(show(raised)).bottom == "No answer in 20 seconds: I ask the manager too."
+    assert view(show(raised), now_s=3).bottom == "No answer in 15 seconds: I ask the manager too."
+
+
+def test_nobody_reachable_is_said_plainly() -> None:
+    lost = view(show(snapshot(asked=()), reach=Reach.DISCONNECTED))
+    assert lost.headline == "I cannot reach the staff’s phones."
+    assert lost.body == ("I keep trying. Ask anyone near you, or call 112.",)
+    assert view(show(snapshot(asked=()), reach=Reach.NOBODY)).headline == "No staff phone is listening now."
+
+
+def test_fine_in_an_alert_is_passed_on_and_never_closes_it() -> None:
+    assert button(view(show(snapshot())), "I’m fine now").does == Touch(action=TouchAction.FINE, incident="i-1")
+    after = view(show(snapshot(says_fine=True)))
+    assert after.body == ("I told the staff you say you are fine.", "They should still look.")
+    assert "told the staff" not in told(show(snapshot(says_fine=True), reach=Reach.NOBODY))
+
+
+def test_who_is_coming_and_when_is_what_they_said() -> None:
+    assert view(show(snapshot(State.COMING, **COMING))).headline == "Sam is coming, about 1 minute."
+    soon = snapshot(State.COMING, coming=(Going(responder=SAM, eta_s=20), Going(responder=PRIYA, eta_s=200)))
+    assert view(show(soon)).headline == "Sam is coming, less than a minute."
+    assert "Priya is coming too" in told(show(soon))
+    overdue = snapshot(State.COMING, coming=(Going(responder=SAM, eta_s=0),))
+    assert view(show(overdue)).headline == "Sam is later than they said."
+    assert "Sam is later than they said. I am asking again." in told(show(snapshot(timeline=LATE)))
+
+
+def test_a_touched_choice_opens_its_steps_at_once_and_survives_a_restart() -> None:
+    shown = show(snapshot(seen=(SAM,)))
+    choose = button(view(shown), "Chest or breathing").does
+    assert isinstance(choose, Touch)
+    local = touched(settle(Local(), shown, 0), choose)
+    assert view(shown, local).kicker == "Chest or breathing · step 1 of 4"
+    assert view(shown, touched(local, Go.NEXT)).kicker == "Chest or breathing · step 2 of 4"
+    assert view(show(snapshot(**CHEST))).kicker == "Chest or breathing · step 1 of 4"
+    assert view(shown, touched(local, Go.CHOICES)).kind is Kind.WAITING
+
+
+def test_feeling_unsafe_is_never_written_on_the_screen_again() -> None:
+    shown = show(snapshot(choice=Choice.NOT_SAFE, emergency=True))
+    assert "safe" not in told(shown)
+    assert "safe" not in told(shown, Local(incident="i-1", emergency_put_away=True))
+
+
+def test_a_check_in_asks_and_every_answer_is_a_touch() -> None:
+    found = view(show(snapshot(check_in_open=True)))
+    assert found.headline == "Are you still OK?"
+    assert [one.does.action for one in found.buttons if isinstance(one.does, Touch)] == [
+        TouchAction.STILL_OK,
+        TouchAction.WORSE,
+        TouchAction.LATER,
+    ]
+
+
+def test_the_emergency_page_comes_to_the_front_and_can_be_put_away() -> None:
+    shown = show(snapshot(emergency=True, name="Ana", elapsed_s=126, **CHEST))
+    found = view(shown)
+    assert (found.kind, found.number, found.top_left) == (
+        Kind.EMERGENCY,
+        "112",
+        "Nobody here has answered yet. Call now.",
+    )
+    assert found.card is not None
+    assert found.card.lead == FACE.address
+    assert found.card.lines == (
+        "Service desk 3",
+        "Phone here: 0113 496 0000",
+        "Trouble with the chest or with breathing.",
+        "Name: Ana",
+        "This started 2 minutes ago.",
+        "Say if the person is awake and breathing.",
+    )
+    local = touched(settle(Local(), shown, 0), Go.BACK)
+    assert view(shown, local).kind is Kind.STEPS
+
+
+def test_somebody_on_the_phone_keeps_the_emergency_page_while_the_world_moves_on() -> None:
+    local = settle(Local(), show(snapshot(emergency=True)), 0)
+    coming = view(show(snapshot(State.COMING, **COMING)), local)
+    assert (coming.kind, coming.top_left) == (Kind.EMERGENCY, "Sam is coming, about 1 minute.")
+    asked = view(show(snapshot(emergency=True, check_in_open=True)), local)
+    assert (asked.kind, asked.ask) == (Kind.EMERGENCY, "Are you still OK?")
+    assert button(asked, "It is worse").style is Style.PLAIN
+
+
+def test_a_second_emergency_comes_to_the_front_again() -> None:
+    first = show(snapshot(emergency=True))
+    local = touched(settle(Local(), first, 0), Go.BACK)
+    local = settle(local, show(snapshot(State.COMING, **COMING)), 5)
+    assert view(first, settle(local, first, 9), 0).kind is Kind.EMERGENCY
+
+
+def test_a_drill_never_tells_to_call() -> None:
+    words = told(show(snapshot(emergency=True, drill=True)))
+    assert "This is a drill. Do not call 112." in words
+    assert "Call now" not in words
+
+
+def test_here_then_over_then_idle() -> None:
+    shown = show(snapshot(State.ATTENDED, here=SAM))
+    local = settle(Local(), shown, 0)
+    assert view(shown, local).headline == "Sam is here."
+    assert button(view(shown, local), "I still need help").does == Touch(action=TouchAction.HELP, incident="i-1")
+    for over in (show(), show(snapshot(State.CLOSED))):
+        closed = settle(local, over, 1)
+        assert page(over, closed, DESK, 1, 1).headline == "Thank you."
+        later = settle(closed, over, 1 + THANKS_S)
+        assert page(over, later, DESK, 1 + THANKS_S, 1 + THANKS_S).kind is Kind.IDLE
+
+
+def test_a_screen_that_starts_after_the_end_thanks_nobody() -> None:
+    assert view(show(snapshot(State.CLOSED))).kind is Kind.IDLE
+
+
+def test_a_hub_that_is_gone_is_said_in_time_and_keeps_the_way_to_call() -> None:
+    assert HUB_GONE_S < 5
+    gone = view(show(), now_s=HUB_GONE_S)
+    assert (gone.headline, gone.body) == (
+        "This unit cannot call for you.",
+        ("Call 112, or ask a person near you.",),
+    )
+    assert view(show(), Local(opened=Go.EMERGENCY), HUB_GONE_S).card is not None
+    assert view(show(), Local(telling=True), HUB_GONE_S).body[1] == "You asked for help. I keep trying to pass it on."
+    assert view(None, now_s=HUB_GONE_S).kind is Kind.GONE
+    assert view(None).kind is Kind.STARTING
+
+
+def test_a_call_that_is_not_confirmed_is_never_a_claim() -> None:
+    waiting = view(show(), Local(telling=True)).waiting
+    assert [(one.text, one.done) for one in waiting] == [("Telling the staff", False)]
+    assert view(show(), Local(telling=True, unheard=True)).kind is Kind.GONE
+
+
+def test_names_are_cut_where_a_word_ends() -> None:
+    assert short("Sam") == "Sam"
+    assert short("Anna Maria de la Cruz") == "Anna Maria de"
+    assert short("Wilhelmina Featherstonehaugh") == "Wilhelmina"
+    assert short("W" * 40) == "W" * 21 + "…"
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", TEXTS)
+def test_a_text_is_short_and_calm(key: str) -> None:
+    assert len(TEXTS[key].split()) <= 12
+    assert "!" not in TEXTS[key]
+    assert "on the way" not in TEXTS[key]
