@@ -101,6 +101,8 @@ class LinkStatistics:
 
     frames: int = 0
     bad_frames: int = 0
+    echoes: int = 0
+    """Our own frames, come back: two wires touch."""
     bytes_read: int = 0
     repeated_frames: int = 0
     opened: int = 0

@@ -58,6 +58,7 @@ class ButtonLink:
         self._lock = threading.Lock()
         self._wake_out, self._wake_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._closing = threading.Event()
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="button-link", daemon=True)
 
     def start(self) -> Self:
@@ -73,6 +74,7 @@ class ButtonLink:
         self._wake()
         if self._thread.ident is not None:
             self._thread.join(JOIN_S)
+        self._closed = True
         os.close(self._wake_in)
         os.close(self._wake_out)
 
@@ -182,6 +184,8 @@ class ButtonLink:
         return len(readable) > (self._wake_out in readable)
 
     def _wake(self) -> None:
+        if self._closed:
+            return
         try:
             os.write(self._wake_in, b"!")
         except BlockingIOError:

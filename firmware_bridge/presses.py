@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from firmware_bridge.events import PressId
-from firmware_bridge.protocol import Ack, AckStatus, Heartbeat, PressReport
+from firmware_bridge.protocol import AckStatus, Heartbeat, HostAck, PressReport
 
 COUNTS = 1 << 16
 TOLD_MAX = 512
@@ -55,12 +55,12 @@ class PressBook:
         while len(self._stored) > STORED_MAX:
             self._stored.popitem(last=False)
 
-    def take_acks(self) -> list[Ack]:
+    def take_acks(self) -> list[HostAck]:
         """Return the acknowledgements that may go out now; a repeated frame gets another one."""
         ready = [frame for frame, ids in self._frames.items() if all(press_id in self._stored for press_id in ids)]
         for frame in ready:
             del self._frames[frame]
-        return [Ack(seq, AckStatus.DONE, boot_id) for boot_id, seq in ready]
+        return [HostAck(seq, AckStatus.DONE, boot_id) for boot_id, seq in ready]
 
     def _tell(self, ids: tuple[PressId, ...]) -> list[PressId]:
         new = [press_id for press_id in ids if press_id not in self._told and press_id not in self._stored]

@@ -12,6 +12,8 @@ PROTOCOL_VERSION = 1
 BAUD = 38400
 REPEATED = 0x80
 """Bit 7 of the type: the sender repeats the frame until it is acknowledged."""
+FROM_HOST = 0x40
+"""Bit 6 of the type: it comes from the host; each end drops what bears its own mark."""
 AGE_UNKNOWN_MS = 0xFFFFFFFF
 SELF_TEST_KEY = 0xDEAD
 
@@ -137,7 +139,7 @@ class Heartbeat(Message):
 @_on_wire(0x02, "BBI")
 @dataclass(frozen=True, slots=True)
 class Ack(Message):
-    """Both ends: the frame `seq` of the unit's start `boot_id` has been taken."""
+    """Unit: the command `seq` has been taken."""
 
     seq: int
     status: AckStatus
@@ -154,6 +156,16 @@ class Identity(Message):
     minor: int
     reset_cause: ResetCause
     build: int
+    boot_id: int
+
+
+@_on_wire(0x42, "BBI")
+@dataclass(frozen=True, slots=True)
+class HostAck(Message):
+    """Host: the frame `seq` of the unit's start `boot_id` has been taken; for a press: is stored."""
+
+    seq: int
+    status: AckStatus
     boot_id: int
 
 

@@ -25,12 +25,14 @@ from firmware_bridge.frame import BadFrame, Frame, FrameReader, encode
 from firmware_bridge.presses import PressBook
 from firmware_bridge.protocol import (
     AGE_UNKNOWN_MS,
+    FROM_HOST,
     PROTOCOL_VERSION,
     Ack,
     AckStatus,
     Beacon,
     Heartbeat,
     Hello,
+    HostAck,
     HostHeartbeat,
     HostLostReport,
     Identity,
@@ -130,7 +132,9 @@ class ButtonSession:
         self._last: Heartbeat | None = None
         self._good_s = self._bytes_s = self._frame_s = self._beat_s = NEVER_S
         self._hello_s = self._host_beat_s = NEVER_S
-        self._frames = self._bad_frames = self._bytes = self._repeated = self._opened = self._from_heartbeat = 0
+        self._frames = self._bad_frames = self._echoes = self._bytes = self._repeated = self._opened = (
+            self._from_heartbeat
+        ) = 0
 
     # ---- what the caller drives ----
 
@@ -209,6 +213,7 @@ class ButtonSession:
         return LinkStatistics(
             frames=self._frames,
             bad_frames=self._bad_frames,
+            echoes=self._echoes,
             bytes_read=self._bytes,
             repeated_frames=self._repeated,
             opened=self._opened,
@@ -222,6 +227,9 @@ class ButtonSession:
     # ---- what the unit says ----
 
     def _on_frame(self, frame: Frame, now_s: float) -> None:
+        if frame.kind & FROM_HOST:
+            self._echoes += 1
+            return
         try:
             message = parse(frame)
         except BadFrame:
@@ -240,8 +248,6 @@ class ButtonSession:
                 self._on_report(message, frame.seq, now_s)
             case Ack():
                 self._beacon.confirm(message.seq)
-            case _:  # a host's message: somebody's echo, no word of the unit
-                self._bad_frames += 1
 
     def _on_heartbeat(self, beat: Heartbeat, now_s: float) -> None:
         self._meet(beat.boot_id)
@@ -269,7 +275,7 @@ class ButtonSession:
 
     def _on_report(self, report: ReleaseReport | LoopReport | HostLostReport, seq: int, now_s: float) -> None:
         self._meet(report.boot_id)
-        self._send(Ack(seq, AckStatus.DONE, report.boot_id))
+        self._send(HostAck(seq, AckStatus.DONE, report.boot_id))
         if (report.boot_id, seq) in self._taken:
             self._repeated += 1
             return
@@ -316,12 +322,12 @@ class ButtonSession:
         since_s = now_s - DOWN_AFTER_S
         if self._bytes_s < since_s:
             return DownReason.SILENT
+        if self._identity and self._identity.protocol != PROTOCOL_VERSION:
+            return DownReason.OTHER_VERSION
         if self._frame_s == NEVER_S:
             return DownReason.WRONG_DEVICE
         if self._beat_s < since_s:
             return DownReason.NO_HEARTBEAT
-        if self._identity and self._identity.protocol != PROTOCOL_VERSION:
-            return DownReason.OTHER_VERSION
         return DownReason.NO_ANSWER
 
     def _tell_down(self, kind: DownReason, reason: str, now_s: float) -> None:

@@ -7,7 +7,7 @@
  *
  *   pin   chip   direction   what
  *   A0    PC0    in          supervised loop to the button
- *   A7    ADC7   in          left open: its noise is the random part of the boot id
+ *   A7    ADC7   in          left open: its noise is the random part of the boot id (a chip without A7 has it inside)
  *   D0    PD0    in          serial from the host   (USB bridge)
  *   D1    PD1    out         serial to the host     (USB bridge)
  *   D5    PD5    out         buzzer, active, through an NPN transistor

@@ -6,9 +6,11 @@
 
 #include "board.h"
 #include "clock.h"
+#include "frame.h"
 #include "identity.h"
 #include "link.h"
 #include "protocol.h"
+#include "uart.h"
 
 #define PRESS_SLOTS 12
 #define RESTORED_MAX (PRESS_SLOTS - 1) /* one is left for a press of this start */
@@ -210,7 +212,9 @@ static bool send(const struct slot *slot, uint32_t now_ms) {
 void kept_tick(uint32_t now_ms) {
     for (uint8_t i = 0; i < PRESS_SLOTS + OTHER_SLOTS; i++) {
         struct slot *slot = &slots[i];
-        if (!slot->type || !reached(now_ms, slot->due_ms) || !send(slot, now_ms)) continue;
+        if (!slot->type || !reached(now_ms, slot->due_ms)) continue;
+        if (uart_room() < 2 * FRAME_SENT_MAX) return; /* leave room for the heartbeat */
+        if (!send(slot, now_ms)) return;
         slot->due_ms = now_ms + (slot->tries < REPEAT_FAST_TIMES ? REPEAT_FAST_MS : REPEAT_SLOW_MS);
         if (slot->tries < UINT8_MAX) slot->tries++;
     }

@@ -100,16 +100,17 @@ static void dispatch(uint8_t length, uint32_t now_ms) {
     uint8_t type = received[0], seq = received[1], status = ACK_UNKNOWN_TYPE;
     const uint8_t *payload = received + 2;
     length -= 2;
+    if (!(type & FROM_HOST)) return; /* an echo of our own words */
     hear_host(now_ms);
     switch (type) {
-        case MSG_ACK: on_ack(payload, length); return;
+        case MSG_HOST_ACK: on_ack(payload, length); return;
         case MSG_HOST_HEARTBEAT: return;
         case MSG_HELLO: greet(now_ms); return;
         case MSG_SET_BEACON: status = on_set_beacon(payload, length, now_ms); break;
         case MSG_SELF_TEST: status = on_self_test(seq, payload, length); break;
         default: break;
     }
-    if (type & 0x80) acknowledge(seq, status);
+    if (type & UNTIL_ACKNOWLEDGED) acknowledge(seq, status);
 }
 
 static void end_of_frame(uint32_t now_ms) {

@@ -4,7 +4,8 @@
  *
  *   00 | COBS( type, seq, payload of at most 24 bytes, CRC-16/IBM-3740 high byte first ) | 00      38400 baud, 8N1
  *
- * Numbers are little-endian. Bit 7 of the type: the sender repeats the frame until it is acknowledged.
+ * Numbers are little-endian. Bit 7 of the type: the sender repeats the frame until it is acknowledged. Bit 6: it comes
+ * from the host; each end drops what bears its own mark, so that two touching wires never answer for the other end.
  */
 #ifndef PROTOCOL_H
 #define PROTOCOL_H
@@ -16,9 +17,10 @@
 
 enum message_type {
     MSG_HEARTBEAT = 0x01,      /* unit: twice a second */
-    MSG_ACK = 0x02,            /* both */
+    MSG_ACK = 0x02,            /* unit */
     MSG_IDENTITY = 0x03,       /* unit: after a start and as the answer to HELLO */
     MSG_HOST_HEARTBEAT = 0x41, /* host: four times a second */
+    MSG_HOST_ACK = 0x42,       /* host */
     MSG_HELLO = 0x43,          /* host: who are you? */
     MSG_PRESS = 0x82,          /* unit */
     MSG_RELEASE = 0x83,        /* unit */
@@ -46,6 +48,9 @@ enum heartbeat_flag { FLAG_HOST = 1, FLAG_BUZZER = 2, FLAG_RELAY = 4, FLAG_LOCAL
 
 #define PACKED __attribute__((packed))
 
+#define FROM_HOST 0x40
+#define UNTIL_ACKNOWLEDGED 0x80
+
 struct PACKED heartbeat {
     uint32_t uptime_ms;
     uint32_t boot_id;
@@ -59,7 +64,7 @@ struct PACKED heartbeat {
     uint8_t queued;       /* events of every kind that wait for an acknowledgement */
 };
 
-struct PACKED ack {
+struct PACKED ack { /* of both ends */
     uint8_t seq;      /* of the frame that is acknowledged */
     uint8_t status;   /* enum ack_status */
     uint32_t boot_id; /* of the unit's present start: an old acknowledgement never clears a new event */

@@ -216,7 +216,15 @@ static avr_cycle_count_t chatter_on(avr_t *a, avr_cycle_count_t when, void *para
     return when + (avr_cycle_count_t)(100 + nrand48(rng) % 900) * (HZ / 1000000);
 }
 
+/* Let it come to rest, before whatever comes next. */
+static void end_chatter(void) {
+    if (avr_cycle_timer_status(avr, chatter_on, NULL) == 0) return;
+    avr_cycle_timer_cancel(avr, chatter_on, NULL);
+    set_loop(chatter.to);
+}
+
 static void start_chatter(unsigned mv, double ms) {
+    end_chatter();
     chatter.from = millivolts;
     chatter.to = mv;
     chatter.until = avr->cycle + (avr_cycle_count_t)(ms * HZ / 1000);
@@ -226,6 +234,7 @@ static void start_chatter(unsigned mv, double ms) {
 /* ---- reset, power, EEPROM ---- */
 
 static void reset(unsigned char cause) {
+    end_chatter();
     avr_reset(avr);
     avr->data[MCUSR] = cause;
     chip_takes = true;
@@ -290,7 +299,7 @@ static bool on_or_off(const char *word, const char *on, const char *off, bool *v
 static bool obey(const char *verb, const char *what, const char *more) {
     unsigned mv;
     bool yes;
-    if (!strcmp(verb, "loop") && loop_of(what, &mv)) set_loop(mv);
+    if (!strcmp(verb, "loop") && loop_of(what, &mv)) end_chatter(), set_loop(mv);
     else if (!strcmp(verb, "bounce") && loop_of(what, &mv)) start_chatter(mv, atof(more));
     else if (!strcmp(verb, "wire") && on_or_off(what, "up", "down", &yes)) wire_up = yes;
     else if (!strcmp(verb, "power") && on_or_off(what, "on", "off", &yes)) power(yes);

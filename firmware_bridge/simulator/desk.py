@@ -10,8 +10,8 @@ from firmware_bridge.protocol import Beacon
 from firmware_bridge.session import ButtonSession
 from firmware_bridge.simulator import SimulatedButton
 
-STEP_S = 0.002
-"""The host looks this often; it is what virtual time adds to a latency at most."""
+STEP_S = 0.005
+"""The host looks this often; so late its answers may be; what it hears is timed exactly."""
 
 
 @dataclass
