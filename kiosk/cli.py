@@ -4,8 +4,6 @@ The hub must not load what the screen needs, so a command stands here by name, a
 """
 
 import importlib
-import logging
-import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -28,7 +26,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "check": Command("kiosk.cli:check", "Say all that is wrong with a configuration file, or show it."),
     "alertd": Command("kiosk.alertd_cli:alertd_command", "Run the hub: panic button, incidents, alerts."),
-    "listen": Command("kiosk.cli:listen", "Run the ear: hears phrases, keeps no sound."),
+    "listen": Command("kiosk.listen.command:listen_command", "Run the ear: hears phrases, keeps no sound."),
     "ui": Command("kiosk.ui.cli:ui_command", "Run the screen."),
     "board": Command("kiosk.board.cli:board_command", "Serve the staff's web page of one responder."),
     "pager": Command("kiosk.board.cli:pager_command", "Show alerts in this terminal, answer them by keys."),
@@ -127,14 +125,3 @@ def check(
         typer.echo(f"{file}: {len(wrong.faults)} fault{'s' if len(wrong.faults) > 1 else ''}", err=True)
         raise typer.Exit(1) from None
     typer.echo(config_show.show(config, text), nl=False) if show else typer.echo(f"{file}: OK")
-
-
-# --- stayby listen ----------------------------------------------------------------------------------------------------
-
-
-def listen(config: CONFIG = DEFAULT_CONFIG) -> None:
-    """Run the ear until it is told to stop."""
-    from kiosk.listen.process import run
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    run(load_or_exit(config).config)

@@ -44,7 +44,8 @@ def train_head(x: Windows, y: Labels, outputs: int, training: Training, seed: in
 def distress(model: Head, x: Windows) -> Windows:
     """How much each window looks like any phrase at all: log-odds, shape (n,)."""
     logits = model.predict(x, batch_size=4096, verbose=0)
-    return np.asarray(np.logaddexp.reduce(logits[:, 1:], axis=1) - logits[:, 0], np.float32)
+    logaddexp: Any = np.logaddexp  # as numpy 2 is typed, its reduce wants `out`
+    return np.asarray(logaddexp.reduce(logits[:, 1:], axis=1) - logits[:, 0], np.float32)
 
 
 def to_tflite(heads: list[Head]) -> bytes:

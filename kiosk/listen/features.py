@@ -79,7 +79,8 @@ class Features:
         """
         _roll_in(self._sound[0], chunk.astype(np.float32))
         frames = self._to_mel(self._sound).reshape(MEL_PER_CHUNK, MEL_BANDS, 1)
-        return np.maximum(frames / np.float32(10) + np.float32(2), MEL_FLOOR)
+        floored: Floats = np.maximum(frames / np.float32(10) + np.float32(2), MEL_FLOOR)
+        return floored
 
 
 def _roll_in(state: Floats, new: Floats) -> None:

@@ -27,7 +27,7 @@ class SoundFileError(ValueError):
 
 @dataclass(frozen=True)
 class FileDetection:
-    """One detection in a file; `t_s` from its start, the score in log-odds."""
+    """One detection: the time of the score's peak from the file's start (it may lie in the quiet after it), log-odds."""
 
     t_s: float
     phrase: str
@@ -47,14 +47,16 @@ class FileReport:
 def read_sound(path: Path) -> Iterator[Samples]:
     """Give a file's sound in blocks of 16 kHz mono int16, with constant memory; SoundFileError if it is not sound."""
     try:
-        with soundfile.SoundFile(path) as file:
+        with path.open("rb") as raw, soundfile.SoundFile(raw) as file:
             resampler = soxr.ResampleStream(file.samplerate, SAMPLE_RATE_HZ, 1, dtype="float32")
             for block in file.blocks(BLOCK_S * file.samplerate, dtype="float32", always_2d=True):
                 yield _int16(resampler.resample_chunk(block.mean(axis=1)))
             yield _int16(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-    except (soundfile.SoundFileError, OSError) as error:
-        reason = str(error).splitlines()[0].removeprefix(f"Error opening {str(path)!r}: ")
-        raise SoundFileError(f"{path}: cannot read it as sound: {reason}") from None
+    except OSError as error:
+        raise SoundFileError(f"{path}: cannot read it: {error.strerror}") from None
+    except soundfile.SoundFileError as error:
+        reason = str(error).rpartition(": ")[2].rstrip(".")
+        raise SoundFileError(f"{path}: not sound that can be read ({reason}); give a WAV, FLAC or Ogg file") from None
 
 
 def _int16(sound: np.typing.NDArray[np.float32]) -> Samples:

@@ -59,7 +59,7 @@ class Meter:
     def take(self, chunk: Samples) -> None:
         """Measure one chunk of 80 ms."""
         wide = chunk.astype(np.float64)
-        low, high = int(chunk.min()), int(chunk.max())
+        low, high = int(np.min(chunk)), int(np.max(chunk))
         self.level_dbfs = dbfs(float(np.sqrt(np.mean((wide - wide.mean()) ** 2))))
         self._constant = high
         self._dead_s = self._dead_s + HOP_S if low == high else 0.0

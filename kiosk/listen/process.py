@@ -6,6 +6,7 @@ Nothing of what it hears is written, logged or sent but phrase, score and time.
 
 import logging
 import queue
+import resource
 import signal
 import threading
 import time
@@ -188,6 +189,7 @@ def run(config: UnitConfig, capture_env: Mapping[str, str] | None = None, stop: 
     if config.listen is None:
         log.warning("there is no [listen] in the configuration: this unit has no ear, and nothing to do here")
         return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the last three seconds of sound
     ended = stop or _stop_on_signals()
     process = ListenProcess(config.listen, runtime_socket(config.unit.run_dir), capture_env)
     try:
