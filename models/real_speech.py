@@ -1,4 +1,4 @@
-"""Finds real recordings that must stay quiet and splits them: half trains, a quarter chooses thresholds, a quarter reports.
+"""Finds real recordings that must stay quiet and splits them: half trains, two quarters choose and check thresholds.
 
 The split is by speaker where file names tell the speaker, else by file, and depends on names alone: it never changes.
 """
@@ -19,8 +19,8 @@ class Part(StrEnum):
     """What a recording may be used for."""
 
     TRAIN = "train"
-    CHOOSE = "choose"
-    REPORT = "report"
+    HELD_OUT_1 = "held out 1"
+    HELD_OUT_2 = "held out 2"
 
 
 def part_of(path: Path, root: Path) -> Part:
@@ -28,7 +28,7 @@ def part_of(path: Path, root: Path) -> Part:
     speaker = _SPEAKER.match(path.name)
     key = speaker.group(1) if speaker else str(path.relative_to(root))
     quarter = int(hashlib.sha256(key.encode()).hexdigest(), 16) % 4
-    return (Part.TRAIN, Part.TRAIN, Part.CHOOSE, Part.REPORT)[quarter]
+    return (Part.TRAIN, Part.TRAIN, Part.HELD_OUT_1, Part.HELD_OUT_2)[quarter]
 
 
 def recordings(root: Path, kind: str, part: Part) -> list[Path]:

@@ -53,15 +53,16 @@ def train(recipe: Recipe, out: Path) -> Manifest:
 def measure(recipe: Recipe, out: Path) -> Manifest:
     """Choose the thresholds of the model in `out` anew, measure it, and write both into its manifest."""
     loop = Loop(load_model(out))
-    real = {
-        part: evaluate.trace(loop, _recorded(recipe, part), f"Listening to real speech ({part})")
-        for part in (Part.CHOOSE, Part.REPORT)
-    }
+    halves = [
+        evaluate.trace(loop, _recorded(recipe, part), f"Listening to real speech ({part})")
+        for part in Part
+        if part is not Part.TRAIN
+    ]
     clips = synthesise(plan(recipe, "unseen"), recipe.cache)
     unseen = evaluate.trace(loop, [(clip.label, path) for clip, path in clips.items()], "Listening to unseen voices")
-    manifest = loop.manifest.model_copy(update={"phrases": evaluate.choose_thresholds(recipe, real[Part.CHOOSE])})
-    figures = evaluate.figures(manifest, recipe, real[Part.CHOOSE], real[Part.REPORT], unseen)
-    manifest = manifest.model_copy(update={"figures": figures})
+    thresholds = evaluate.choose_thresholds(recipe, [one for half in halves for one in half])
+    manifest = loop.manifest.model_copy(update={"phrases": thresholds})
+    manifest = manifest.model_copy(update={"figures": evaluate.figures(manifest, recipe, halves, unseen)})
     _write(manifest, out)
     return manifest
 
