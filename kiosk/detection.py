@@ -22,6 +22,8 @@ SETTLE_S = 0.4
 SCORE_LIMIT = 20.0
 # A score must fall this far below its threshold before the next crossing counts as a new saying of the phrase.
 REARM_DROP = 1.0
+# "Help! Help! Help!" without a breath keeps the score up all along: that long a call counts as a repeat too.
+SUSTAINED_S = 2.0
 
 Score = Annotated[float, Field(ge=-SCORE_LIMIT, le=SCORE_LIMIT, allow_inf_nan=False)]
 
@@ -189,7 +191,7 @@ class Decider:
         phrase, score = self._manifest.phrases[best], scores[best]
         if score >= phrase.threshold and (self._peak is not None or self._armed[phrase.id]):
             self._climb(t_s, phrase, score)
-        self._rearm(scores)
+        self._rearm(t_s, scores)
         if self._peak is not None and self._settled(t_s, scores):
             return self._decide(self._peak)
         return None
@@ -203,9 +205,10 @@ class Decider:
         elif score - phrase.threshold > self._peak.score - self._peak.phrase.threshold:
             self._peak = _Peak(self._peak.since_s, t_s, phrase, score)
 
-    def _rearm(self, scores: Sequence[float]) -> None:
+    def _rearm(self, t_s: float, scores: Sequence[float]) -> None:
         for phrase, score in zip(self._manifest.phrases, scores, strict=True):
-            if score < phrase.threshold - REARM_DROP:
+            sustained = t_s - self._said_once.get(phrase.id, t_s) >= SUSTAINED_S
+            if score < phrase.threshold - REARM_DROP or sustained:
                 self._armed[phrase.id] = True
 
     def _settled(self, t_s: float, scores: Sequence[float]) -> bool:
@@ -227,6 +230,7 @@ class Decider:
         if self._deaf_to(heard):
             return None
         self._last = heard
+        self._said_once.clear()
         return heard
 
     def _enough(self, peak: _Peak) -> bool:

@@ -84,6 +84,12 @@ def test_bare_help_twice_within_five_seconds_is_heard() -> None:
     assert [h.phrase for h in said(decider, "help", 3.0, 4.0)] == ["help"]
 
 
+def test_a_long_drawn_call_for_help_counts_as_a_repeat_once() -> None:
+    decider = Decider(manifest())
+    heard = [h for hop in range(100) if (h := decider.hear(hop * HOP_S, (3.0, -8.0, -8.0)))]
+    assert [(h.phrase, 2.0 < h.t_s < 3.5) for h in heard] == [("help", True)]
+
+
 def test_bare_help_twice_too_far_apart_is_not_heard() -> None:
     decider = Decider(manifest())
     assert said(decider, "help", 3.0, 0.0) == []
