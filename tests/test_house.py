@@ -1,9 +1,11 @@
 """The house itself: the lock, the commands of make, the services, and what the set-up says of a machine that it cannot serve."""
 
+import ast
 import os
 import re
 import shlex
 import shutil
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -150,3 +152,38 @@ def test_nothing_to_install_asks_for_nothing(machine: Path) -> None:
 
 def test_an_unknown_part_is_told_so(machine: Path) -> None:
     assert setup(machine, "al").stderr == "setup: say which: .ci/setup run, or .ci/setup test\n"
+
+
+# --- the rules of CONTRIBUTING.md that a machine can see --------------------------------------------------------------
+
+SOURCES = [path for room in ("kiosk", "firmware_bridge", "models") for path in sorted((ROOT / room).rglob("*.py"))]
+VAGUE = {"utils", "util", "helpers", "helper", "manager", "common", "core", "services"}
+
+
+def function_lengths() -> dict[str, int]:
+    """Return the lines of each function of the product, its docstring and what it defines inside included."""
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef
+    return {
+        f"{path.relative_to(ROOT)}:{node.name}": (node.end_lineno or node.lineno) - node.lineno + 1
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, kinds)
+    }
+
+
+def test_functions_are_short() -> None:
+    lengths = function_lengths()
+    assert {name: lines for name, lines in lengths.items() if lines > 60} == {}
+    assert statistics.median(lengths.values()) < 10
+
+
+def test_every_name_says_what_is_in_the_room() -> None:
+    assert [path for path in SOURCES if VAGUE & {*path.relative_to(ROOT).parent.parts, path.stem}] == []
+
+
+def test_no_address_of_a_registry_and_no_path_of_one_machine_is_kept() -> None:
+    rooms = [path for room in ("docs", "systemd", "tests", ".ci") for path in (ROOT / room).rglob("*")]
+    kinds = {"", ".py", ".toml", ".lock", ".md", ".service"}
+    texts = [path for path in (*SOURCES, *rooms, *ROOT.iterdir()) if path.is_file() and path.suffix in kinds]
+    forbidden = re.compile(r"https?://[^\s\"')]*(?:/simple\b|pypi\.org|deb\.debian\.org)|/root/|/work/")
+    assert [path.name for path in texts if path != Path(__file__) and forbidden.search(path.read_text())] == []
