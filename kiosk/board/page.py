@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import os
 import signal
 import socket
 import time
@@ -328,7 +329,9 @@ def _listen(serve: ServeSection) -> socket.socket:
         family = socket.AF_INET6 if ":" in serve.host else socket.AF_INET
         return socket.create_server((serve.host, serve.port), family=family, backlog=128)
     except OSError as error:
-        raise BoardError(f"[serve] {serve.host}:{serve.port}: {error.strerror}; choose another host or port") from None
+        raise BoardError(
+            f"[serve] {serve.host}:{serve.port}: {os.strerror(error.errno or 0)}; choose another host or port"
+        ) from None
 
 
 async def _run(config: BoardConfig, sock: socket.socket) -> None:

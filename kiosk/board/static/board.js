@@ -78,7 +78,10 @@ function beAlive() {
 
 function paintConnection() {
   const down = cutWhy || (view ? view.down : "");
-  document.body.classList.toggle("down", Boolean(down));
+  if (document.body.classList.contains("down") !== Boolean(down)) {
+    document.body.classList.toggle("down", Boolean(down));
+    settle();
+  }
   say(byId("down-why"), down ? "No alert can reach you here. " + down : "");
   document.title = down ? "NOT CONNECTED · Stayby" : view.title;
 }
