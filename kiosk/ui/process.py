@@ -251,8 +251,8 @@ class Screen:
         if hot is None:
             request.failed(f"no button {wanted!r}; there are {[hot.button.text for hot in self._layout.hots]}")
             return
-        wait_s = self._changed_s + AIM_S - time.monotonic()
-        if wait_s > 0:  # who has read the button has seen the new page
+        wait_s = max(self._changed_s + AIM_S, self._touched_s + DEBOUNCE_S) - time.monotonic()
+        if wait_s > 0:  # who reads a button has seen its page, and lifts the finger between two touches
             Clock.schedule_once(lambda _: self._do_tap(request), wait_s)
             return
         self._finger(request, hot.box.x + hot.box.w / 2, hot.box.y + hot.box.h / 2)
@@ -262,10 +262,6 @@ class Screen:
 
     def _finger(self, request: Request, x: float, y: float) -> None:
         """Put a finger down and up where SDL would: in the queue of Kivy's SDL touch provider."""
-        wait_s = self._touched_s + DEBOUNCE_S - time.monotonic()
-        if wait_s > 0:
-            Clock.schedule_once(lambda _: self._finger(request, x, y), wait_s)
-            return
         provider = next(one for one in EventLoop.input_providers if type(one).__name__ == "SDL2MotionEventProvider")
         width, height = self._window.size
         for action in ("fingerdown", "fingerup"):

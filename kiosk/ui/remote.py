@@ -115,7 +115,7 @@ class ScreenRemote:
         self._ask(do="tap", text=text)
 
     def touch(self, x: float, y: float) -> None:
-        """Touch a point, in pixels from the top left corner."""
+        """Touch a point at once, in pixels from the top left corner, as a panel would: too soon is too soon."""
         self._ask(do="touch", x=x, y=y)
 
     def shot(self, path: Path) -> None:

@@ -33,6 +33,7 @@ def prepare(config: UnitConfig) -> None:
         "KIVY_NO_CONSOLELOG": "1",
         "KIVY_NO_FILELOG": "1",
         "KIVY_METRICS_DENSITY": "1",
+        "KIVY_WINDOW": "sdl2",
     }
     if config.ui.fullscreen:
         # The panel is read through evdev, so SDL must not turn its touches into a mouse as well: that is the double touch.
