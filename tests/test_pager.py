@@ -1,0 +1,152 @@
+"""The pager for real: its own process, on pipes and in a terminal, against mosquitto with TLS."""
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kiosk.board.pager import printable
+from kiosk.demo.broker import PrivateBroker
+from kiosk.messages import CloseReply, ComingReply, Going, Outcome, Severity, State
+from tests.board_parts import PATIENCE_S, PRIYA, SAM, Desk, Program, board_toml, desk, until
+from tests.broker import broker
+
+pytestmark = pytest.mark.parts
+__all__ = ["broker"]
+
+
+class Output:
+    """What a file descriptor said so far."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+        self.text = ""
+
+    def wait_for(self, text: str) -> None:
+        """Read until `text` is there; what was read is then forgotten."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while text not in self.text:
+            assert time.monotonic() < deadline_s, f"no {text!r} in {self.text[-2000:]!r}"
+            if select.select([self._number], [], [], 0.1)[0]:
+                self.text += os.read(self._number, 65536).decode(errors="replace")
+        self.text = self.text.partition(text)[2]
+
+
+class Pager:
+    """`stayby pager` on pipes: lines in, text out."""
+
+    def __init__(self, folder: Path, broker: PrivateBroker) -> None:
+        config = board_toml(folder, broker.section_for_responder("priya"))
+        self.program = Program("pager", config, folder / "pager.log")
+        assert self.program.process.stdout is not None
+        self.output = Output(self.program.process.stdout.fileno())
+
+    def press(self, keys: str) -> None:
+        assert self.program.process.stdin is not None
+        self.program.process.stdin.write(keys.encode() + b"\n")
+        self.program.process.stdin.flush()
+
+
+@pytest.fixture
+def unit(broker: PrivateBroker) -> Iterator[Desk]:
+    with desk(broker) as one:
+        yield one
+
+
+@pytest.fixture
+def pager(tmp_path: Path, broker: PrivateBroker) -> Iterator[Pager]:
+    running = Pager(tmp_path, broker)
+    yield running
+    running.program.close()
+
+
+def test_a_whole_alert_by_keys(pager: Pager, unit: Desk) -> None:
+    until(unit.listening)
+    pager.output.wait_for("No open alert.")
+    unit.say(name="Ana")
+    pager.output.wait_for("HELP NOW")
+    pager.output.wait_for("First name: Ana.")
+    unit.reply("seen")
+    pager.press("2")
+    coming = unit.reply("coming")
+    assert isinstance(coming, ComingReply)
+    assert coming.eta_s == 120
+    unit.say(revision=2, state=State.COMING, coming=(Going(responder=PRIYA, eta_s=119),), seen=(PRIYA,))
+    pager.output.wait_for("You are coming")
+    pager.press("x")
+    pager.output.wait_for("[x] does nothing here now.")
+    pager.press("h")
+    unit.reply("here")
+    unit.say(revision=3, state=State.ATTENDED, here=PRIYA, seen=(PRIYA,))
+    pager.output.wait_for("How did it end?")
+    pager.press("t")
+    close = unit.reply("close")
+    assert isinstance(close, CloseReply)
+    assert close.outcome is Outcome.TEST
+    unit.say(revision=4, state=State.CLOSED)
+    pager.output.wait_for("No open alert.")
+    pager.press("q")
+    assert pager.program.process.wait(PATIENCE_S) == 0
+    until(lambda: not unit.listening())
+
+
+def test_a_graver_alert_does_not_take_the_keys_away(pager: Pager, unit: Desk, broker: PrivateBroker) -> None:
+    unit.say()
+    pager.output.wait_for("> HELP NOW")
+    with desk(broker, "returns", "Returns desk") as other:
+        other.say(severity=Severity.GRAVE)
+        pager.output.wait_for("Returns desk")
+        other.reply("seen")
+        pager.press("n")
+        assert unit.reply("call_next").incident == unit.incident
+        pager.press("j h")
+        assert other.reply("here").incident == other.incident
+        assert [one.kind for one in other.replies] == ["seen", "here"]
+
+
+def test_a_killed_broker_is_said_and_met_again(pager: Pager, unit: Desk, broker: PrivateBroker) -> None:
+    until(unit.listening)
+    broker.kill()
+    pager.output.wait_for("NOT CONNECTED")
+    unit.presences.clear()
+    broker.start()
+    pager.output.wait_for("Connected")
+    until(unit.listening)
+    assert pager.program.end(signal.SIGTERM) == 0
+    until(lambda: not unit.listening())
+
+
+def test_a_killed_pager_is_missed(pager: Pager, unit: Desk) -> None:
+    until(unit.listening)
+    pager.program.end(signal.SIGKILL)
+    until(lambda: not unit.listening())
+
+
+def test_in_a_terminal_single_keys_answer_and_the_bell_rings(tmp_path: Path, broker: PrivateBroker, unit: Desk) -> None:
+    ours, theirs = pty.openpty()
+    config = board_toml(tmp_path, broker.section_for_responder("sam"), SAM)
+    command = [sys.executable, "-c", "from kiosk.cli import app; app()", "pager", "--config", str(config)]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"}
+    ) as run:
+        os.close(theirs)
+        output = Output(ours)
+        output.wait_for("No open alert.")
+        unit.say(place="\x1b]0;owned\x07")
+        output.wait_for("\ufffd]0;owned\ufffd")
+        output.wait_for("\x07")
+        until(lambda: os.write(ours, b"h") and unit.read().replies and unit.replies[-1].kind == "here")
+        os.write(ours, b"q")
+        assert run.wait(PATIENCE_S) == 0
+    os.close(ours)
+
+
+def test_nothing_in_a_name_is_obeyed_by_a_terminal() -> None:
+    assert printable("Zoë 测试 \x1b[2J\x07\u202e") == "Zoë 测试 \ufffd[2J\ufffd\ufffd"
