@@ -1,0 +1,21 @@
+"""`python -m bench`: run every measurement, write build/bench.json, print it as a table."""
+
+import tempfile
+from pathlib import Path
+
+from bench import press_to_board
+from bench.measure import show, write
+
+OUT = Path("build/bench.json")
+
+
+def main() -> None:
+    """Measure everything in a throw-away folder."""
+    with tempfile.TemporaryDirectory(prefix="stayby-bench-") as folder:
+        measures = press_to_board.measure(Path(folder))
+    write(measures, OUT)
+    show(measures)
+    print(f"written to {OUT}")
+
+
+main()

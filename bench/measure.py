@@ -1,0 +1,57 @@
+"""What a measure is, and how they are written down."""
+
+import json
+import os
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+KIB_PER_MIB = 1024.0
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One figure. `beside` is its limit or peer, in words; `n` is how many samples it rests on."""
+
+    value: float
+    unit: str
+    n: int
+    beside: str = ""
+
+
+def percentile(samples: Sequence[float], share: float) -> float:
+    """Return the value below which `share` (0 to 1) of the samples lie, interpolated; needs two samples."""
+    return statistics.quantiles(samples, n=1000, method="inclusive")[round(share * 1000) - 1]
+
+
+def rss_mb(pid: int) -> float:
+    """Return the resident memory of a process in MiB; raises `OSError` when it is gone."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / KIB_PER_MIB
+    raise ProcessLookupError(f"process {pid} has no memory any more")
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor time, user and system, that a process has used, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def write(measures: dict[str, Measure], path: Path) -> None:
+    """Write bench.json: {name: {"value", "unit", "n"}}."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    body = {name: {"value": round(one.value, 3), "unit": one.unit, "n": one.n} for name, one in measures.items()}
+    path.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
+
+
+def show(measures: dict[str, Measure]) -> None:
+    """Print the measures as a table, each beside its limit or peer."""
+    table = Table("measure", "value", "unit", "n", "limit or peer")
+    for name, one in measures.items():
+        table.add_row(name, f"{one.value:.2f}", one.unit, str(one.n), one.beside)
+    Console(width=120).print(table)
