@@ -32,6 +32,8 @@ from kiosk.messages import (
 
 HUB_GONE_S = 4.0
 """So long without a word from the hub (it speaks every second), and the screen says that this unit cannot call."""
+LEFT_OPEN_S = 120.0
+"""How long an emergency page stays open at a desk where nothing is open any more."""
 THANKS_S = 8.0
 """How long the page after the end stays."""
 NAME_WORDS = 3
@@ -282,6 +284,7 @@ class Local:
 
     incident: str | None = None
     opened: Go | None = None
+    opened_s: float = 0.0
     emergency_put_away: bool = False
     choice: Choice | None = None
     step: int = 0
@@ -339,6 +342,8 @@ def settle(local: Local, show: Show | None, now_s: float) -> Local:
 
 
 def _settle_quiet(local: Local, now_s: float) -> Local:
+    if local.opened is Go.EMERGENCY:
+        return _settle_left_open(local, now_s)
     if local.incident is None:
         return local
     if local.closed_s is None:
@@ -348,10 +353,21 @@ def _settle_quiet(local: Local, now_s: float) -> Local:
     return local
 
 
-def touched(local: Local, does: Touch | Go) -> Local:
+def _settle_left_open(local: Local, now_s: float) -> Local:
+    """Somebody may still be reading the card to a dispatcher when the incident is closed: it stays a while."""
+    if local.incident is not None:
+        return Local(opened=Go.EMERGENCY, opened_s=now_s, telling=local.telling, unheard=local.unheard)
+    if now_s - local.opened_s >= LEFT_OPEN_S:
+        return replace(local, opened=None)
+    return local
+
+
+def touched(local: Local, does: Touch | Go, now_s: float) -> Local:
     """Return `local` after a person touched something."""
     if isinstance(does, Go):
-        return _gone_to(local, does)
+        return replace(_gone_to(local, does), opened_s=now_s)
+    if does.action is TouchAction.HELP:
+        return replace(local, opened=None)
     if does.choice is not None:
         return replace(local, choice=does.choice, step=0, opened=None)
     return local
@@ -760,7 +776,7 @@ def _plain_emergency(face: Face, top: str) -> Page:
         kicker=say("call_from"),
         number=face.emergency_number,
         card=_card(face, None, 0),
-        corner=(Button(say("b_back"), Go.BACK),),
+        corner=(_help(style=Style.PLAIN), Button(say("b_back"), Go.BACK)),
         red=True,
     )
 

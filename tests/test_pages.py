@@ -29,6 +29,7 @@ from kiosk.messages import (
 )
 from kiosk.pages import (
     HUB_GONE_S,
+    LEFT_OPEN_S,
     TEXTS,
     THANKS_S,
     Button,
@@ -288,11 +289,11 @@ def test_a_touched_choice_opens_its_steps_at_once_and_survives_a_restart() -> No
     shown = show(snapshot(seen=(SAM,)))
     choose = button(view(shown), "Chest or breathing").does
     assert isinstance(choose, Touch)
-    local = touched(settle(Local(), shown, 0), choose)
+    local = touched(settle(Local(), shown, 0), choose, 0)
     assert view(shown, local).kicker == "Chest or breathing · step 1 of 4"
-    assert view(shown, touched(local, Go.NEXT)).kicker == "Chest or breathing · step 2 of 4"
+    assert view(shown, touched(local, Go.NEXT, 0)).kicker == "Chest or breathing · step 2 of 4"
     assert view(show(snapshot(**CHEST))).kicker == "Chest or breathing · step 1 of 4"
-    assert view(shown, touched(local, Go.CHOICES)).kind is Kind.WAITING
+    assert view(shown, touched(local, Go.CHOICES, 0)).kind is Kind.WAITING
 
 
 def test_feeling_unsafe_is_never_written_on_the_screen_again() -> None:
@@ -329,7 +330,7 @@ def test_the_emergency_page_comes_to_the_front_and_can_be_put_away() -> None:
         "This started 2 minutes ago.",
         "Say if the person is awake and breathing.",
     )
-    local = touched(settle(Local(), shown, 0), Go.BACK)
+    local = touched(settle(Local(), shown, 0), Go.BACK, 0)
     assert view(shown, local).kind is Kind.STEPS
 
 
@@ -344,7 +345,7 @@ def test_somebody_on_the_phone_keeps_the_emergency_page_while_the_world_moves_on
 
 def test_a_second_emergency_comes_to_the_front_again() -> None:
     first = show(snapshot(emergency=True))
-    local = touched(settle(Local(), first, 0), Go.BACK)
+    local = touched(settle(Local(), first, 0), Go.BACK, 0)
     local = settle(local, show(snapshot(State.COMING, **COMING)), 5)
     assert view(first, settle(local, first, 9), 0).kind is Kind.EMERGENCY
 
@@ -365,6 +366,14 @@ def test_here_then_over_then_idle() -> None:
         assert page(over, closed, DESK, 1, 1).headline == "Thank you."
         later = settle(closed, over, 1 + THANKS_S)
         assert page(over, later, DESK, 1 + THANKS_S, 1 + THANKS_S).kind is Kind.IDLE
+
+
+def test_a_card_that_is_being_read_outlasts_the_incident_and_then_closes_itself() -> None:
+    local = touched(settle(Local(), show(snapshot()), 0), Go.EMERGENCY, 0)
+    local = settle(local, show(), 10)
+    assert view(show(), local).kind is Kind.EMERGENCY
+    assert button(view(show(), local), "I need help").does == Touch(action=TouchAction.HELP)
+    assert settle(local, show(), 10 + LEFT_OPEN_S).opened is None
 
 
 def test_a_screen_that_starts_after_the_end_thanks_nobody() -> None:

@@ -186,16 +186,18 @@ def test_it_says_hello_beats_with_what_it_shows_and_ends_when_told(rig: Rig) -> 
     assert rig.hub.bad == []
 
 
-def test_without_a_display_it_says_one_clear_line_and_ends(tmp_path: Path) -> None:
-    env = {key: value for key, value in os.environ.items() if key not in {"DISPLAY", "WAYLAND_DISPLAY"}}
-    env |= {"SDL_VIDEODRIVER": "x11", "PYTHONPATH": str(ROOT)}
+@pytest.mark.parametrize("driver", ["x11", "wayland,x11,KMSDRM"])
+def test_without_a_display_it_says_one_clear_line_and_ends(tmp_path: Path, driver: str) -> None:
+    hidden = {"DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"}
+    env = {key: value for key, value in os.environ.items() if key not in hidden}
+    env |= {"PYTHONPATH": str(ROOT), **({"SDL_VIDEODRIVER": driver} if driver == "x11" else {})}
     done = subprocess.run(
         [sys.executable, "-c", START, config(tmp_path, 800, 480)], env=env, capture_output=True, check=False, timeout=60
     )
     lines = [line for line in done.stderr.decode().splitlines() if "INFO" not in line]
     assert done.returncode == 1
     assert len(lines) == 1
-    assert "no window could be opened (SDL_VIDEODRIVER=x11); connect a display" in lines[0]
+    assert f"no window could be opened (SDL_VIDEODRIVER={driver}); connect a display" in lines[0]
 
 
 def test_a_run_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:

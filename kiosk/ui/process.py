@@ -207,7 +207,7 @@ class Screen:
         return True
 
     def _act(self, does: Touch | Go, shown: Page, now_s: float) -> None:
-        self._local = touched(self._local, does)
+        self._local = touched(self._local, does, now_s)
         if isinstance(does, Touch):
             log.info("screen: touched %s (incident %s)", does.action, does.incident)
             self._touches.add(does, shown.state, now_s)

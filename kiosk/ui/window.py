@@ -14,6 +14,8 @@ log = logging.getLogger(__name__)
 
 FRAMES_PER_S = 30
 FONT_DIRS = (Path("/usr/share/fonts/truetype/noto"), Path("/usr/share/fonts/noto"))
+DISPLAYS = "wayland,x11,KMSDRM"
+"""What SDL may open unless told otherwise. Left alone it ends at an invisible window when no display is there."""
 REGULAR, BOLD = "NotoSans-Regular.ttf", "NotoSans-Bold.ttf"
 
 
@@ -35,6 +37,7 @@ def prepare(config: UnitConfig) -> None:
         "KIVY_METRICS_DENSITY": "1",
         "KIVY_WINDOW": "sdl2",
     }
+    os.environ.setdefault("SDL_VIDEODRIVER", DISPLAYS)
     if config.ui.fullscreen:
         # The panel is read through evdev, so SDL must not turn its touches into a mouse as well: that is the double touch.
         os.environ["SDL_TOUCH_MOUSE_EVENTS"] = "0"
@@ -49,11 +52,10 @@ def open_window(ui: UiSection) -> Any:
     window = importlib.import_module("kivy.core.window").Window
     kivy_log.setLevel(logging.WARNING)
     if window is None:
-        driver = os.environ.get("SDL_VIDEODRIVER", "")
         log.error(
-            "screen: no window could be opened%s; connect a display, add the user to the groups video, render and input, "
-            "or set SDL_VIDEODRIVER=offscreen to run without one",
-            f" (SDL_VIDEODRIVER={driver})" if driver else "",
+            "screen: no window could be opened (SDL_VIDEODRIVER=%s); connect a display, add the user to the groups video, "
+            "render and input, or set SDL_VIDEODRIVER=offscreen to run without one",
+            os.environ["SDL_VIDEODRIVER"],
         )
         raise SystemExit(1)
     return window
