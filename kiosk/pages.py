@@ -289,6 +289,7 @@ class Local:
     choice: Choice | None = None
     step: int = 0
     drill: bool = False
+    attended: bool = False
     closed_s: float | None = None
     telling: bool = False
     unheard: bool = False
@@ -334,7 +335,8 @@ def settle(local: Local, show: Show | None, now_s: float) -> Local:
         reading = Go.EMERGENCY if local.opened is Go.EMERGENCY else None
         local = Local(incident=incident.id, opened=reading, telling=local.telling, unheard=local.unheard)
     put_away = local.emergency_put_away and incident.emergency
-    local = replace(local, drill=incident.drill, closed_s=None, emergency_put_away=put_away)
+    here = incident.state is State.ATTENDED
+    local = replace(local, drill=incident.drill, attended=here, closed_s=None, emergency_put_away=put_away)
     forced = incident.emergency and not incident.coming and incident.here is None
     if forced and not local.emergency_put_away:
         return replace(local, opened=Go.EMERGENCY)
@@ -342,7 +344,7 @@ def settle(local: Local, show: Show | None, now_s: float) -> Local:
 
 
 def _settle_quiet(local: Local, now_s: float) -> Local:
-    if local.opened is Go.EMERGENCY:
+    if local.opened is Go.EMERGENCY and not local.attended:
         return _settle_left_open(local, now_s)
     if local.incident is None:
         return local
@@ -354,7 +356,7 @@ def _settle_quiet(local: Local, now_s: float) -> Local:
 
 
 def _settle_left_open(local: Local, now_s: float) -> Local:
-    """Somebody may still be reading the card to a dispatcher when the incident is closed: it stays a while."""
+    """Somebody may be reading the card to a dispatcher when an incident is closed from afar: it stays a while."""
     if local.incident is not None:
         return Local(opened=Go.EMERGENCY, opened_s=now_s, telling=local.telling, unheard=local.unheard)
     if now_s - local.opened_s >= LEFT_OPEN_S:

@@ -376,6 +376,11 @@ def test_a_card_that_is_being_read_outlasts_the_incident_and_then_closes_itself(
     assert settle(local, show(), 10 + LEFT_OPEN_S).opened is None
 
 
+def test_a_card_closes_with_the_incident_when_somebody_was_at_the_desk() -> None:
+    local = settle(Local(opened=Go.EMERGENCY), show(snapshot(State.ATTENDED, here=SAM)), 0)
+    assert view(show(), local).headline == "Thank you."
+
+
 def test_a_screen_that_starts_after_the_end_thanks_nobody() -> None:
     assert view(show(snapshot(State.CLOSED))).kind is Kind.IDLE
 

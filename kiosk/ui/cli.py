@@ -1,4 +1,4 @@
-"""`stayby ui`: the screen."""
+"""`stayby ui`: the screen of a unit."""
 
 import logging
 import sys
@@ -7,15 +7,17 @@ from typing import Annotated
 
 import typer
 
-from kiosk import ui
 from kiosk.cli import CONFIG, DEFAULT_CONFIG, load_or_exit
-
-REMOTE = Annotated[
-    Path | None, typer.Option(metavar="SOCKET", help="Let tests and demos see and touch the screen here.")
-]
+from kiosk.ui import run
 
 
-def ui_command(config: CONFIG = DEFAULT_CONFIG, remote: REMOTE = None) -> None:
-    """Show the screen until it is told to stop."""
+def ui_command(
+    config: CONFIG = DEFAULT_CONFIG,
+    remote: Annotated[
+        Path | None,
+        typer.Option(metavar="SOCKET", help="Let tests and demos see and touch the screen through this socket."),
+    ] = None,
+) -> None:
+    """Show what is so and pass on what is touched, until it is told to stop."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    ui.run(load_or_exit(config).config, remote)
+    run(load_or_exit(config).config, remote)
