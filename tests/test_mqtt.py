@@ -2,6 +2,7 @@
 
 import queue
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -268,6 +269,28 @@ def test_a_port_that_does_not_speak_tls(broker: PrivateBroker) -> None:
         threading.Thread(target=answer, daemon=True).start()
         port = server.getsockname()[1]
         assert "does not speak TLS" in refusal(broker.section_for_responder("sam").model_copy(update={"port": port}))
+
+
+CONNACK, SUBACK_REFUSED = b"\x20\x03\x00\x00\x00", b"\x90\x04%b\x00\x87"
+
+
+def test_a_refused_subscription_is_not_a_connection(broker: PrivateBroker) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(broker.folder / "broker.pem", broker.folder / "broker.key")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def refuse() -> None:
+            with context.wrap_socket(server.accept()[0], server_side=True) as peer:
+                peer.recv(4096)
+                peer.sendall(CONNACK)
+                peer.sendall(SUBACK_REFUSED % peer.recv(4096)[2:4])
+                peer.recv(4096)
+
+        threading.Thread(target=refuse, daemon=True).start()
+        section = broker.section_for_responder("sam").model_copy(update={"port": server.getsockname()[1]})
+        with ear(section, "sam", (PRESENCE,)) as sam:
+            assert f"does not let us read {PRESENCE} (Not authorized)" in sam.expect(Refused).reason
+            assert sam.link.publish(PRESENCE, b"x") is None
 
 
 def test_any_other_error_still_makes_one_line(broker: PrivateBroker) -> None:

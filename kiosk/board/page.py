@@ -225,6 +225,7 @@ class Board:
         """Serve until a signal, or until the link's thread dies (raises `BoardError`)."""
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._stop)
+        self._turn(time.monotonic())
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._server.serve([sock]))
@@ -271,13 +272,13 @@ class Board:
         if page is None:
             if len(self._pages) >= PAGES_LIMIT:
                 raise Turned(HTTPStatus.SERVICE_UNAVAILABLE, "Too many pages are open on this board.")
-            page = self._pages[name] = Page(alive_s=time.monotonic())
-        page.alive_s, page.left_s = time.monotonic(), None
-        page.streams += 1
-        self._wake.set()
+            page = self._pages[name] = Page(alive_s=time.monotonic(), left_s=time.monotonic())
         return StreamingResponse(self._stream(page), media_type="text/event-stream")
 
     async def _stream(self, page: Page) -> AsyncIterator[str]:
+        page.alive_s, page.left_s = time.monotonic(), None
+        page.streams += 1
+        self._wake.set()
         try:
             yield "retry: 500\n\n"
             while not self._closing:

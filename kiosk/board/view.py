@@ -14,7 +14,7 @@ from kiosk.messages import Choice, Id, Name, Outcome, Person, Record, Severity, 
 
 Tone = Literal["grave", "alert", "check"]
 Sound = Literal["emergency", "check", ""]
-Look = Literal["main", "plain", "quiet"]
+Look = Literal["wide", "main", "plain", "quiet"]
 ReplyKind = Literal["coming", "here", "close", "call_next"]
 
 
@@ -176,7 +176,7 @@ def _who(incident: Incident, me: Id, now_s: float) -> tuple[str, ...]:
     if snapshot.declined:
         lines.append(f"Cannot come: {_names(snapshot.declined, me)}.")
     if snapshot.emergency:
-        lines.append("The desk shows the emergency number.")
+        lines.append("Nobody has answered." if snapshot.silent else "The desk shows the emergency number.")
     return tuple(lines)
 
 
@@ -191,7 +191,7 @@ def _next(incident: Incident, now_s: float) -> str:
     texts = {
         "ask_next_tier": f"No answer: {asks} asked {when}.",
         "raise": f"No answer: full alert {when}.",
-        "emergency_page": f"No answer: the desk shows the emergency number {when}.",
+        "emergency_page": "" if incident.snapshot.silent else f"No answer: the desk shows the emergency number {when}.",
     }
     return texts.get(step.what, "")
 
@@ -215,8 +215,8 @@ def buttons_of(snapshot: Snapshot, me: Id) -> tuple[Button, ...]:
     if snapshot.state is State.ATTENDED:
         return CLOSE
     if any(one.responder.id == me for one in snapshot.coming):
-        later = tuple(one.model_copy(update={"look": "quiet", "label": f"Need {one.label}"}) for one in COMING[1:])
-        return (HERE.model_copy(update={"look": "main"}), *later, CANNOT)
+        later = tuple(one.model_copy(update={"look": "quiet", "label": f"In {one.label}"}) for one in COMING[1:])
+        return (HERE.model_copy(update={"look": "wide"}), *later, CANNOT)
     if any(one.id == me for one in snapshot.declined):
         return (*COMING, HERE)
     looked = (LOOKED,) if snapshot.state is State.CHECKING else ()

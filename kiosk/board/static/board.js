@@ -154,7 +154,7 @@ function paintCard(card, alert) {
   card.note.classList.toggle("bad", alert.note_bad);
   say(card.ask, alert.ask_close);
   paintAnswers(card, alert);
-  const short = alert.head + ", " + alert.place + ". " + alert.who[0].replace(/[\d:]+ (left|late)/, "$1");
+  const short = alert.head + ", " + alert.place + ". " + alert.who[0].replace(/, [\d:]+ left/, "").replace(/[\d:]+ late/, "late");
   if (card.short !== short) { card.short = short; byId("announce").textContent = short; }
   if (fresh && navigator.vibrate && !alert.going) navigator.vibrate([300, 150, 300, 150, 600]);
 }
