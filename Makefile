@@ -1,7 +1,7 @@
 # Each target makes the machine ready by itself; see .ci/setup for what that means.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lock clean
+.PHONY: help demo test check bench lock clean
 
 help: ## say what there is
 	@sed -nE 's/^([a-z]+): ## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -17,6 +17,10 @@ test: ## run every test
 check: ## lint, types, architecture, service files, shell scripts
 	@.ci/setup test
 	@.ci/check
+
+bench: ## measure what was promised, into build/bench.json and as a table
+	@.ci/setup run
+	@exec .venv/bin/python -m bench
 
 lock: ## choose the exact versions and hashes of requirements.lock anew
 	@.ci/setup test
