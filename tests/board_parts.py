@@ -42,7 +42,7 @@ PRIYA, SAM = Person(id="priya", name="Priya"), Person(id="sam", name="Sam")
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], within_s: float = PATIENCE_S) -> T:
+def until(condition: Callable[[], T | None], within_s: float = PATIENCE_S) -> T:
     """Return the first true value of `condition`, or fail after `within_s`."""
     deadline_s = time.monotonic() + within_s
     while not (value := condition()):
