@@ -55,7 +55,7 @@ from kiosk.messages import (
 )
 
 REACH_GRACE_S = 5.0
-"""How long a broker may be away during an alert before the screen stops hoping."""
+"""How long the way to staff may be gone during an alert before the screen stops hoping."""
 SLOW_RESEND_S = 30.0
 """An answered incident is still sent again this often, for a broker that lost its memory."""
 REMIND_S = 900.0
@@ -294,9 +294,12 @@ class IncidentMachine:
     # --- escalation ---------------------------------------------------------------------------------------------------
 
     def _mind_reach(self) -> None:
-        """In RAISED: say so when nobody can be told. A broker gets a few seconds to come back; an empty store gets none."""
+        """In RAISED: say so when nobody can be told.
+
+        A broker, or a device that already showed the alert, gets a few seconds to come back; an empty store gets none.
+        """
         due_s = self._open().unreachable_due_s
-        if self.reach is Reach.NOBODY:
+        if self.reach is Reach.NOBODY and not self._open().seen:
             self._emergency("nobody_listening")
         elif self.reach is Reach.OK:
             self._set(unreachable_due_s=None)
@@ -535,7 +538,7 @@ class IncidentMachine:
 
     def _time_raised(self, _: Event) -> None:
         if self._is_due("unreachable_due_s"):
-            self._emergency("broker_unreachable")
+            self._emergency("nobody_listening" if self.reach is Reach.NOBODY else "broker_unreachable")
         if self._is_due("escalate_due_s"):
             self._escalate()
         self._time_check_in()

@@ -143,8 +143,7 @@ def test_a_press_reaches_a_person_and_their_answer_reaches_the_desk(unit: Stage,
 
 
 def test_kill_9_of_the_hub_in_mid_incident(unit: Stage, sam: Staff) -> None:
-    unit.button.press()
-    unit.button.release()
+    unit.tap_button()
     raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
     hub(unit).kill()
     sam.wait_status(lambda status: status.state == "lost")
@@ -159,8 +158,7 @@ def test_kill_9_of_the_hub_in_mid_incident(unit: Stage, sam: Staff) -> None:
 
 def test_a_press_while_the_hub_is_dead_is_not_lost(unit: Stage, sam: Staff) -> None:
     hub(unit).kill()
-    unit.button.press()
-    unit.button.release()
+    unit.tap_button()
     wait_for("the button's own siren", lambda: unit.button.outputs().buzzer)
     hub(unit).start()
     raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)

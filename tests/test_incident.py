@@ -276,6 +276,19 @@ def test_a_broker_that_comes_back_in_time_is_no_emergency() -> None:
     assert not made.incident.emergency
 
 
+def test_a_device_that_showed_the_alert_gets_a_few_seconds_to_come_back() -> None:
+    made = machine((ev.Listener(SAM, 1),))
+    made.handle(ev.ButtonPressed(), 0.0)
+    made.handle(ev.ResponderSeen(SAM, reply_id()), 1.0)
+    made.handle(ev.ReachChanged(Reach.NOBODY), 2.0)
+    run_until(made, 6.9, 2.0)
+    assert made.incident is not None
+    assert not made.incident.emergency
+    run_until(made, 7.0, 6.9)
+    assert made.incident.emergency
+    assert made.incident.timeline[-1].what == "nobody_listening"
+
+
 def test_when_all_asked_decline_the_next_is_asked_at_once() -> None:
     made = machine()
     made.handle(ev.ButtonPressed(), 0.0)

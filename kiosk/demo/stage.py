@@ -27,6 +27,7 @@ ADDRESS = "Harbour Stores, 12 Quay Street, Leeds LS1 4DL. Ground floor, east doo
 START_S = 30.0
 STOP_S = 5.0
 POLL_S = 0.02
+HELD_S = 0.15
 
 T = TypeVar("T")
 
@@ -254,6 +255,12 @@ class Stage:
         if code is not None:
             last = part.said().strip().splitlines()[-1:] or ["nothing"]
             raise StageError(f"{part.name} ended with {code}; its last words: {last[0]} ({part.log})")
+
+    def tap_button(self) -> None:
+        """Press the button as a finger does, and let it go."""
+        self.button.press()
+        time.sleep(HELD_S)
+        self.button.release()
 
     def status(self, part: Part | None = None) -> StatusAnswer | None:
         """Return what the hub says of the unit; None while it does not answer."""

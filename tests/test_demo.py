@@ -1,0 +1,129 @@
+"""The whole store: each story plays to its end with its pictures, and any one part can be killed in mid-incident."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kiosk.demo.browser import Phone, browser, open_phone
+from kiosk.demo.stage import SAM, Part, Stage, wait_for
+from kiosk.messages import Reach, State
+from kiosk.ui.remote import ScreenRemote
+
+pytestmark = [pytest.mark.parts, pytest.mark.timeout(300)]
+
+MEASURES = {
+    "press": {"press_to_board_s", "board_answer_to_screen_s"},
+    "voice": {"phrase_end_to_board_s", "board_answer_to_screen_s"},
+    "unanswered": {"press_to_board_s", "press_to_next_tier_s", "press_to_emergency_page_s", "board_answer_to_screen_s"},
+}
+
+
+@pytest.mark.parametrize("story", list(MEASURES))
+def test_a_story_plays_to_its_end_and_leaves_nothing_behind(story: str, tmp_path: Path) -> None:
+    out, scratch = tmp_path / "out", tmp_path / "scratch"
+    scratch.mkdir()
+    command = [sys.executable, "-m", "kiosk", "demo", "--story", story, "--headless", "--report", str(out)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "TMPDIR": str(scratch)}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((out / "report.json").read_text())
+    assert report["ok"] is True
+    assert report["story"] == story
+    assert set(report["measures"]) == MEASURES[story]
+    assert all(set(event) == {"t_s", "source", "what"} for event in report["events"])
+    kiosk, boards = list(out.glob("*-kiosk.png")), list(out.glob("*-board-sam.png"))
+    assert len(kiosk) == len(boards) >= 5
+    assert not list(scratch.glob("stayby-demo-*"))
+
+
+def test_a_story_that_is_not_there_is_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "kiosk", "demo", "--story", "x"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "there are: press, voice, unanswered" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Part, str, Phone]]:
+    """A store with a press that waits for an answer, and Sam's board open on a phone."""
+    with (
+        Stage(tmp_path_factory.mktemp("store"), escalation={"escalate_s": 600.0, "check_in_s": 600.0}) as stage,
+        browser() as running,
+    ):
+        stage.start_unit()
+        part, url = stage.start_board(SAM)
+        phone = open_phone(running, url, "Sam")
+        wait_for("Sam to be known", lambda: _incident(stage) == (Reach.OK, None))
+        stage.tap_button()
+        phone.wait_alert()
+        yield stage, part, url, phone
+
+
+def _incident(stage: Stage) -> tuple[Reach, str | None] | None:
+    status = stage.status()
+    return (status.reach, status.incident.id if status.incident else None) if status else None
+
+
+@pytest.mark.parametrize("victim", ["alertd", "listen", "ui", "board", "mosquitto"])
+def test_kill_9_of_any_part_in_mid_incident(victim: str, store: tuple[Stage, Part, str, Phone]) -> None:
+    stage, board, url, phone = store
+    before = wait_for("the incident", lambda: (stage.status() or 0) and _incident(stage))
+    if victim == "mosquitto":
+        stage.broker.restart()
+    elif victim == "board":
+        board.kill()
+        phone.page.locator("body.down").wait_for()
+        (stage.folder / "board-sam.toml").write_text(
+            (stage.folder / "board-sam.toml")
+            .read_text()
+            .replace("port = 0", f"port = {url.rstrip('/').rsplit(':', 1)[-1]}")
+        )
+        board.start()
+    else:
+        stage.parts[victim].kill()
+        stage.parts[victim].start()
+    wait_for("the same incident, and staff to hear it", lambda: _incident(stage) == before)
+    status = stage.status()
+    assert status is not None
+    assert status.incident is not None
+    assert status.incident.state is State.RAISED
+    assert [entry.what for entry in status.incident.timeline].count("raised") == 1
+    page = ScreenRemote(stage.screen_remote).wait(
+        lambda page: page["incident"] == before[1], "the incident on the screen"
+    )
+    assert page["kind"] == "waiting"
+    phone.page.locator("body:not(.down) article").wait_for()
+    assert phone.page.locator("article").count() == 1
+    assert phone.page.locator("article").get_attribute("data-incident") == before[1]
+
+
+def test_the_hub_goes_on_while_the_screen_is_frozen_or_crashes(store: tuple[Stage, Part, str, Phone]) -> None:
+    stage, _, _, phone = store
+    ui = stage.parts["ui"]
+    ui.signal(signal.SIGSTOP)
+    wait_for("the fault", lambda: _has_fault(stage, "screen"))
+    phone.touch("2 min")
+    phone.wait_text("coming")
+    ui.signal(signal.SIGSEGV)
+    ui.signal(signal.SIGCONT)
+    wait_for("its end", lambda: ui.ended() is not None)
+    phone.touch("I’m here")
+    wait_for(
+        "the answer", lambda: (answer := stage.status()) and answer.incident and answer.incident.state is State.ATTENDED
+    )
+    ui.start()
+    ScreenRemote(stage.screen_remote).wait_page("attended", 30.0)
+    wait_for("the end of the fault", lambda: not _has_fault(stage, "screen"))
+
+
+def _has_fault(stage: Stage, code: str) -> bool:
+    status = stage.status()
+    return status is not None and code in {fault.code for fault in status.status.faults}
