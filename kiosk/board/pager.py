@@ -29,7 +29,7 @@ OOPS_S = 5.0
 KEYS_KEPT = 64
 BELL_S = {"emergency": 3.0, "check": 8.0, "cut": 10.0}
 NEXT_KEYS, QUIT_KEY = ("j", "\t"), "q"
-STYLES = {"grave": "bold white on dark_red", "alert": "white on dark_red", "check": "white"}
+STYLES = {"grave": "white on dark_red", "alert": "white on dark_red", "check": ""}
 
 
 def printable(text: str) -> str:
@@ -39,17 +39,18 @@ def printable(text: str) -> str:
 
 def _alert_panel(alert: AlertView, *, selected: bool) -> RenderableType:
     marks = ["SILENT: go quietly. Show nothing at the desk."] * alert.silent + ["This is a drill."] * alert.drill
-    text = Text(style="" if alert.going else STYLES[alert.tone])
-    text.append(f"{printable(alert.place)}\n", "bold")
+    text = Text(f"{printable(alert.place)}\n", "bold")
     for line in (*marks, *alert.lines):
-        text.append(f"{printable(line)}\n")
+        text.append(f"{printable(line)}\n", "not bold")
     for line in (*alert.who, alert.next, alert.note, alert.ask_close):
-        text.append(f"{printable(line)}\n" if line else "", "bold")
+        text.append(f"{printable(line)}\n" if line else "")
     keys = "  ".join(f"[{button.key}] {button.label}" for button in alert.buttons)
-    text.append(keys if selected else "")
-    style = "green" if alert.going else "red" if alert.tone != "check" else "yellow"
+    text.append(keys if selected else "", "not bold")
+    text.rstrip()
     title = Text(f"{'> ' if selected else ''}{alert.head}  {alert.clock}", "bold")
-    return Panel(text, title=title, title_align="left", border_style=style)
+    border = "green" if alert.going else "yellow" if alert.tone == "check" else "white"
+    style = "" if alert.going else STYLES[alert.tone]
+    return Panel(text, title=title, title_align="left", style=style, border_style=border)
 
 
 def render(view: View, selected: str, oops: str) -> RenderableType:
