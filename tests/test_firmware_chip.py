@@ -1,7 +1,8 @@
 """The firmware's real machine code on a simulated chip, against the real host end, in virtual time."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -62,6 +63,12 @@ def tap(desk: VirtualDesk, hold_s: float = 0.1, rest_s: float = 0.1) -> None:
     desk.run(hold_s)
     desk.unit.release()
     desk.run(rest_s)
+
+
+def power_cut(desk: VirtualDesk) -> None:
+    desk.unit.power(on=False)
+    desk.run(0.2)
+    desk.unit.power(on=True)
 
 
 def is_sounding(desk: VirtualDesk, for_s: float = 4.2) -> bool:
@@ -143,7 +150,7 @@ def test_a_press_without_a_host_waits_for_it(desk: VirtualDesk) -> None:
 
 
 def test_what_a_random_life_brings_arrives_once(desk: VirtualDesk) -> None:
-    """Presses, plugs and hub restarts in any order, on a wire that damages 1 % of the bytes."""
+    """Presses, plugs, resets, power cuts and hub restarts in any order, on a wire that damages 1 % of the bytes."""
     rng = random.Random(11)  # noqa: S311 - the same life in every run
     desk.unit.garble(0.01)
     for pressed in range(1, 101):
@@ -152,23 +159,35 @@ def test_what_a_random_life_brings_arrives_once(desk: VirtualDesk) -> None:
         desk.unit.release()
         desk.run(rng.uniform(0.06, 0.3))
         if pressed % 5 == 0:
-            rng.choice([desk.disconnect, desk.connect, desk.connect])()
+            happens: list[Callable[[], None]] = [
+                desk.disconnect,
+                desk.connect,
+                desk.connect,
+                desk.unit.reset,
+                partial(power_cut, desk),
+            ]
+            rng.choice(happens)()
+            desk.run(0.1)
         desk.hub.stores = rng.random() < 0.8
     desk.hub.stores = True
     desk.connect()
     desk.run(3.0)
-    assert sorted(count for _, count in desk.hub.stored) == list(range(1, 101))
+    assert len(set(desk.hub.stored)) == len(desk.hub.stored) == 100
     assert desk.hub.doubled == []
     assert last_heartbeat(desk).queued == 0
 
 
-def test_more_presses_than_slots_all_arrive(desk: VirtualDesk) -> None:
+def test_more_presses_than_slots_all_arrive_through_power_cuts(desk: VirtualDesk) -> None:
     desk.disconnect()
-    for _ in range(40):
-        tap(desk, hold_s=0.06, rest_s=0.06)
+    for _ in range(3):
+        for _ in range(15):
+            tap(desk, hold_s=0.06, rest_s=0.06)
+        power_cut(desk)
+        desk.run(0.1)
     desk.connect()
     desk.run(3.0)
-    assert sorted(presses(desk)) == list(range(1, 41))
+    assert sorted(presses(desk)) == sorted([*range(1, 16)] * 3)
+    assert len(set(desk.hub.stored)) == 45
     assert desk.hub.doubled == []
 
 

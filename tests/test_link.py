@@ -168,8 +168,8 @@ def test_a_press_while_unplugged_comes_after_the_replug(port: Path, unit: Simula
         wait_until(lambda: unit.outputs().led)
         unit.release()
         unit.plug()
+        wait_until(lambda: inbox.count(LinkUp) == 2 and inbox.count(Pressed) == 1)
         link.ack(inbox.next(Pressed))
-        inbox.next(LinkUp)
         assert (inbox.count(Pressed), inbox.count(LinkDown)) == (1, 1)
 
 

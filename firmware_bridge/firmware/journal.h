@@ -16,14 +16,15 @@ struct journal_press {
 /* Count this start and return its number. */
 uint16_t journal_count_start(void);
 
-/* Hand every kept press to kept_restore(). */
+/* Hand every kept press to kept_restore(), then call kept_tidy(). */
 void journal_load(void);
 
-/* The next place to write to that is not in use; places are used in turn, so that none wears out early. */
+/* The next place that is not in use, or JOURNAL_FULL; places are used in turn, so that none wears out early. */
+#define JOURNAL_FULL 0xFF
 uint8_t journal_free_place(void);
 
-/* The press at this place was added, changed or acknowledged: bring the EEPROM in line, byte by byte. */
-void journal_touch(uint8_t place);
+/* What belongs at these places (one bit each) was added, changed or acknowledged: bring the EEPROM in line. */
+void journal_touch(uint16_t places);
 
 /* Once a millisecond; never waits for the EEPROM. Returns 0 when all is written. */
 uint16_t journal_tick(void);

@@ -14,8 +14,8 @@
 
 #define PRESS_SLOTS 12
 #define RESTORED_MAX (PRESS_SLOTS - 1) /* one is left for a press of this start */
+#define OWN_SLOTS 6                    /* after so many unanswered presses the newest slot takes the others in */
 #define OTHER_SLOTS 6
-#define NO_PLACE 0xFF
 
 struct slot {
     uint8_t type; /* 0: free */
@@ -26,7 +26,7 @@ struct slot {
     union {
         struct {
             struct journal_press press;
-            uint8_t place;
+            uint16_t places; /* in the journal, one bit each */
             bool from_earlier_start;
         };
         struct {
@@ -71,54 +71,89 @@ static void fill(struct slot *slot, uint8_t type, uint32_t now_ms) {
 
 /* ---- presses ---- */
 
-static struct slot *newest_press_of_this_start(void) {
+static struct slot *newest_press_of_this_start(uint8_t *how_many) {
     struct slot *newest = NULL;
+    *how_many = 0;
     for (uint8_t i = 0; i < PRESS_SLOTS; i++) {
         if (!slots[i].type || slots[i].from_earlier_start) continue;
+        ++*how_many;
         if (!newest || slots[i].press.count > newest->press.count) newest = &slots[i];
     }
     return newest;
 }
 
-/* All slots hold presses. The newest one of this start takes the new press in, as long as the counts touch. */
-static struct slot *merge(uint16_t count) {
-    struct slot *newest = newest_press_of_this_start();
+static struct slot *take_slot(uint16_t count, uint32_t now_ms) {
+    struct slot *slot = free_slot(0, PRESS_SLOTS);
+    if (!slot) return NULL;
+    fill(slot, MSG_PRESS, now_ms);
+    slot->press = (struct journal_press){identity_boot_id(), count, 0};
+    slot->from_earlier_start = false;
+    slot->places = 0;
+    return slot;
+}
+
+/* The newest slot takes the press in, as long as the counts touch. */
+static struct slot *join(struct slot *newest, uint16_t count, uint32_t now_ms) {
     if (!newest || (uint16_t)(newest->press.count + 1) != count || newest->press.merged == UINT8_MAX) return NULL;
     newest->press.count = count;
     newest->press.merged++;
     newest->seq = new_seq(); /* an acknowledgement under way for the smaller frame must not clear this one */
     newest->tries = 0;
+    newest->due_ms = now_ms;
     return newest;
 }
 
+/* To a new place first; the old one is spoilt afterwards. */
+static void write_down(struct slot *slot) {
+    uint8_t place = journal_free_place();
+    journal_touch(slot->places);
+    if (place != JOURNAL_FULL) slot->places = (uint16_t)(1U << place);
+    journal_touch(slot->places);
+}
+
 void kept_press(uint16_t count, uint32_t now_ms) {
-    struct slot *slot = free_slot(0, PRESS_SLOTS);
-    if (slot) {
-        fill(slot, MSG_PRESS, now_ms);
-        slot->press = (struct journal_press){identity_boot_id(), count, 0};
-        slot->from_earlier_start = false;
-        slot->place = NO_PLACE; /* so that the search for a place does not find this one */
-        slot->place = journal_free_place();
-    } else {
-        slot = merge(count);
-        if (!slot) return; /* 267 presses without an answer: the alarm has long been sounding */
-        slot->due_ms = now_ms;
-    }
-    journal_touch(slot->place);
+    uint8_t own;
+    struct slot *newest = newest_press_of_this_start(&own), *slot = NULL;
+    if (own >= OWN_SLOTS) slot = join(newest, count, now_ms);
+    if (!slot) slot = take_slot(count, now_ms);
+    if (slot) write_down(slot); /* else 256 presses without an answer: the alarm has long been sounding */
+}
+
+/* Presses of one earlier start whose counts touch share a slot. */
+static bool join_restored(struct slot *slot, uint8_t place, const struct journal_press *press) {
+    uint16_t first = slot->press.count - slot->press.merged, last = slot->press.count;
+    uint16_t other_first = press->count - press->merged, other_last = press->count;
+    if (!slot->type || slot->press.origin != press->origin) return false;
+    if ((int16_t)(other_first - last) > 1 || (int16_t)(first - other_last) > 1) return false;
+    if ((int16_t)(other_first - first) < 0) first = other_first;
+    if ((int16_t)(other_last - last) > 0) last = other_last;
+    if ((uint16_t)(last - first) > UINT8_MAX) return false;
+    slot->press.count = last;
+    slot->press.merged = (uint8_t)(last - first);
+    slot->places |= (uint16_t)(1U << place);
+    return true;
 }
 
 void kept_restore(uint8_t place, const struct journal_press *press) {
+    for (uint8_t i = 0; i < PRESS_SLOTS; i++)
+        if (join_restored(&slots[i], place, press)) return;
     struct slot *slot = free_slot(0, RESTORED_MAX);
     if (!slot) return; /* it stays in the EEPROM for the next start */
     fill(slot, MSG_PRESS, 0);
     slot->press = *press;
     slot->from_earlier_start = true;
-    slot->place = place;
+    slot->places = (uint16_t)(1U << place);
+}
+
+/* One place for each slot, so that there is room for the presses to come. */
+void kept_tidy(void) {
+    for (uint8_t i = 0; i < PRESS_SLOTS; i++)
+        if (slots[i].type && slots[i].places & (slots[i].places - 1)) write_down(&slots[i]);
 }
 
 const struct journal_press *kept_at_place(uint8_t place) {
     for (uint8_t i = 0; i < PRESS_SLOTS; i++)
-        if (slots[i].type && slots[i].place == place) return &slots[i].press;
+        if (slots[i].type && slots[i].places >> place & 1) return &slots[i].press;
     return NULL;
 }
 
@@ -226,6 +261,6 @@ void kept_acknowledge(uint8_t seq, uint32_t boot_id) {
         if (!slots[i].type || slots[i].seq != seq) continue;
         bool press = slots[i].type == MSG_PRESS;
         slots[i].type = 0;
-        if (press) journal_touch(slots[i].place);
+        if (press) journal_touch(slots[i].places);
     }
 }

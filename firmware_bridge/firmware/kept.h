@@ -8,7 +8,7 @@
 
 #include "journal.h"
 
-/* A press. When every press slot is taken, the newest one stands for this press too: nothing is forgotten. */
+/* A press. After some unanswered ones the newest stands for this press too: nothing is forgotten. */
 void kept_press(uint16_t count, uint32_t now_ms);
 
 /* Events whose loss would be seen in the next heartbeat; dropped when their slots are full. */
@@ -30,6 +30,7 @@ bool kept_oldest_press(uint32_t now_ms, uint32_t *waited_ms);
 
 /* For the journal. */
 void kept_restore(uint8_t place, const struct journal_press *press);
+void kept_tidy(void);
 const struct journal_press *kept_at_place(uint8_t place);
 
 #endif
