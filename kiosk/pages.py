@@ -344,7 +344,7 @@ def settle(local: Local, show: Show | None, now_s: float) -> Local:
 
 
 def _settle_quiet(local: Local, now_s: float) -> Local:
-    if local.opened is Go.EMERGENCY and not local.attended:
+    if local.opened is Go.EMERGENCY and (local.closed_s is not None or not local.attended):
         return _settle_left_open(local, now_s)
     if local.incident is None:
         return local
@@ -745,7 +745,7 @@ def _emergency_top(scene: Scene) -> str:
     if incident.drill:
         return say("drill_no_call", number=scene.number)
     if incident.coming or incident.here:
-        return scene.summary()
+        return scene.show.face.place
     if not scene.reached:
         return say("unreached_call")
     return say("nobody_call") if incident.emergency else say("call_if", number=scene.number)
@@ -762,6 +762,7 @@ def _emergency(scene: Scene) -> Page:
         top_left=_emergency_top(scene),
         kicker=say("call_from_drill" if scene.incident.drill else "call_from"),
         number=scene.number,
+        headline=scene.summary() if scene.incident.coming or scene.incident.here else "",
         body=tuple(text for text in (scene.keep_on(),) if text),
         card=_card(scene.show.face, scene.incident, scene.elapsed_s),
         corner=corner,

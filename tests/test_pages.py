@@ -337,7 +337,7 @@ def test_the_emergency_page_comes_to_the_front_and_can_be_put_away() -> None:
 def test_somebody_on_the_phone_keeps_the_emergency_page_while_the_world_moves_on() -> None:
     local = settle(Local(), show(snapshot(emergency=True)), 0)
     coming = view(show(snapshot(State.COMING, **COMING)), local)
-    assert (coming.kind, coming.top_left) == (Kind.EMERGENCY, "Sam is coming, about 1 minute.")
+    assert (coming.kind, coming.headline) == (Kind.EMERGENCY, "Sam is coming, about 1 minute.")
     asked = view(show(snapshot(emergency=True, check_in_open=True)), local)
     assert (asked.kind, asked.ask) == (Kind.EMERGENCY, "Are you still OK?")
     assert button(asked, "It is worse").style is Style.PLAIN
@@ -378,7 +378,10 @@ def test_a_card_that_is_being_read_outlasts_the_incident_and_then_closes_itself(
 
 def test_a_card_closes_with_the_incident_when_somebody_was_at_the_desk() -> None:
     local = settle(Local(opened=Go.EMERGENCY), show(snapshot(State.ATTENDED, here=SAM)), 0)
-    assert view(show(), local).headline == "Thank you."
+    thanks = settle(local, show(), 0)
+    assert view(show(), thanks).headline == "Thank you."
+    reading = touched(thanks, Go.EMERGENCY, 1)
+    assert settle(reading, show(), 1 + THANKS_S).opened is Go.EMERGENCY
 
 
 def test_a_screen_that_starts_after_the_end_thanks_nobody() -> None:

@@ -403,7 +403,8 @@ class Builder:
         y = box.y + self.px(38)
         self._line(page.number, box.x, y + size * 0.6, size, True, RED)
         below = y + size * 1.25
-        body = [Block(text, 20, colour=MUTED, above=6) for text in page.body]
+        body = [Block(page.headline, 28, bold=True)] if page.headline else []
+        body += [Block(text, 20, colour=MUTED, above=6) for text in page.body]
         if body:
             self._blocks(body, Box(box.x, below, box.w, box.y + box.h - below), top=True)
 
