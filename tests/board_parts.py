@@ -118,7 +118,8 @@ class Desk:
 
     def reply(self, kind: str) -> Reply:
         """Wait for an answer of this kind and return the first."""
-        return until(lambda: next((one for one in self.read().replies if one.kind == kind), None))
+        until(lambda: kind in {one.kind for one in self.read().replies})
+        return next(one for one in self.replies if one.kind == kind)
 
     def listening(self, responder: str = "priya") -> bool:
         """Return whether a responder is said to listen."""
