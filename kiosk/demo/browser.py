@@ -65,6 +65,13 @@ class Phone:
         except BrowserFailure:
             raise BrowserError(f"{self.name}'s board does not show {text!r}; it says: {self.text()}") from None
 
+    def wait_sounding(self, kind: str, timeout_s: float = 30.0) -> None:
+        """Wait until the page sounds: "emergency" or "check"."""
+        try:
+            self.page.locator(f"body[data-sound={kind}]").wait_for(timeout=timeout_s * 1000)
+        except BrowserFailure:
+            raise BrowserError(f"{self.name}'s board does not sound {kind}; it says: {self.text()}") from None
+
     def touch(self, label: str) -> float:
         """Touch the button with this label; return the time of day just before."""
         button = self.page.locator(".answers button", has_text=label).first
@@ -102,7 +109,10 @@ def chromium() -> str:
 def browser() -> Iterator[Browser]:
     """Run a headless Chromium."""
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        try:
+            running = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        except BrowserFailure as error:
+            raise BrowserError(f"{chromium()} does not start: {str(error).splitlines()[0]}") from None
         try:
             yield running
         finally:

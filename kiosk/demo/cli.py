@@ -15,15 +15,13 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from firmware_bridge.build import BuildError
 from firmware_bridge.simulator import SimulatorError
 from firmware_bridge.simulator.control import ACTIONS, ControlSocket, ask, default_control_path
 from kiosk.demo import stories
-from kiosk.demo.stage import ALEX, SAM, Stage, StageError, display_there
+from kiosk.demo.stage import ALEX, SAM, Stage, display_there
 from kiosk.ui.remote import RemoteError, ScreenRemote
 
 LOOK_S = 0.5
-PROBLEMS = (StageError, BuildError, SimulatorError, OSError)
 
 
 def demo_command(
@@ -48,7 +46,7 @@ def demo_command(
             code = _story(story, folder, report or Path(f"stayby-{story}"), headless=headless or not display_there())
     except KeyboardInterrupt:
         print()
-    except PROBLEMS as error:
+    except stories.PROBLEMS as error:
         print(f"stayby demo: {error}", file=sys.stderr)
         code = 1
     finally:
