@@ -1,10 +1,14 @@
 """Configuration files: the files that they name, certificates among them, and the last good one after a broken one."""
 
+import json
+import os
 import stat
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -252,3 +256,35 @@ def test_a_command_that_is_nearly_right() -> None:
     done = stayby("chekc")
     assert done.returncode == 2
     assert "Did you mean 'check'?" in done.stderr
+
+
+def test_a_unit_that_starts_with_a_broken_file_keeps_its_duty_and_says_so(unit: Path) -> None:
+    good = unit.read_text().replace("[broker]", f'run_dir = "{unit.parent}"\n[broker]\nport = 1', 1)
+    unit.write_text(good)
+    state = unit.parent / "state"
+    load_or_last_good(unit)
+    unit.write_text(good.replace("[broker]", "[broekr]"))
+    environment = {**os.environ, "STAYBY_STATE_DIR": str(state)}
+    with subprocess.Popen([STAYBY, "alertd", "--config", unit], env=environment, stderr=subprocess.PIPE) as hub:
+        try:
+            shown = status_of(unit, environment)
+        finally:
+            hub.terminate()
+            hub.communicate()
+    (fault,) = [fault for fault in shown["status"]["faults"] if fault["code"].startswith("config")]
+    assert fault["where"] == f"{unit} line 9"
+    assert fault["says"] == "[broekr] is not a known table"
+    assert fault["do"] == "did you mean `broker`? (until then the last good one is in force)"
+
+
+def status_of(unit: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """Ask the hub until it answers; it may still be starting."""
+    deadline_s = time.monotonic() + 30
+    while time.monotonic() < deadline_s:
+        asked = subprocess.run(
+            [STAYBY, "status", "--json", "--config", unit], env=environment, capture_output=True, text=True, check=False
+        )
+        if asked.stdout:
+            shown: dict[str, Any] = json.loads(asked.stdout)
+            return shown
+    pytest.fail(f"the hub did not answer: {asked.stderr}")
