@@ -356,12 +356,8 @@ class Hub:
         self._broker_fault(event.reason)
 
     def _broker_fault(self, reason: str) -> None:
-        self._fault(
-            "broker",
-            f"{self._config.broker.host}:{self._config.broker.port}",
-            reason,
-            "staff cannot be told until it works",
-        )
+        where = f"broker {self._config.broker.host}:{self._config.broker.port}"
+        self._fault("broker", where, reason.removeprefix(f"{where}: "), "staff cannot be told until it works")
 
     def _acknowledged(self, event: mqtt.Acknowledged) -> None:
         number = self._in_flight.pop(event.mid, None)
