@@ -1,0 +1,78 @@
+"""What travels: every parser takes its own kind back whole, and anything else is one line that says what and where."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kiosk import messages as m
+
+IDS = st.from_regex(m.ID_PATTERN, fullmatch=True)
+NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40).map(str.strip).filter(bool)
+PARSERS = [m.parse_reply, m.parse_presence, m.parse_snapshot, m.parse_status]
+REPLY_IDS = st.uuids().map(lambda one: one.hex)
+REPLIES: st.SearchStrategy[m.Reply] = st.one_of(
+    st.builds(m.SeenReply, reply_id=REPLY_IDS, incident=REPLY_IDS, responder=IDS),
+    st.builds(m.ComingReply, reply_id=REPLY_IDS, incident=REPLY_IDS, responder=IDS, eta_s=st.floats(10, 1800)),
+    st.builds(m.HereReply, reply_id=REPLY_IDS, incident=REPLY_IDS, responder=IDS),
+    st.builds(m.CloseReply, reply_id=REPLY_IDS, incident=REPLY_IDS, responder=IDS, outcome=st.sampled_from(m.Outcome)),
+    st.builds(m.CallNextReply, reply_id=REPLY_IDS, incident=REPLY_IDS, responder=IDS),
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=6),
+    max_leaves=20,
+)
+
+
+@given(REPLIES, IDS, IDS)
+def test_a_reply_comes_back_whole(reply: m.Reply, store: str, unit: str) -> None:
+    assert m.parse_reply(m.reply_topic(store, unit, reply.responder), reply.model_dump_json().encode()) == reply
+
+
+@given(st.builds(m.Presence, responder=IDS, name=NAMES, tier=st.integers(1, 9), listening=st.booleans()), IDS)
+def test_a_presence_comes_back_whole(presence: m.Presence, store: str) -> None:
+    topic = m.presence_topic(store, presence.responder)
+    assert m.parse_presence(topic, presence.model_dump_json().encode()) == presence
+
+
+@pytest.mark.parametrize("parse", PARSERS)
+@given(st.binary(max_size=300) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_anything_else_is_one_line(parse: object, payload: bytes) -> None:
+    with pytest.raises(m.BadMessage) as caught:
+        parse("stayby/1/s/u/x", payload)  # type: ignore[operator]  # one of PARSERS
+    assert "\n" not in str(caught.value)
+    assert "ignored" in str(caught.value)
+
+
+@given(st.binary(max_size=300) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_anything_else_on_the_bus_is_one_line(line: bytes) -> None:
+    for parse in (m.parse_from_leaf, m.parse_to_leaf):
+        with pytest.raises(m.BadMessage):
+            parse(line)
+
+
+@given(REPLIES, IDS)
+def test_nobody_speaks_for_another(reply: m.Reply, other: str) -> None:
+    if other != reply.responder:
+        with pytest.raises(m.BadMessage, match="claims to come from"):
+            m.parse_reply(m.reply_topic("s", "u", other), reply.model_dump_json().encode())
+
+
+@pytest.mark.parametrize("parse", PARSERS)
+def test_a_megabyte_is_refused_unread(parse: object) -> None:
+    with pytest.raises(m.BadMessage, match="1000000 bytes"):
+        parse("t", b"x" * 1_000_000)  # type: ignore[operator]  # one of PARSERS
+
+
+def test_a_newer_writer_may_add_keys() -> None:
+    payload = b'{"v": 1, "responder": "sam", "name": "Sam", "tier": 1, "listening": true, "shoe_size": 43}'
+    assert m.parse_presence("stayby/1/s/staff/sam", payload).name == "Sam"
+
+
+def test_numbers_that_are_none_are_refused() -> None:
+    for score in ("NaN", "Infinity", "1e999"):
+        line = b'{"kind": "detection", "phrase": "help", "score": %s, "audio_end_s": 1}' % score.encode()
+        with pytest.raises(m.BadMessage, match="score"):
+            m.parse_from_leaf(line)
