@@ -28,6 +28,7 @@ from firmware_bridge.protocol import (
     AckStatus,
     Beacon,
     Heartbeat,
+    HostAck,
     HostHeartbeat,
     Identity,
     LoopState,
@@ -260,6 +261,50 @@ def test_touching_wires_do_not_answer_for_the_host(desk: VirtualDesk) -> None:
     desk.connect()
     desk.run(1.0)
     assert presses(desk) == [1]
+
+
+def reported(unit: SimulatedButton) -> dict[int, tuple[int, PressReport]]:
+    """By count: sequence number and message of the presses that the chip sent since the last look."""
+    frames = [decode(frame.encoded) for frame in unit.take_frames()]
+    told = ((frame.seq, parse(frame)) for frame in frames if frame.kind == PressReport.KIND)
+    return {report.count: (seq, report) for seq, report in told if isinstance(report, PressReport)}
+
+
+def test_an_acknowledgement_for_another_start_clears_nothing() -> None:
+    with SimulatedButton(None, virtual_time=True, seed=1) as unit:
+        unit.step(0.5)
+        unit.press()
+        unit.step(0.2)
+        seq, report = reported(unit)[1]
+        unit.send(encode(HostAck(seq, AckStatus.DONE, report.boot_id ^ 0x10000).frame()))
+        unit.step(0.1)
+        reported(unit)
+        unit.step(0.3)
+        assert 1 in reported(unit)
+        unit.send(encode(HostAck(seq, AckStatus.DONE, report.boot_id).frame()))
+        unit.step(0.1)
+        reported(unit)
+        unit.step(0.5)
+        assert reported(unit) == {}
+
+
+def test_an_acknowledgement_on_its_way_does_not_clear_the_press_that_joined() -> None:
+    with SimulatedButton(None, virtual_time=True, seed=1) as unit:
+        unit.step(0.5)
+        for _ in range(6):
+            unit.press()
+            unit.step(0.1)
+            unit.release()
+            unit.step(0.1)
+        seq, sixth = reported(unit)[6]
+        unit.press()
+        unit.step(0.1)
+        unit.send(encode(HostAck(seq, AckStatus.DONE, sixth.boot_id).frame()))
+        unit.step(0.2)
+        reported(unit)
+        unit.step(0.5)
+        _, seventh = reported(unit)[7]
+        assert seventh.merged == 1
 
 
 # ---- the loop ----
