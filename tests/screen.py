@@ -33,7 +33,6 @@ from kiosk.messages import (
 from kiosk.ui.remote import ScreenRemote
 
 ROOT = Path(__file__).parent.parent
-SIZES = ((800, 480), (1280, 720))
 PRIYA, SAM, LEE = (Person(id=name.lower(), name=name) for name in ("Priya", "Sam", "Lee"))
 FACE = Face(
     store="harbour",
@@ -53,10 +52,10 @@ run(UnitConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]) if len(sys.ar
 """
 
 
-def config(run_dir: Path, width: int, height: int) -> str:
+def config(run_dir: Path, width: int, height: int, *, fullscreen: bool = False) -> str:
     broker = {"host": "localhost", "ca_file": "ca.pem", "username": "desk3", "password": "secret"}
     unit = {**FACE.model_dump(exclude={"unit"}), "id": FACE.unit, "run_dir": str(run_dir)}
-    ui = {"width": width, "height": height, "fullscreen": False}
+    ui = {"width": width, "height": height, "fullscreen": fullscreen}
     return json.dumps({"unit": unit, "broker": broker, "ui": ui, "button": {"port": "/dev/null"}})
 
 
@@ -228,6 +227,7 @@ class Rig:
     run_dir: Path
     width: int
     height: int
+    display: str | None = None
     number: int = 0
     process: subprocess.Popen[bytes] | None = field(default=None)
 
@@ -239,7 +239,10 @@ class Rig:
 
     def start(self) -> None:
         env = {**os.environ, "SDL_VIDEODRIVER": "offscreen", "PYTHONPATH": str(ROOT)}
-        arguments = [config(self.run_dir, self.width, self.height), str(self.run_dir / "screen.sock")]
+        if self.display is not None:
+            env |= {"SDL_VIDEODRIVER": "x11", "DISPLAY": self.display}
+        settings = config(self.run_dir, self.width, self.height, fullscreen=self.display is not None)
+        arguments = [settings, str(self.run_dir / "screen.sock")]
         self.process = subprocess.Popen([sys.executable, "-c", START, *arguments], env=env, cwd=self.run_dir)
         self.remote.wait(lambda _: True, "page at all", 30)
         check(lambda: self.hub.show(show()), "screen on the bus")

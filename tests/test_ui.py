@@ -13,15 +13,16 @@ import pytest
 
 from kiosk.messages import Hello, Role, ScreenBeat, Touch, TouchAction
 from kiosk.ui.palette import GREEN, PAIRS, PAPER, Colour, contrast
-from tests.screen import ROOT, SCENES, SIZES, START, Rig, check, config, show, snapshot
+from kiosk.ui.panel import panels
+from tests.screen import ROOT, SCENES, START, Rig, check, config, show, snapshot
 
 pytestmark = pytest.mark.parts
 
 
-@pytest.fixture(scope="module", params=SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
-def gallery(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    """A screen of each size that plays scene after scene."""
-    with Rig(tmp_path_factory.mktemp("screen"), *request.param) as rig:
+@pytest.fixture(scope="module")
+def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """A screen that plays scene after scene."""
+    with Rig(tmp_path_factory.mktemp("screen"), 800, 480) as rig:
         yield rig
 
 
@@ -79,7 +80,17 @@ def rgb(colour: Colour) -> bytes:
 def test_every_scene_has_its_page_and_nothing_is_cramped(gallery: Rig, name: str) -> None:
     page = gallery.play(SCENES[name])
     assert page["cramped"] == []
-    assert page["size"] == [gallery.width, gallery.height]
+    assert page["size"] == [800, 480]
+
+
+def test_a_larger_panel_shows_each_kind_of_page(tmp_path: Path) -> None:
+    first = {scene.kind: scene for scene in reversed(SCENES.values())}
+    with Rig(tmp_path, 1280, 720) as rig:
+        for kind, scene in first.items():
+            page = rig.play(scene)
+            assert (page["size"], page["cramped"]) == ([1280, 720], []), kind
+            rig.remote.shot(tmp_path / f"{kind}.png")
+    assert len({path.read_bytes() for path in tmp_path.glob("*.png")}) == len(first)
 
 
 def test_a_picture_has_the_ground_the_button_and_its_letters(rig: Rig, tmp_path: Path) -> None:
@@ -141,6 +152,37 @@ def test_a_panel_that_sends_each_touch_twice_counts_once(rig: Rig) -> None:
     rig.hub.show(show())
     rig.hub.wait(ScreenBeat, lambda beat: beat.incident is None)
     assert not [one for one in list(rig.hub.heard.queue) if isinstance(one, Touch)]
+
+
+# --- on a display ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def display() -> Iterator[str]:
+    """A bare X server of 1024 x 600, without a window manager."""
+    read, write = os.pipe()
+    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1024x600x24", "-nolisten", "tcp"]
+    server = subprocess.Popen(command, pass_fds=(write,), stderr=subprocess.DEVNULL)
+    os.close(write)
+    with os.fdopen(read) as number:
+        yield f":{number.readline().strip()}"
+    server.terminate()
+    server.wait(10)
+
+
+def test_a_panel_is_filled_and_what_is_missing_there_is_a_fault(tmp_path: Path, display: str) -> None:
+    with Rig(tmp_path, 1024, 600, display) as rig:
+        assert rig.remote.wait_page("idle")["size"] == [1024, 600]
+        expected = [] if panels() else ["panel_missing"]
+        assert [fault.code for fault in rig.hub.wait(ScreenBeat).faults] == expected
+        rig.remote.tap("I need help")
+        assert rig.hub.wait(Touch).action is TouchAction.HELP
+
+
+def test_a_panel_of_another_size_than_the_file_says_is_a_fault(tmp_path: Path, display: str) -> None:
+    with Rig(tmp_path, 800, 480, display) as rig:
+        beat = rig.hub.wait(ScreenBeat)
+        assert "the panel is 1024 x 600, the file says 800 x 480" in [fault.says for fault in beat.faults]
 
 
 # --- when parts fail --------------------------------------------------------------------------------------------------

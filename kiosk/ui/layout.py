@@ -186,8 +186,6 @@ class Builder:
 
     def _columns(self, main: Box) -> tuple[Box, Box]:
         gap = self.px(20)
-        if not self.page.buttons:
-            return main, Box(main.x + main.w, main.y, 0, 0)
         if self.tall:
             half = (main.h - gap) * 0.46
             return Box(main.x, main.y, main.w, half), Box(main.x, main.y + half + gap, main.w, main.h - half - gap)

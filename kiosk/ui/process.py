@@ -23,6 +23,7 @@ from kiosk.messages import Face, Fault, Hello, Role, ScreenBeat, Show, ToLeaf, T
 from kiosk.pages import HUB_GONE_S, Button, Desk, Go, Local, Page, page, settle, touched
 from kiosk.ui.layout import Layout, lay_out
 from kiosk.ui.paint import Painter
+from kiosk.ui.panel import panel_fault, panels
 from kiosk.ui.remote import RemoteServer, Request
 from kiosk.ui.touches import Touches
 from kiosk.ui.window import find_fonts, open_window
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 INBOX = 256
 REFRESH_S = 0.2
 BEAT_S = 1.0
+PANEL_S = 5.0
 DEBOUNCE_S = 0.3
 """A second touch so soon is the same finger, or the same panel seen twice."""
 AIM_S = 0.25
@@ -58,6 +60,8 @@ class Screen:
             emergency_number=unit.emergency_number,
             phone=unit.phone,
         )
+        self._ui = config.ui
+        self._panels = panels() if config.ui.fullscreen else None
         self._desk = Desk(face, button=config.button is not None)
         self._window = open_window(config.ui)
         self._painter = Painter(self._window, *find_fonts())
@@ -94,6 +98,8 @@ class Screen:
             signal.signal(number, lambda *_: stopTouchApp())
         Clock.schedule_interval(lambda _: self._step(time.monotonic()), 0)
         Clock.schedule_interval(lambda _: self._beat(time.monotonic()), BEAT_S)
+        if self._panels is not None:
+            Clock.schedule_interval(lambda _: self._look_for_panels(), PANEL_S)
         self._refresh(time.monotonic())
         runTouchApp()
         self._leaf.close()
@@ -140,17 +146,39 @@ class Screen:
         )
 
     def _faults(self) -> tuple[Fault, ...]:
-        cramped = self._layout.cramped
-        if not cramped:
-            return ()
-        return (
-            Fault(
-                code="screen_cramped",
-                where="screen",
-                says=f"a text does not fit the panel: {cramped[0][:60]}",
-                do="shorten it in kiosk.toml, or use a larger panel",
-            ),
-        )
+        faults = []
+        if self._panels is not None and (fault := panel_fault(self._panels)):
+            faults.append(fault)
+        width, height = (int(side) for side in self._window.size)
+        if self._ui.fullscreen and (width, height) != (self._ui.width, self._ui.height):
+            faults.append(
+                Fault(
+                    code="panel_size",
+                    where="kiosk.toml [ui]",
+                    says=f"the panel is {width} x {height}, the file says {self._ui.width} x {self._ui.height}",
+                    do="set width and height to the panel's, so that nothing is cut off",
+                )
+            )
+        if self._layout.cramped:
+            faults.append(
+                Fault(
+                    code="screen_cramped",
+                    where="screen",
+                    says=f"a text does not fit the panel: {self._layout.cramped[0][:60]}",
+                    do="shorten it in kiosk.toml, or use a larger panel",
+                )
+            )
+        return tuple(faults)
+
+    def _look_for_panels(self) -> None:
+        """End, to be started again, when a panel was plugged in: Kivy reads only those that were there at its start."""
+        now = panels()
+        if now == self._panels:
+            return
+        log.warning("screen: touch panels were %s, now %s", self._panels or "none", now or "none")
+        self._panels = now
+        if now:
+            stopTouchApp()
 
     # --- what is shown ------------------------------------------------------------------------------------------------
 

@@ -38,6 +38,8 @@ def prepare(config: UnitConfig) -> None:
         "KIVY_WINDOW": "sdl2",
     }
     os.environ.setdefault("SDL_VIDEODRIVER", DISPLAYS)
+    # A filter, because Kivy sets the level itself when it is imported.
+    logging.getLogger("kivy").addFilter(lambda record: record.levelno >= logging.WARNING)
     if config.ui.fullscreen:
         # The panel is read through evdev, so SDL must not turn its touches into a mouse as well: that is the double touch.
         os.environ["SDL_TOUCH_MOUSE_EVENTS"] = "0"
@@ -86,9 +88,9 @@ def _input(ui: UiSection) -> tuple[str, str]:
     if not ui.fullscreen:
         return "mouse", "mouse,disable_multitouch"
     if find_library("mtdev"):
-        return "panel_%(name)s", "probesysfs,provider=mtdev"
+        return "panel_%(name)s", "probesysfs,provider=mtdev,select_all=0"
     log.warning("screen: libmtdev is missing; the panel is read without it (apt install libmtdev1)")
-    return "panel_%(name)s", "probesysfs,provider=hidinput"
+    return "panel_%(name)s", "probesysfs,provider=hidinput,select_all=0"
 
 
 def find_fonts() -> tuple[str, str]:
