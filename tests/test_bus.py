@@ -139,7 +139,12 @@ def test_the_inbox_refuses_a_flood_and_still_takes_what_matters() -> None:
 
 def test_whoever_may_wait_waits_for_room_and_loses_nothing() -> None:
     inbox = Inbox(room=2)
-    writer = threading.Thread(target=lambda: [inbox.put_when_room(number) for number in range(100)])
+
+    def write() -> None:
+        for number in range(100):
+            inbox.put_when_room(number)
+
+    writer = threading.Thread(target=write)
     writer.start()
     assert [inbox.take(5.0) for _ in range(100)] == list(range(100))
     writer.join()
