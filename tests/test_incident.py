@@ -1,8 +1,10 @@
 """The incident machine: every state × every event, whole stories in virtual time, and the promises under random events."""
 
 import itertools
+import re
 import typing
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -537,3 +539,13 @@ def test_two_machines_told_the_same_are_the_same(told: list[ev.Event]) -> None:
     for number, event in enumerate(told):
         assert one.handle(event, float(number)) == two.handle(event, float(number))
     assert one.incident == two.incident
+
+
+def test_every_code_of_the_timeline_is_documented() -> None:
+    root = Path(__file__).parent.parent
+    source = (root / "kiosk" / "incident.py").read_text()
+    codes = set(re.findall(r'(?:_note|_emergency)\(\s*"([a-z_]+)"', source))
+    codes |= set(re.findall(r'"([a-z_]+)" if ', source)) | set(re.findall(r' else "([a-z_]+)"\)', source))
+    text = (root / "docs" / "architecture.md").read_text()
+    listed = re.split(r"[,\s]+", text.split("Codes of the timeline")[1].split(":", 1)[1].split(".", 1)[0].strip())
+    assert codes - {"raise", "ask_next_tier"} == set(listed)
