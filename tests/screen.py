@@ -5,6 +5,7 @@ import os
 import queue
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -174,7 +175,7 @@ def check(wanted: Any, what: str, timeout_s: float = 10.0) -> Any:
 
 
 class Hub:
-    """A hub's end of the bus that shows what it is told to, every half second, and keeps what it hears."""
+    """A hub's end of the bus that shows what it is told to, again each second, and keeps what it hears."""
 
     def __init__(self, run_dir: Path) -> None:
         self._path = runtime_socket(run_dir)
@@ -182,7 +183,23 @@ class Hub:
         self.bad: list[str] = []
         self._peers: list[int] = []
         self._server: BusServer | None = None
+        self._last: Show | None = None
+        self._closed = threading.Event()
+        threading.Thread(target=self._repeat, daemon=True).start()
         self.start()
+
+    def _repeat(self) -> None:
+        while not self._closed.wait(1):
+            if self._last is not None:
+                self._send(self._last)
+
+    def hang(self) -> None:
+        """Say nothing more, with the socket open."""
+        self._last = None
+
+    def close(self) -> None:
+        self._closed.set()
+        self.stop()
 
     def start(self) -> None:
         self._server = BusServer(self._path, self._take, lambda _, text: self.bad.append(text), self._gone, self._die)
@@ -200,6 +217,10 @@ class Hub:
         self.bad.append(repr(error))
 
     def show(self, what: Show) -> bool:
+        self._last = what
+        return self._send(what)
+
+    def _send(self, what: Show) -> bool:
         server = self._server
         return server is not None and sum(server.send(number, what) for number in list(self._peers)) > 0
 
@@ -251,7 +272,7 @@ class Rig:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             self.process.wait(10)
-        self.hub.stop()
+        self.hub.close()
 
     def play(self, scene: Scene) -> dict[str, Any]:
         """Show a scene as an incident of its own, touch what it touches, and return the page."""

@@ -14,7 +14,7 @@ import pytest
 from kiosk.messages import Hello, Role, ScreenBeat, Touch, TouchAction
 from kiosk.ui.palette import GREEN, PAIRS, PAPER, Colour, contrast
 from kiosk.ui.panel import panels
-from tests.screen import ROOT, SCENES, START, Rig, check, config, show, snapshot
+from tests.screen import ROOT, SCENES, START, Rig, Scene, check, config, show, snapshot
 
 pytestmark = pytest.mark.parts
 
@@ -84,7 +84,9 @@ def test_every_scene_has_its_page_and_nothing_is_cramped(gallery: Rig, name: str
 
 
 def test_a_larger_panel_shows_each_kind_of_page(tmp_path: Path) -> None:
-    first = {scene.kind: scene for scene in reversed(SCENES.values())}
+    first: dict[str, Scene] = {}
+    for scene in SCENES.values():
+        first.setdefault(scene.kind, scene)
     with Rig(tmp_path, 1280, 720) as rig:
         for kind, scene in first.items():
             page = rig.play(scene)
@@ -204,6 +206,7 @@ def test_a_hub_that_goes_is_said_and_a_touch_is_kept_for_its_return(rig: Rig) ->
 
 def test_a_hub_that_hangs_with_its_socket_open_is_gone_too(rig: Rig) -> None:
     rig.remote.wait_page("idle")
+    rig.hub.hang()
     assert "Call 112 myself" in rig.remote.wait_page("gone")["buttons"]
 
 

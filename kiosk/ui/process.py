@@ -9,6 +9,7 @@ import os
 import queue
 import signal
 import tempfile
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -92,6 +93,8 @@ class Screen:
 
     def run(self) -> None:
         """Show and listen until SIGTERM, SIGINT, or the window is closed."""
+        # Kivy reads the panel on a thread of its own, which must not die in silence either.
+        threading.excepthook = lambda args: _die(args.exc_value or RuntimeError(args.exc_type.__name__))
         window = self._window
         window.bind(on_touch_down=self._on_touch, on_resize=self._on_resize, on_flip=self._on_flip)
         for number in (signal.SIGTERM, signal.SIGINT):
