@@ -3,9 +3,14 @@
 #ifndef JOURNAL_H
 #define JOURNAL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
-#define JOURNAL_PLACES 16
+#define JOURNAL_PLACES 32 /* as many as journal_places has bits */
+
+typedef uint32_t journal_places; /* one bit for each place */
+
+static inline journal_places journal_bit(uint8_t place) { return (journal_places)1 << place; }
 
 struct journal_press {
     uint32_t origin;
@@ -24,9 +29,9 @@ void journal_load(void);
 uint8_t journal_free_place(void);
 
 /* What belongs at these places (one bit each) was added, changed or acknowledged: bring the EEPROM in line. */
-void journal_touch(uint16_t places);
+void journal_touch(journal_places places);
 
-/* Once a millisecond; never waits for the EEPROM. Returns 0 when all is written. */
-uint16_t journal_tick(void);
+/* Once a millisecond; never waits for the EEPROM. True while something is still to be written. */
+bool journal_tick(void);
 
 #endif

@@ -12,7 +12,7 @@
 #include "protocol.h"
 #include "uart.h"
 
-#define PRESS_SLOTS 12
+#define PRESS_SLOTS 20
 #define RESTORED_MAX (PRESS_SLOTS - 1) /* one is left for a press of this start */
 #define OWN_SLOTS 6                    /* after so many unanswered presses the newest slot takes the others in */
 #define OTHER_SLOTS 6
@@ -26,7 +26,7 @@ struct slot {
     union {
         struct {
             struct journal_press press;
-            uint16_t places; /* in the journal, one bit each */
+            journal_places places;
             bool from_earlier_start;
         };
         struct {
@@ -107,7 +107,7 @@ static struct slot *join(struct slot *newest, uint16_t count, uint32_t now_ms) {
 static void write_down(struct slot *slot) {
     uint8_t place = journal_free_place();
     journal_touch(slot->places);
-    if (place != JOURNAL_FULL) slot->places = (uint16_t)(1U << place);
+    if (place != JOURNAL_FULL) slot->places = journal_bit(place);
     journal_touch(slot->places);
 }
 
@@ -130,7 +130,7 @@ static bool join_restored(struct slot *slot, uint8_t place, const struct journal
     if ((uint16_t)(last - first) > UINT8_MAX) return false;
     slot->press.count = last;
     slot->press.merged = (uint8_t)(last - first);
-    slot->places |= (uint16_t)(1U << place);
+    slot->places |= journal_bit(place);
     return true;
 }
 
@@ -142,7 +142,7 @@ void kept_restore(uint8_t place, const struct journal_press *press) {
     fill(slot, MSG_PRESS, 0);
     slot->press = *press;
     slot->from_earlier_start = true;
-    slot->places = (uint16_t)(1U << place);
+    slot->places = journal_bit(place);
 }
 
 /* One place for each slot, so that there is room for the presses to come. */
@@ -153,7 +153,7 @@ void kept_tidy(void) {
 
 const struct journal_press *kept_at_place(uint8_t place) {
     for (uint8_t i = 0; i < PRESS_SLOTS; i++)
-        if (slots[i].type && slots[i].places >> place & 1) return &slots[i].press;
+        if (slots[i].type && slots[i].places & journal_bit(place)) return &slots[i].press;
     return NULL;
 }
 

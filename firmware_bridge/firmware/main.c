@@ -30,7 +30,7 @@ static void every_millisecond(uint32_t now_ms) {
     kept_tick(now_ms);
     link_tick(now_ms);
     outputs_tick(now_ms);
-    loop_journal_written(journal_tick() == 0);
+    loop_journal_written(!journal_tick());
 }
 
 /* Sleep until the next interrupt, unless work came in while we looked. */
