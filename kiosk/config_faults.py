@@ -122,9 +122,15 @@ def _line(lines: Mapping[Loc, int], loc: Loc) -> int | None:
     return None
 
 
+def _printable(name: str) -> str:
+    """Return a name as it can stand in one line; a quoted key may hold anything."""
+    return name if name.isprintable() else name.encode("unicode_escape").decode("ascii")
+
+
 def _place(loc: Loc, *, table: bool) -> str:
     if not loc:
         return "the file"
+    loc = tuple(_printable(part) if isinstance(part, str) else part for part in loc)
     if len(loc) == 1:
         return f"[{loc[0]}]" if table else str(loc[0])
     first, key, *rest = loc

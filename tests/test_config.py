@@ -3,7 +3,7 @@
 import tomllib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kiosk.config import UnitConfig, load_board, load_unit
@@ -246,6 +246,7 @@ names = st.sampled_from(
 
 
 @given(st.dictionaries(names, st.dictionaries(names, values, max_size=4) | values, max_size=4))
+@example({"broker": {"\n": False}})
 def test_any_tables_give_a_configuration_or_faults_in_one_line_each(tables: dict[str, object]) -> None:
     text = "\n".join(f"{name} = {toml(value)}" for name, value in tables.items())
     for fault in faults(text):
