@@ -676,10 +676,12 @@ def _coming(scene: Scene) -> Page:
 
 
 def _steps(scene: Scene, choice: Choice) -> Page:
+    stands = Line(scene.summary(), done=bool(scene.incident.coming) or (scene.reached and scene.asked().done))
+    asides = [Line(text, done=scene.reached and at == 0) for at, text in enumerate(scene.asides())]
     return scene.page(
         Kind.STEPS,
         **_step_parts(choice, scene.local.step, scene.number, back=Button(say("b_other"), Go.CHOICES)),
-        top_left=scene.summary(),
+        waiting=(stands, *asides),
         corner=_with_fine(scene),
     )
 

@@ -137,6 +137,7 @@ SCENES: dict[str, Scene] = {
     ),
     "steps_chest": Scene(show(snapshot(seen=(PRIYA, SAM), next=next_step("ask_next_tier"), **CHEST)), "steps"),
     "steps_chest_2": Scene(show(snapshot(State.COMING, **COMING, **CHEST)), "steps", ("Next",)),
+    "steps_fine": Scene(show(snapshot(State.COMING, says_fine=True, **COMING, choice=Choice.SOMEONE_HURT)), "steps"),
     "steps_hurt": Scene(show(snapshot(seen=(SAM,), choice=Choice.SOMEONE_HURT)), "steps"),
     "steps_not_safe": Scene(show(snapshot(seen=(SAM,), choice=Choice.NOT_SAFE)), "steps"),
     "steps_else": Scene(show(snapshot(seen=(SAM,), choice=Choice.SOMETHING_ELSE)), "steps", ("Next", "Next")),

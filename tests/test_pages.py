@@ -273,6 +273,7 @@ def test_fine_in_an_alert_is_passed_on_and_never_closes_it() -> None:
     after = view(show(snapshot(says_fine=True)))
     assert after.body == ("I told the staff you say you are fine.", "They should still look.")
     assert "told the staff" not in told(show(snapshot(says_fine=True), reach=Reach.NOBODY))
+    assert "They should still look." in told(show(snapshot(says_fine=True, **CHEST)))
 
 
 def test_who_is_coming_and_when_is_what_they_said() -> None:
