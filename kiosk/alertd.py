@@ -443,7 +443,7 @@ class Hub:
     def _pressed(self, event: Pressed) -> None:
         if event.press_id not in self._store.presses():
             self._press = event.press_id
-            self._tell(events.ButtonPressed())
+            self._tell(events.ButtonPressed(age_s=event.age_s or 0.0))
             self._press = None
         if self._button is not None:
             self._button.ack(event)

@@ -12,9 +12,10 @@ from kiosk.messages import Choice, Outcome, Person, Reach
 
 @dataclass(frozen=True)
 class ButtonPressed:
-    """The panic button was pressed; `covert` is its second, hidden input."""
+    """The panic button was pressed `age_s` seconds ago; `covert` is its second, hidden input."""
 
     covert: bool = False
+    age_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ Rules
 - Only a responder's words lead from RAISED or COMING to ATTENDED or closed; a check may also be ended by the person's "I'm fine".
 - Voice alone opens a check, which asks ever more staff without siren or light, and raises when nobody looks.
 - Silence makes it worse, never better. A responder who does not arrive is asked again, and the next tier with them.
-- Silent incidents change nothing at the desk: no light, no sound, no question.
+- Silent incidents change nothing at the desk: no light, no sound, no question. An open press or touch ends the silence of the
+  screen (somebody there needs to see an answer), and still brings no light and no siren.
 - What a person told of themselves leaves with the incident.
 """
 
@@ -359,7 +360,8 @@ class IncidentMachine:
         """Nothing to do in this state."""
 
     def _start_by_press(self, event: ButtonPressed) -> None:
-        self._begin(Trigger.COVERT if event.covert else Trigger.BUTTON, silent=event.covert)
+        opened_s = self._now_s - event.age_s
+        self._begin(Trigger.COVERT if event.covert else Trigger.BUTTON, silent=event.covert, opened_s=opened_s)
         self._enter_raised()
 
     def _start_by_touch(self, _: Event) -> None:
@@ -388,6 +390,10 @@ class IncidentMachine:
         self._note("pressed" if isinstance(event, ButtonPressed) else "touched_help")
         if self._open().drill:
             self._note("drill_became_real")
+        if self._open().silent and not _is_covert(event):
+            self._set(silent=False)
+            self._note("no_longer_silent")
+            self._arm_check_in()
         self._set(says_fine=False, drill=False)
         self._answered()
         if self._open().severity is Severity.CHECK:
@@ -399,9 +405,8 @@ class IncidentMachine:
         self._arm_check_in()
 
     def _raise_by_press(self, event: Event) -> None:
-        covert = isinstance(event, ButtonPressed) and event.covert
         self._note("pressed" if isinstance(event, ButtonPressed) else "touched_help")
-        self._set(says_fine=False, drill=False, silent=self._open().silent or covert)
+        self._set(says_fine=False, drill=False, silent=_is_covert(event))
         self._enter_raised()
 
     def _raise_worse(self, _: Event) -> None:
@@ -607,11 +612,15 @@ class IncidentMachine:
 
     def _wanted_beacon(self) -> Beacon:
         open_ = self.incident
-        if open_ is None or open_.silent or open_.severity is Severity.CHECK:
+        if open_ is None or open_.silent or open_.trigger is Trigger.COVERT or open_.severity is Severity.CHECK:
             return Beacon.OFF
         if open_.state is State.RAISED:
             return Beacon.SIREN if open_.emergency else Beacon.LIGHT
         return Beacon.COMING if open_.state is State.COMING else Beacon.OFF
+
+
+def _is_covert(event: Event) -> bool:
+    return isinstance(event, ButtonPressed) and event.covert
 
 
 M = IncidentMachine

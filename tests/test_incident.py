@@ -332,6 +332,25 @@ def test_silent_means_nothing_at_the_desk() -> None:
     assert made.incident.trigger is Trigger.COVERT
 
 
+@pytest.mark.parametrize("event", [ev.HelpTouched(), ev.ButtonPressed()])
+def test_an_open_call_in_a_silent_alert_gets_an_answer_and_still_no_light(event: ev.Event) -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(covert=True), 0.0)
+    effects = made.handle(event, 1.0)
+    assert effects == [Publish()]
+    assert made.incident is not None
+    assert not made.incident.silent
+    assert made.incident.check_in_due_s == 61.0
+
+
+def test_a_kept_press_counts_from_when_it_was_pressed() -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(age_s=600.0), 1000.0)
+    assert made.incident is not None
+    assert made.snapshot(made.incident, UNIT, 1000.0, datetime.now(UTC)).elapsed_s == 600.0
+    assert made.incident.escalate_due_s == 1030.0
+
+
 def test_a_real_press_in_a_drill_is_real() -> None:
     made = machine()
     made.handle(ev.DrillStarted(), 0.0)
@@ -456,6 +475,7 @@ class Promises(RuleBasedStateMachine):
             if isinstance(effect, SetBeacon) and effect.beacon is not Beacon.OFF:
                 assert open_ is not None
                 assert not open_.silent
+                assert open_.trigger is not Trigger.COVERT
                 assert open_.severity is not Severity.CHECK
 
     def _revisions_grow(self, effects: list[typing.Any]) -> None:
