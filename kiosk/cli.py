@@ -108,7 +108,9 @@ def load_or_exit(path: Path, *, keep: bool = False) -> "Loaded":
 
 
 def check(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A unit's kiosk.toml or a responder's board.toml.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="[FILE]", help="A unit's kiosk.toml or a responder's board.toml.")
+    ] = DEFAULT_CONFIG,
     *,
     show: Annotated[
         bool, typer.Option("--show", help="Print what is in force, with defaults; secrets masked.")
