@@ -109,7 +109,7 @@ def load_or_exit(path: Path, *, keep: bool = False) -> "Loaded":
 
 def check(
     file: Annotated[
-        Path, typer.Argument(metavar="[FILE]", help="A unit's kiosk.toml or a responder's board.toml.")
+        Path, typer.Argument(metavar="FILE", help="A unit's kiosk.toml or a responder's board.toml.")
     ] = DEFAULT_CONFIG,
     *,
     show: Annotated[
