@@ -1,6 +1,8 @@
 """A responder's phone: a real browser that shows the board, sees what a person sees and touches what a person touches."""
 
+import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,9 +110,11 @@ def chromium() -> str:
 @contextmanager
 def browser() -> Iterator[Browser]:
     """Run a headless Chromium."""
-    with sync_playwright() as playwright:
+    # Chromium keeps crash reports and looks for sound in the user's own folders, profile or not: give it others
+    with tempfile.TemporaryDirectory(prefix="stayby-browser-") as home, sync_playwright() as playwright:
+        folders = {**os.environ, "XDG_CONFIG_HOME": home, "XDG_CACHE_HOME": home, "PULSE_RUNTIME_PATH": home}
         try:
-            running = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+            running = playwright.chromium.launch(executable_path=chromium(), args=FLAGS, env=folders)
         except BrowserFailure as error:
             raise BrowserError(f"{chromium()} does not start: {str(error).splitlines()[0]}") from None
         try:

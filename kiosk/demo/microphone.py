@@ -35,6 +35,7 @@ class VirtualMicrophone:
         self.env = {
             "PULSE_SERVER": f"unix:{self._socket}",
             "PULSE_COOKIE": str(folder / "cookie"),
+            "PULSE_RUNTIME_PATH": str(folder),
             "ALSA_CONFIG_PATH": str(folder / "asound.conf"),
         }
         self._server: subprocess.Popen[bytes] | None = None
@@ -131,8 +132,13 @@ class VirtualMicrophone:
         threading.Thread(target=_feed, args=(self._room, noise), name="room", daemon=True).start()
 
     def _environment(self) -> dict[str, str]:
-        home = {"HOME": str(self._folder), "XDG_RUNTIME_DIR": str(self._folder), "PULSE_STATE_PATH": str(self._folder)}
-        return {**os.environ, **home, "PULSE_RUNTIME_PATH": str(self._folder), "LC_ALL": "C", **self.env}
+        home = {
+            "HOME": str(self._folder),
+            "TMPDIR": str(self._folder),
+            "XDG_RUNTIME_DIR": str(self._folder),
+            "PULSE_STATE_PATH": str(self._folder),
+        }
+        return {**os.environ, **home, "LC_ALL": "C", **self.env}
 
     def _alsa(self) -> str:
         return (

@@ -1,6 +1,7 @@
 """Plays a story from the first sign of distress to a person at the desk, on all the real parts, and reports it."""
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -26,7 +27,9 @@ QUICK = {"escalate_s": 8.0, "check_in_s": 60.0}
 def speak(stage: Stage, text: str) -> None:
     """Say `text` at the desk with a synthesised voice; return when its last word has been said."""
     sound = stage.folder / "said.wav"
-    subprocess.run(["espeak-ng", "-v", "en-us", "-s", "150", "-w", str(sound), text], check=True)
+    # a file is all that it writes, and yet it looks for a sound server and leaves a folder in the user's own
+    home = {**os.environ, **stage.microphone.env}
+    subprocess.run(["espeak-ng", "-v", "en-us", "-s", "150", "-w", str(sound), text], check=True, env=home)
     stage.microphone.play(sound)
     sound.unlink()
 
