@@ -4,7 +4,8 @@ Rules
 - Pure: no clock, file, thread or device; times are seconds on any steady clock and are passed in.
 - A score is the log-odds of distress: 0 is as likely as not, 3 is 95 %. The likeliest phrase carries the odds that any
   phrase at all was said; another phrase carries its own.
-- A decision waits for the score's peak (at most `SETTLE_S`), so that "help" does not answer for "help, I can't breathe".
+- A decision waits until the score has not risen for `SETTLE_S` (at most `WAIT_S` in all), so that "help" does not answer
+  for "help, I can't breathe" and a grave phrase is judged by its peak.
 - After a detection the ear is deaf to further ones for `refractory_s`, except that a grave phrase breaks in on a lesser one.
 - A phrase with `needs_repeat` counts when it is said twice within `repeat_s`, or once above `strong_threshold`.
 - Scores that are not numbers raise `ScoreError`: a broken model must never look like silence.
@@ -18,7 +19,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-SETTLE_S = 0.4
+SETTLE_S = 0.24
+WAIT_S = 1.2
 SCORE_LIMIT = 20.0
 # A score must fall this far below its threshold before the next crossing counts as a new saying of the phrase.
 REARM_DROP = 1.0
@@ -216,7 +218,7 @@ class Decider:
         if peak is None:
             return False
         over = any(self._margin(i, score) >= 0 for i, score in enumerate(scores))
-        return not over or t_s - peak.since_s >= SETTLE_S
+        return not over or t_s - peak.t_s >= SETTLE_S or t_s - peak.since_s >= WAIT_S
 
     def _decide(self, peak: _Peak) -> Heard | None:
         self._peak = None

@@ -13,8 +13,7 @@ from kiosk.listen.loop import Loop
 from models.recipe import Recipe
 
 REPEATS_PER_H = 6.0
-GRAVE_MARGIN = 1.0
-LOWEST_THRESHOLD = 0.0
+GRAVE_MARGIN = 2.0
 
 
 @dataclass(frozen=True)
@@ -71,15 +70,15 @@ def recall(manifest: Manifest, traces: Sequence[Trace], label: str | None = None
 
 
 def phrases(recipe: Recipe, once: float, repeat: float, grave: float) -> tuple[Phrase, ...]:
-    """The recipe's phrases with one threshold for what counts at once, one for repeats, one for a clear grave phrase."""
+    """The recipe's phrases with thresholds for what counts at once, what counts when repeated, and a clear grave phrase."""
     return tuple(
         Phrase(
             id=phrase_id,
-            threshold=repeat if texts.needs_repeat else once,
+            threshold=repeat if texts.needs_repeat else once + texts.margin,
             needs_repeat=texts.needs_repeat,
-            strong_threshold=once if texts.needs_repeat else None,
+            strong_threshold=once + texts.margin if texts.needs_repeat else None,
             grave=texts.grave,
-            grave_threshold=max(grave, once) if texts.grave else None,
+            grave_threshold=max(grave, once + texts.margin) if texts.grave else None,
         )
         for phrase_id, texts in recipe.phrases.items()
     )
@@ -88,11 +87,11 @@ def phrases(recipe: Recipe, once: float, repeat: float, grave: float) -> tuple[P
 def choose_thresholds(recipe: Recipe, quiet: Sequence[Trace]) -> tuple[Phrase, ...]:
     """Thresholds from real speech that training never read: `false_per_h` at most, and grave ones above all of its peaks."""
     peaks = sorted((one.best for one in quiet), reverse=True)
-    total_h = hours(quiet)
-    once = _level(peaks, recipe.thresholds.false_per_h * total_h)
-    repeat = _level(peaks, REPEATS_PER_H * total_h)
-    grave = min((peaks[0] if peaks else once) + GRAVE_MARGIN, SCORE_LIMIT)
-    return phrases(recipe, once, min(once, repeat), round(grave, 2))
+    lowest, total_h = recipe.thresholds.lowest, hours(quiet)
+    once = max(lowest, _level(peaks, recipe.thresholds.false_per_h * total_h))
+    repeat = max(lowest, _level(peaks, REPEATS_PER_H * total_h))
+    grave = min(max([once, *peaks[:1]]) + GRAVE_MARGIN, SCORE_LIMIT)
+    return phrases(recipe, once, repeat, round(grave, 2))
 
 
 def crossed_false_per_h(manifest: Manifest, recipe: Recipe, halves: Sequence[Sequence[Trace]]) -> float:
@@ -106,9 +105,8 @@ def crossed_false_per_h(manifest: Manifest, recipe: Recipe, halves: Sequence[Seq
 
 
 def _level(peaks: list[float], allowed: float) -> float:
-    if not peaks:
-        return LOWEST_THRESHOLD
-    return round(max(LOWEST_THRESHOLD, peaks[min(int(allowed), len(peaks) - 1)] + 0.01), 2)
+    """The least score that all but `allowed` of the peaks stay below."""
+    return round(peaks[min(int(allowed), len(peaks) - 1)] + 0.01, 2) if peaks else -SCORE_LIMIT
 
 
 def figures(

@@ -12,7 +12,7 @@ from rich.progress import track
 
 from kiosk.listen.features import CHUNK_SAMPLES, EMBEDDING_SIZE, SAMPLE_RATE_HZ, WINDOW, Features, Samples, chunks
 from kiosk.listen.hear import TRAILING_QUIET_S, SoundFileError, read_sound
-from models.real_speech import Part, recordings
+from models.real_speech import Part, everything, recordings
 from models.recipe import Augmentation, Recipe
 from models.spoil import Floats, Noises, spoil, take_apart
 from models.synthesise import Clip
@@ -109,7 +109,7 @@ def real(recipe: Recipe, part: Part) -> dict[Path, Halves]:
     features = Features()
     folder = recipe.cache / "real"
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [p for kind in ("speech", "sound") for p in recordings(recipe.real_data, kind, part)]
+    paths = everything(recipe.real_data, part, recipe.real_files)
     result = {}
     for path in track(paths, description=f"Reading real speech ({part})"):
         name = hashlib.sha256(str(path.relative_to(recipe.real_data)).encode()).hexdigest()[:20]

@@ -49,11 +49,16 @@ def distress(model: Head, x: Windows) -> Windows:
 
 
 def to_tflite(heads: list[Head]) -> bytes:
-    """One TFLite file of built-in float32 operations: (1, 16, 96) in, probabilities (1, 1 + phrases) out."""
+    """One TFLite file of built-in operations: (1, 16, 96) in, probabilities (1, 1 + phrases) out.
+
+    Weights are stored as float16 and computed with as float32: 8-bit weights were slower here and moved scores by 0.4.
+    """
     window = tf.keras.Input((WINDOW, EMBEDDING_SIZE), batch_size=1)
     logits = [model(window) for model in heads]
     mean = logits[0] if len(logits) == 1 else tf.keras.layers.Average()(logits)
     whole = tf.keras.Model(window, tf.keras.layers.Softmax()(mean))
     converter = tf.lite.TFLiteConverter.from_keras_model(whole)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_types = [tf.float16]
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     return bytes(converter.convert())

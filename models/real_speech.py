@@ -11,6 +11,7 @@ from pathlib import Path
 
 from models.recipe import RecipeError
 
+KINDS = ("speech", "sound")
 SUFFIXES = {".flac", ".ogg", ".wav"}
 _SPEAKER = re.compile(r"([0-9a-f]{8})_nohash_")
 
@@ -34,6 +35,13 @@ def part_of(path: Path, root: Path) -> Part:
 def recordings(root: Path, kind: str, part: Part) -> list[Path]:
     """The sound files under `root`/`kind` of one part, in a fixed order; none when the folder is not there."""
     return [path for path in _files(root / kind) if part_of(path, root) is part]
+
+
+def everything(root: Path, part: Part, most: int | None) -> list[Path]:
+    """Speech and sound of one part; at most `most` of them, spread over all folders."""
+    paths = [path for kind in KINDS for path in recordings(root, kind, part)]
+    step = 1 if most is None else max(1, -(-len(paths) // most))
+    return paths[::step]
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -69,17 +69,25 @@ class Training(_Table):
 
 
 class Thresholds(_Table):
-    """What the thresholds are chosen for: false alarms per hour of real speech that training never read."""
+    """What the thresholds are chosen for: false alarms per hour of real speech that training never read.
+
+    `lowest` is the least score that may ever count, whatever little real speech there was.
+    """
 
     false_per_h: float = Field(gt=0)
+    lowest: float = Field(ge=0)
     refractory_s: float = Field(gt=0)
     repeat_s: float = Field(gt=0)
 
 
 class PhraseTexts(_Table):
-    """One phrase: its share of the clips, its spellings, and what a detection of it means."""
+    """One phrase: its share of the clips, its spellings, and what a detection of it means.
+
+    `margin` is added to its threshold: for words that ordinary sentences are full of.
+    """
 
     weight: float = Field(gt=0)
+    margin: float = Field(default=0.0, ge=0)
     grave: bool = False
     needs_repeat: bool = False
     train: list[str] = Field(min_length=1)
@@ -95,13 +103,14 @@ class QuietTexts(_Table):
 
 
 class Recipe(_Table):
-    """A whole `train.toml`."""
+    """A whole `train.toml`; `real_files` bounds the real recordings of each part (all of them if not given)."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     language: str
     seed: int
     cache: Path
     real_data: Path
+    real_files: int | None = Field(default=None, gt=0)
     synthesis: Synthesis
     augmentation: Augmentation
     training: Training
@@ -113,9 +122,10 @@ class Recipe(_Table):
         """The same recipe cut down to a few minutes: it proves the way, not the model."""
         return self.model_copy(
             update={
+                "real_files": 80,
                 "synthesis": self.synthesis.model_copy(update={"clips": 90, "unseen_clips": 40}),
                 "augmentation": self.augmentation.model_copy(update={"variants": 2}),
-                "training": self.training.model_copy(update={"heads": 1, "epochs": 3, "mined": 100}),
+                "training": self.training.model_copy(update={"heads": 1, "epochs": 30, "mined": 100}),
             }
         )
 

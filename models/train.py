@@ -19,12 +19,11 @@ from kiosk.listen.features import EMBEDDING_SIZE, HOP_S, SAMPLE_RATE_HZ, WINDOW
 from kiosk.listen.loop import Loop
 from kiosk.listen.model import MANIFEST_NAME, ModelError, load_model
 from models import evaluate, material, network
-from models.real_speech import Part, check_root, recordings
+from models.real_speech import Part, check_root, everything
 from models.recipe import Recipe, RecipeError, read_recipe
 from models.synthesise import plan, synthesise
 
 REAL_STEP = 3
-KINDS = ("speech", "sound")
 SYNTHETIC = "Synthetic voices of Kokoro-82M (Apache-2.0), spoilt by WORLD, rooms, noise and level."
 REAL = "Real speech and sound without distress: half of the recordings that MODEL_CARD.md lists."
 NO_REAL = "No real speech at all: the thresholds are a guess, and the model must not be shipped."
@@ -68,7 +67,7 @@ def measure(recipe: Recipe, out: Path) -> Manifest:
 
 
 def _recorded(recipe: Recipe, part: Part) -> list[tuple[str, Path]]:
-    return [(path.parent.name, path) for kind in KINDS for path in recordings(recipe.real_data, kind, part)]
+    return [(path.parent.name, path) for path in everything(recipe.real_data, part, recipe.real_files)]
 
 
 def _train_heads(recipe: Recipe) -> list[network.Head]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from kiosk.listen.features import chunks
+from kiosk.listen.features import chunks, quiet
 from kiosk.listen.hear import hear, hear_file, read_sound
 from kiosk.listen.loop import Loop
 from kiosk.listen.model import load_model, packaged_model
@@ -21,6 +21,8 @@ ORDINARY = (
     "Do you have this in a larger size?",
 )
 CALL = "Call an ambulance!"
+# Two of espeak-ng's voices that the packaged model hears well; it was trained on neither, and misses others.
+CALLERS = (("en-gb-x-rp", 80, 180), ("en-us", 70, 165))
 
 
 def say(path: Path, text: str, *, voice: str = "en-us", pitch: int = 50, speed: int = 150) -> Path:
@@ -110,11 +112,20 @@ def test_ordinary_sentences_raise_nothing(tmp_path: Path, loop: Loop, text: str)
 
 
 @pytest.mark.parts
+@pytest.mark.parametrize(("voice", "pitch", "speed"), CALLERS)
+def test_a_synthetic_call_for_an_ambulance_is_heard(
+    tmp_path: Path, loop: Loop, voice: str, pitch: int, speed: int
+) -> None:
+    heard = hear_file(loop, say(tmp_path / "said.wav", CALL, voice=voice, pitch=pitch, speed=speed))
+    assert [one.phrase for one in heard.detections] == ["ambulance"]
+
+
+@pytest.mark.parts
 def test_the_file_and_its_chunks_by_hand_give_the_same_scores(tmp_path: Path, loop: Loop) -> None:
     path = say(tmp_path / "said.wav", CALL)
     from_file = hear_file(loop, path).best
     loop.reset()
-    sound = np.concatenate([*read_sound(path), np.zeros(16_000, np.int16)])
+    sound = np.concatenate([*read_sound(path), quiet(16_000)])
     for chunk in chunks(sound):
         loop.step(chunk)
-    assert loop.best["ambulance"] == pytest.approx(from_file["ambulance"], abs=0.05)
+    assert loop.best["ambulance"] == pytest.approx(from_file["ambulance"], abs=0.001)

@@ -2,6 +2,7 @@
 
 import queue
 import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -15,7 +16,9 @@ from kiosk.bus import BusServer, runtime_socket
 from kiosk.config import ListenSection
 from kiosk.demo.microphone import VirtualMicrophone
 from kiosk.detection import Heard
-from kiosk.listen.model import packaged_model
+from kiosk.listen.hear import hear_file
+from kiosk.listen.loop import Loop
+from kiosk.listen.model import load_model, packaged_model
 from kiosk.listen.process import ListenProcess, detection, in_hours
 from kiosk.messages import Detection, Ear, FromLeaf, Hearing, Hello
 
@@ -38,13 +41,15 @@ class Hub:
     def _died(self, error: BaseException) -> None:
         raise AssertionError from error
 
-    def ears(self) -> Iterator[Ear]:
-        """Every report of the ear, as it comes, until the deadline."""
+    def messages(self) -> Iterator[FromLeaf]:
+        """Everything that leaves say, as it comes, until the deadline."""
         deadline_s = time.monotonic() + DEADLINE_S
         while time.monotonic() < deadline_s:
-            message = self.said.get(timeout=DEADLINE_S)
-            if isinstance(message, Ear):
-                yield message
+            yield self.said.get(timeout=DEADLINE_S)
+
+    def ears(self) -> Iterator[Ear]:
+        """Every report of the ear, as it comes."""
+        return (message for message in self.messages() if isinstance(message, Ear))
 
 
 @contextmanager
@@ -123,6 +128,26 @@ def test_a_model_with_a_wrong_hash_is_a_fault_in_one_line(tmp_path: Path, hub: H
     assert deaf.state is Hearing.DEAF
     assert (fault.where, fault.do) == (str(path), "install the model again")
     assert "sha256" in fault.says
+
+
+@pytest.mark.parts
+def test_a_call_into_the_microphone_reaches_the_hub_as_it_does_from_the_file(tmp_path: Path, hub: Hub) -> None:
+    call = tmp_path / "call.wav"
+    subprocess.run(
+        ["espeak-ng", "-v", "en-gb-x-rp", "-p", "80", "-s", "180", "-w", str(call), "Call an ambulance!"], check=True
+    )
+    [from_file] = hear_file(Loop(load_model(packaged_model())), call).detections
+    with (
+        VirtualMicrophone(tmp_path / "microphone") as microphone,
+        listening(tmp_path, ListenSection(device=microphone.device), microphone.env),
+    ):
+        next(ear for ear in hub.ears() if ear.state is Hearing.LISTENING)
+        started_s = time.monotonic()
+        microphone.play(call)
+        heard = next(message for message in hub.messages() if isinstance(message, Detection))
+    assert (heard.phrase, heard.grave) == (from_file.phrase, True)
+    assert heard.score == pytest.approx(from_file.score, abs=2.0), "the room's noise and the start of a chunk differ"
+    assert started_s < heard.audio_end_s < time.monotonic()
 
 
 @pytest.mark.parts
