@@ -217,7 +217,9 @@ class Stage:
 
     def start_screen(self) -> Part:
         """Start the screen; without a display it renders into memory."""
-        env = {"SDL_VIDEODRIVER": "offscreen"} if self.headless else {}
+        env = {"MESA_SHADER_CACHE_DIR": str(self.folder / "shaders")}
+        if self.headless:
+            env["SDL_VIDEODRIVER"] = "offscreen"
         command = ["ui", "--config", str(self.config_file), "--remote", str(self.screen_remote)]
         part = self._start("ui", command, env)
         wait_for("the screen", lambda: self._check(part) or self.screen_remote.exists())
