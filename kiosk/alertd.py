@@ -11,6 +11,7 @@ import logging
 import signal
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -35,14 +36,16 @@ from kiosk.config import UnitConfig
 from kiosk.effects import Beacon, Effect, Publish, SetBeacon
 from kiosk.faults import FaultBook
 from kiosk.inbox import Inbox
-from kiosk.incident import Incident, IncidentMachine
+from kiosk.incident import REVISION_LEAP, Incident, IncidentMachine
 from kiosk.messages import (
+    MAX_SNAPSHOT_BYTES,
     AskStatus,
     BadMessage,
     CallNextReply,
     CloseReply,
     ComingReply,
     Detection,
+    DetectionTaken,
     Ear,
     Face,
     Fault,
@@ -59,6 +62,7 @@ from kiosk.messages import (
     SeenReply,
     Show,
     Snapshot,
+    State,
     Status,
     StatusAnswer,
     Touch,
@@ -67,6 +71,7 @@ from kiosk.messages import (
     incident_topic,
     parse_presence,
     parse_reply,
+    parse_snapshot,
     presence_topic,
     reply_topic,
     status_topic,
@@ -80,6 +85,9 @@ BEAT_S = 5.0
 LEAF_SILENT_S = 5.0
 LEAF_START_S = 20.0
 """A leaf that was never seen is a fault only this long after the hub's start."""
+REFUSED_AGAIN_S = 5.0
+PRESENCE_FRESH_S = 45.0
+"""A responder's device says every 15 s that it listens; one that was not heard for this long does not."""
 PRESENCE_SETTLE_S = 3.0
 """After a reconnect, how long staff devices have to come back before "nobody is listening" is true."""
 CLOSED_SHOWN_S = 10.0
@@ -147,10 +155,13 @@ class Hub:
         self._faults = FaultBook(self._faults_changed)
         self._roles: dict[int, Role] = {}
         self._ear: Ear | None = None
-        self._presences: dict[str, Presence] = {}
+        self._presences: dict[str, tuple[Presence, float]] = {}
         self._connected_s: float | None = None
         self._in_flight: dict[int, int] = {}
         self._given: set[int] = set()
+        self._refused_s: dict[int, float] = {}
+        self._told_id = ""
+        self._detections: deque[tuple[str, float]] = deque(maxlen=8)
         self._press: tuple[int, int] | None = None
         self._beat = 0
         self._status_due = True
@@ -180,6 +191,7 @@ class Hub:
         machine.last = None if open_ else kept
         if open_ is not None:
             log.warning("resuming incident %s, %s", open_.id, open_.state)
+            machine.incident = open_.model_copy(update={"revision": open_.revision + REVISION_LEAP})
         return machine
 
     def _start_parts(self) -> None:
@@ -213,7 +225,7 @@ class Hub:
         self._link = mqtt.MqttLink(
             self._config.broker,
             f"unit-{store}-{unit}",
-            (presence_topic(store, "+"), reply_topic(store, unit, "+")),
+            (presence_topic(store, "+"), reply_topic(store, unit, "+"), incident_topic(store, unit)),
             self._put_mqtt,
             self._thread_died,
             will=mqtt.Will(status_topic(store, unit), self._status(UnitState.LOST).model_dump_json().encode()),
@@ -238,6 +250,7 @@ class Hub:
         """Do the duty until `stop`; raises what killed a thread of ours."""
         self._start_parts()
         log.info("stayby %s on duty: %s/%s, %s", __version__, self._unit.store, self._unit.id, self._unit.place)
+        self._tell(events.ReachChanged(Reach.DISCONNECTED))
         try:
             while self._turn():
                 pass
@@ -278,6 +291,8 @@ class Hub:
     def _tick(self, now_s: float) -> None:
         self._check_leaves(now_s)
         self._check_reach(now_s)
+        self._set_beacon()
+        self._give_refused_again(now_s)
         self._beat += 1
         if self._status_due or self._beat % int(BEAT_S / TICK_S) == 0:
             self._send_status()
@@ -306,7 +321,7 @@ class Hub:
         incident = self._machine.incident or self._machine.last
         if incident is None:
             return
-        payload = self._snapshot(incident, clock).model_dump_json().encode()
+        payload = _payload(self._snapshot(incident, clock))
         self._store.save(incident, clock, (incident_topic(self._unit.store, self._unit.id), payload), self._press)
         self._send_outbox()
 
@@ -347,13 +362,25 @@ class Hub:
         self._connected_s = None
         self._in_flight.clear()
         self._given.clear()
+        self._refused_s.clear()
         self._broker_fault(event.reason)
         self._check_reach(time.monotonic())
 
     def _refused(self, event: mqtt.Refused) -> None:
-        if event.mid is not None:
-            self._in_flight.pop(event.mid, None)
-        self._broker_fault(event.reason)
+        number = self._in_flight.pop(event.mid, None) if event.mid is not None else None
+        if number is not None:
+            self._refused_s[number] = time.monotonic()
+            self._fault("broker-refused", "broker", event.reason, "staff are not told until it takes our alerts")
+            self._check_reach(time.monotonic())
+        elif event.mid is None:
+            self._broker_fault(event.reason)
+        else:
+            log.warning("%s", event.reason)
+
+    def _give_refused_again(self, now_s: float) -> None:
+        for number in [number for number, at_s in self._refused_s.items() if now_s - at_s > REFUSED_AGAIN_S]:
+            del self._refused_s[number]
+            self._given.discard(number)
 
     def _broker_fault(self, reason: str) -> None:
         where = f"broker {self._config.broker.host}:{self._config.broker.port}"
@@ -364,22 +391,43 @@ class Hub:
         if number is not None:
             self._given.discard(number)
             self._store.sent(number)
+            self._refused_s.clear()
+            self._faults.clear("broker-refused")
+            if self._machine.incident is not None and self._told_id != self._machine.incident.id:
+                self._told_id = self._machine.incident.id
+                self._show()
 
     def _received(self, event: mqtt.Received) -> None:
         try:
-            if event.topic.startswith(presence_topic(self._unit.store, "")):
-                self._presence(parse_presence(event.topic, event.payload))
+            if event.topic == incident_topic(self._unit.store, self._unit.id):
+                self._own_incident(event)
+            elif event.topic.startswith(presence_topic(self._unit.store, "")):
+                self._presence(event)
             elif event.payload:
                 self._reply(parse_reply(event.topic, event.payload), retained=event.retained)
         except BadMessage as error:
             log.warning("%s", error)
 
-    def _presence(self, presence: Presence) -> None:
-        self._presences[presence.responder] = presence
+    def _own_incident(self, event: mqtt.Received) -> None:
+        """Only what was retained before this connection matters: an open incident that this unit does not know."""
+        if not event.retained or not event.payload:
+            return
+        snapshot = parse_snapshot(event.topic, event.payload)
+        ours = {one.id for one in (self._machine.incident, self._machine.last) if one is not None}
+        if snapshot.state is not State.CLOSED and snapshot.id not in ours | self._store.unsent_incidents():
+            log.warning("the broker holds incident %s, which this unit lost: raising it again", snapshot.id)
+            self._tell(events.FoundOpen(snapshot))
+
+    def _presence(self, event: mqtt.Received) -> None:
+        if event.payload:
+            presence = parse_presence(event.topic, event.payload)
+            self._presences[presence.responder] = (presence, time.monotonic())
+        else:
+            self._presences.pop(event.topic.rsplit("/", 1)[-1], None)
         self._check_reach(time.monotonic())
 
     def _reply(self, reply: Reply, *, retained: bool) -> None:
-        presence = self._presences.get(reply.responder)
+        presence, _ = self._presences.get(reply.responder, (None, 0.0))
         incident = self._machine.incident
         if incident is None or incident.id != reply.incident:
             if not retained:
@@ -390,12 +438,14 @@ class Hub:
             self._tell(_reply_event(reply, Person(id=presence.responder, name=presence.name)))
 
     def _check_reach(self, now_s: float) -> None:
+        fresh = [
+            one for one, heard_s in self._presences.values() if one.listening and now_s - heard_s <= PRESENCE_FRESH_S
+        ]
         listeners = tuple(
             events.Listener(Person(id=one.responder, name=one.name), one.tier)
-            for one in sorted(self._presences.values(), key=lambda one: (one.tier, one.responder))
-            if one.listening
+            for one in sorted(fresh, key=lambda one: (one.tier, one.responder))
         )
-        if self._connected_s is None:
+        if self._connected_s is None or self._refused_s:
             reach, listeners = Reach.DISCONNECTED, ()
         elif listeners:
             reach = Reach.OK
@@ -483,8 +533,7 @@ class Hub:
             self._roles[item.number] = message.role
             self._show()
         elif isinstance(message, Detection):
-            strong = message.grave and message.strong
-            self._tell(events.PhraseHeard(message.phrase, message.score, strong=strong, covert=message.covert))
+            self._detection(item.number, message)
         elif isinstance(message, Touch):
             self._touch(message)
         elif isinstance(message, Ear):
@@ -496,6 +545,15 @@ class Hub:
         role = self._roles.get(item.number)
         if role is not None:
             self._heard_s[role] = time.monotonic()
+
+    def _detection(self, number: int, heard: Detection) -> None:
+        """Tell the machine once, and the ear that it may forget; it says the same again until it is told."""
+        if (heard.phrase, heard.audio_end_s) not in self._detections:
+            self._detections.append((heard.phrase, heard.audio_end_s))
+            strong = heard.grave and heard.strong
+            self._tell(events.PhraseHeard(heard.phrase, heard.score, strong=strong, covert=heard.covert))
+        if self._bus is not None:
+            self._bus.send(number, DetectionTaken(audio_end_s=heard.audio_end_s))
 
     def _leaf_bad(self, item: LeafBad) -> None:
         log.warning("%s", item.text)
@@ -554,6 +612,7 @@ class Hub:
                 phone=unit.phone,
             ),
             incident=self._shown(clock),
+            told=self._machine.incident is not None and self._machine.incident.id == self._told_id,
             hearing=self._hearing(),
             reach=self._machine.reach,
             listeners=len(self._machine.listeners),
@@ -588,6 +647,18 @@ class Hub:
     def _faults_changed(self) -> None:
         self._status_due = True
         self._next_tick_s = 0.0
+
+
+def _payload(snapshot: Snapshot) -> bytes:
+    """Return the snapshot as readers take it: one that outgrew their limit loses the middle of its timeline, then names."""
+    payload = snapshot.model_dump_json().encode()
+    if len(payload) > MAX_SNAPSHOT_BYTES:
+        short = snapshot.model_copy(update={"timeline": (*snapshot.timeline[:5], *snapshot.timeline[-15:])})
+        payload = short.model_dump_json().encode()
+    if len(payload) > MAX_SNAPSHOT_BYTES:
+        few = {name: getattr(snapshot, name)[:20] for name in ("asked", "seen", "declined")}
+        payload = short.model_copy(update=few).model_dump_json().encode()
+    return payload
 
 
 def _reply_event(reply: Reply, person: Person) -> events.Reply:

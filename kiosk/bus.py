@@ -16,6 +16,7 @@ from pathlib import Path
 from kiosk.messages import MAX_BUS_LINE_BYTES, BadMessage, FromLeaf, Record, ToLeaf, parse_from_leaf, parse_to_leaf
 
 SEND_BUFFER_BYTES = 256 * 1024
+MAX_PEERS = 16
 RECONNECT_S = 0.25
 
 
@@ -121,7 +122,15 @@ class BusServer:
             self._read(key.data)
 
     def _accept(self) -> None:
-        sock, _ = self._listener.accept()
+        try:
+            sock, _ = self._listener.accept()
+        except OSError as error:  # no file descriptor left, or the caller has gone already
+            self._on_bad(0, f"bus: a leaf could not be let in ({error.strerror})")
+            return
+        if len(self._peers) >= MAX_PEERS:
+            sock.close()
+            self._on_bad(0, f"bus: more than {MAX_PEERS} leaves; one was turned away")
+            return
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         with self._lock:
@@ -258,6 +267,8 @@ class Leaf:
         try:
             sock.sendall(encode(message))
         except OSError:
+            with contextlib.suppress(OSError):  # half a line may be out: what follows must begin a new stream
+                sock.shutdown(socket.SHUT_RDWR)
             return False
         return True
 

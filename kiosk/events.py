@@ -7,7 +7,7 @@ Rules
 
 from dataclasses import dataclass
 
-from kiosk.messages import Choice, Outcome, Person, Reach
+from kiosk.messages import Choice, Outcome, Person, Reach, Snapshot
 
 
 @dataclass(frozen=True)
@@ -126,6 +126,13 @@ class ReachChanged:
 
 
 @dataclass(frozen=True)
+class FoundOpen:
+    """The broker still holds an open incident of this unit that the unit itself lost."""
+
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True)
 class DrillStarted:
     """Staff began a drill at this unit."""
 
@@ -148,6 +155,7 @@ Event = (
     | PhraseHeard
     | Reply
     | ReachChanged
+    | FoundOpen
     | DrillStarted
     | TimePassed
 )

@@ -24,6 +24,7 @@ from kiosk.events import (
     DrillStarted,
     Event,
     FineTouched,
+    FoundOpen,
     HelpTouched,
     LaterTouched,
     Listener,
@@ -59,8 +60,12 @@ REACH_GRACE_S = 5.0
 """How long the way to staff may be gone during an alert before the screen stops hoping."""
 SLOW_RESEND_S = 30.0
 """An answered incident is still sent again this often, for a broker that lost its memory."""
+ATTENDED_TALK_S = 120.0
+"""How long after "here" an ordinary phrase at the desk is taken for the talk between customer and responder."""
 REMIND_S = 900.0
 """A responder who is at the desk is reminded to close this often."""
+REVISION_LEAP = 10_000
+"""Added to the revision of an incident that comes back: some of its later revisions may have been seen and then lost here."""
 TIMELINE_LIMIT = 200
 """Entries kept: the first half and the newest half."""
 
@@ -95,6 +100,7 @@ class Incident(Record):
     declined: tuple[Person, ...] = ()
     coming: tuple[OnTheWay, ...] = ()
     here: Person | None = None
+    attended_s: float | None = None
     reply_ids: tuple[str, ...] = ()
     escalate_due_s: float | None = None
     unreachable_due_s: float | None = None
@@ -114,7 +120,11 @@ class Incident(Record):
 
     def shifted(self, by_s: float) -> "Incident":
         """Return the incident with all its times moved, for a monotonic clock that started anew."""
-        moved = {name: getattr(self, name) + by_s for name in (*_DUE, "opened_s") if getattr(self, name) is not None}
+        moved = {
+            name: getattr(self, name) + by_s
+            for name in (*_DUE, "opened_s", "attended_s")
+            if getattr(self, name) is not None
+        }
         coming = tuple(going.model_copy(update={"due_s": going.due_s + by_s}) for going in self.coming)
         return self.model_copy(update={**moved, "coming": coming})
 
@@ -181,7 +191,8 @@ class IncidentMachine:
             Going(responder=one.responder, eta_s=max(0.0, one.due_s - self.rules.eta_grace_s - now_s))
             for one in incident.coming
         )
-        same = incident.model_dump(include=set(Snapshot.model_fields) & set(Incident.model_fields) - {"coming"})
+        listening = {one.person.id for one in self.listeners}
+        same = incident.model_dump(include=set(Snapshot.model_fields) & set(Incident.model_fields) - {"coming", "seen"})
         return Snapshot(
             **same,
             store=unit.store,
@@ -190,6 +201,7 @@ class IncidentMachine:
             check_in_open=incident.check_in_answer_due_s is not None,
             tiers=self.rules.tiers,
             asked=self.asked(incident),
+            seen=tuple(one for one in incident.seen if one.id in listening),
             coming=coming,
             reach=self.reach,
             opened_at=opened_at,
@@ -206,6 +218,7 @@ class IncidentMachine:
             (incident.check_in_answer_due_s, "check_in_missed"),
             (max((one.due_s for one in incident.coming), default=None), "ask_again"),
             (incident.check_in_due_s, "check_in"),
+            (incident.remind_due_s, "remind"),
         ]
         due_s, what = min(((due_s, what) for due_s, what in steps if due_s is not None), default=(None, ""))
         return None if due_s is None else NextStep.model_validate({"what": what, "in_s": max(0.0, due_s - now_s)})
@@ -280,7 +293,7 @@ class IncidentMachine:
         self._note("coming", event.responder.name)
 
     def _enter_attended(self, event: ResponderHere) -> None:
-        self._set(state=State.ATTENDED, here=event.responder, coming=(), emergency=False)
+        self._set(state=State.ATTENDED, here=event.responder, attended_s=self._now_s, coming=(), emergency=False)
         self._set(escalate_due_s=None, unreachable_due_s=None, check_in_due_s=None, check_in_answer_due_s=None)
         self._set(remind_due_s=self._now_s + REMIND_S, resend_due_s=self._now_s + SLOW_RESEND_S)
         self._note("here", event.responder.name)
@@ -345,6 +358,14 @@ class IncidentMachine:
             self._set(escalate_due_s=self._now_s + self.rules.escalate_s)
             self._skip_empty_tiers()
 
+    def _ask_more(self) -> None:
+        """It got worse: one tier more, at once, whether or not somebody is on the way already."""
+        last = self._open().tier >= len(self.rules.tiers)
+        if self._open().state is State.RAISED and not last:
+            self._escalate()
+        elif self._open().state is State.COMING and not last:
+            self._next_tier()
+
     def _fall_back(self) -> None:
         """Nobody is on the way any more: ask again, one tier up."""
         if self._open().tier < len(self.rules.tiers):
@@ -385,6 +406,32 @@ class IncidentMachine:
         if self._open().check_in_due_s is not None or self._open().check_in_answer_due_s is not None:
             self._arm_check_in()
 
+    def _adopt(self, event: FoundOpen) -> None:
+        """Staff hold an incident of ours that we lost: it is open until somebody looked."""
+        kept = {
+            "id",
+            "severity",
+            "trigger",
+            "phrase",
+            "score",
+            "silent",
+            "drill",
+            "choice",
+            "name",
+            "check_ins_missed",
+            "timeline",
+        }
+        self.incident = Incident.model_validate(
+            {
+                **event.snapshot.model_dump(include=kept),
+                "state": State.RAISED,
+                "revision": event.snapshot.revision + REVISION_LEAP,
+                "opened_s": self._now_s - event.snapshot.elapsed_s,
+            }
+        )
+        self._note("found_again")
+        self._enter_raised()
+
     def _press_again(self, event: Event) -> None:
         """More of the same from a person who waits: it counts, it is told, and a drill becomes real."""
         self._note("pressed" if isinstance(event, ButtonPressed) else "touched_help")
@@ -406,6 +453,8 @@ class IncidentMachine:
 
     def _raise_by_press(self, event: Event) -> None:
         self._note("pressed" if isinstance(event, ButtonPressed) else "touched_help")
+        if self._open().state is State.ATTENDED:
+            self._forget_answers()
         self._set(says_fine=False, drill=False, silent=_is_covert(event))
         self._enter_raised()
 
@@ -437,7 +486,7 @@ class IncidentMachine:
         self._note("told_choice", event.choice)
         self._answered()
         if event.choice is Choice.CHEST_OR_BREATHING:
-            self._worsen(Severity.GRAVE)
+            self._turn_grave()
 
     def _tell_name(self, event: NameGiven) -> None:
         self._set(name=event.name)
@@ -456,8 +505,7 @@ class IncidentMachine:
         self._note("told_worse")
         self._answered()
         self._worsen(Severity.GRAVE)
-        if self._open().state is State.RAISED and self._open().tier < len(self.rules.tiers):
-            self._escalate()
+        self._ask_more()
 
     def _hear_more(self, event: PhraseHeard) -> None:
         """A phrase while an incident is open: told, and worse when it is a grave one."""
@@ -466,10 +514,31 @@ class IncidentMachine:
         if self._open().severity is Severity.CHECK:
             self._become_alert()
         if event.strong:
+            self._turn_grave()
+
+    def _turn_grave(self) -> None:
+        """What was told or heard is grave: whoever is on the way, the next tier should know."""
+        if self._open().severity is not Severity.GRAVE:
             self._worsen(Severity.GRAVE)
+            if self._open().state is State.COMING:
+                self._ask_more()
 
     def _hear_while_attended(self, event: PhraseHeard) -> None:
+        """Talk at the desk right after a responder came is theirs to judge; later it may be somebody else's call."""
+        since_s = self._now_s - (self._open().attended_s or self._now_s)
         self._note("heard", event.phrase)
+        self._set(phrase=event.phrase, score=event.score)
+        if event.strong or event.covert:
+            self._set(silent=event.covert)
+            self._forget_answers()
+            self._enter_raised()
+        elif since_s > ATTENDED_TALK_S:
+            self._forget_answers()
+            self._enter_checking(self.rules.check_s)
+
+    def _forget_answers(self) -> None:
+        """A new call in the same incident: who showed or declined the first one has not answered this one."""
+        self._set(seen=(), declined=())
 
     # --- handlers: responders -----------------------------------------------------------------------------------------
 
@@ -518,7 +587,8 @@ class IncidentMachine:
 
     def _declined_at_desk(self, event: ResponderDeclined) -> None:
         self._mark_declined(event)
-        if self._open().here == event.responder:
+        here = self._open().here
+        if here is not None and here.id == event.responder.id:
             self._fall_back()
 
     # --- handlers: reach and time -------------------------------------------------------------------------------------
@@ -578,8 +648,7 @@ class IncidentMachine:
         self._note("check_in_missed")
         self._worsen(Severity.GRAVE)
         self._arm_check_in()
-        if self._open().state is State.RAISED and self._open().tier < len(self.rules.tiers):
-            self._escalate()
+        self._ask_more()
 
     def _time_resend(self, every_s: float) -> None:
         if self._is_due("resend_due_s"):
@@ -633,6 +702,7 @@ TABLE: dict[State, dict[type[Event], Handler]] = {
         WorseTouched: M._start_by_touch,
         PhraseHeard: M._start_by_phrase,
         DrillStarted: M._start_drill,
+        FoundOpen: M._adopt,
         ReachChanged: M._reach,
         FineTouched: M._ignore,
         ChoiceTouched: M._ignore,
@@ -664,6 +734,7 @@ TABLE: dict[State, dict[type[Event], Handler]] = {
         ReachChanged: M._reach_while_waiting,
         TimePassed: M._time_checking,
         DrillStarted: M._ignore,
+        FoundOpen: M._ignore,
     },
     State.RAISED: {
         ButtonPressed: M._press_again,
@@ -683,6 +754,7 @@ TABLE: dict[State, dict[type[Event], Handler]] = {
         ReachChanged: M._reach_while_waiting,
         TimePassed: M._time_raised,
         DrillStarted: M._ignore,
+        FoundOpen: M._ignore,
     },
     State.COMING: {
         ButtonPressed: M._press_again,
@@ -702,6 +774,7 @@ TABLE: dict[State, dict[type[Event], Handler]] = {
         ReachChanged: M._reach,
         TimePassed: M._time_coming,
         DrillStarted: M._ignore,
+        FoundOpen: M._ignore,
     },
     State.ATTENDED: {
         ButtonPressed: M._raise_by_press,
@@ -721,6 +794,7 @@ TABLE: dict[State, dict[type[Event], Handler]] = {
         ReachChanged: M._reach,
         TimePassed: M._time_attended,
         DrillStarted: M._ignore,
+        FoundOpen: M._ignore,
     },
 }
 """The whole machine: what each event does in each state. An `_ignore` is a decision, not a gap."""

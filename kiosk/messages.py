@@ -444,15 +444,26 @@ class Face(Record):
 
 
 class Show(Record):
-    """Hub to screen: the whole of what is so. Sent on each change and every second."""
+    """Hub to screen: the whole of what is so. Sent on each change and every second.
+
+    `told` is whether the broker has taken anything of this incident: before that, nobody was asked.
+    """
 
     kind: Literal["show"] = "show"
     face: Face
     incident: Snapshot | None = None
+    told: bool = False
     hearing: Hearing
     reach: Reach
     listeners: int = 0
     faults: tuple[Fault, ...] = ()
+
+
+class DetectionTaken(Record):
+    """Hub to ear: the detection that rests on sound up to `audio_end_s` is safe; forget it."""
+
+    kind: Literal["taken"] = "taken"
+    audio_end_s: float
 
 
 class StatusAnswer(Record):
@@ -468,7 +479,7 @@ class StatusAnswer(Record):
 
 
 FromLeaf = Hello | Detection | Ear | Touch | ScreenBeat | AskStatus
-ToLeaf = Show | StatusAnswer
+ToLeaf = Show | DetectionTaken | StatusAnswer
 
 _FROM_LEAF: TypeAdapter[FromLeaf] = TypeAdapter(Annotated[FromLeaf, Field(discriminator="kind")])
 _TO_LEAF: TypeAdapter[ToLeaf] = TypeAdapter(Annotated[ToLeaf, Field(discriminator="kind")])

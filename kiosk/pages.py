@@ -497,7 +497,7 @@ class Scene:
 
     def asked(self) -> Line:
         """Return the first item of the waiting line: whether staff were asked, and up to whom."""
-        known = bool(self.incident.seen) or (self.reached and bool(self.incident.asked))
+        known = bool(self.incident.seen) or (self.reached and self.show.told and bool(self.incident.asked))
         if not known:
             return Line(say("telling" if self.reached else "not_asked"), done=False)
         tier = min(self.incident.tier, len(self.incident.tiers))

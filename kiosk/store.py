@@ -5,8 +5,10 @@ that cannot be written makes the store go on in memory. Both are told to `on_fau
 """
 
 import contextlib
+import shutil
 import sqlite3
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ CREATE TABLE IF NOT EXISTS incident (slot INTEGER PRIMARY KEY CHECK (slot = 1), 
 CREATE TABLE IF NOT EXISTS outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, incident TEXT UNIQUE, payload BLOB);
 CREATE TABLE IF NOT EXISTS press (number INTEGER PRIMARY KEY AUTOINCREMENT, boot INTEGER, count INTEGER, UNIQUE (boot, count));
 """
+TABLES = ("incident", "outbox", "press")
+TAILS = ("", "-wal")
 PRESSES_KEPT = 64
 MAX_OFFLINE_S = 86400.0
 """A difference between two clocks beyond this is a wrong clock, not a long power cut."""
@@ -45,20 +49,17 @@ class Unsent:
 
 
 class Store:
-    """The unit's memory. `open_clock` is the present; times of a former boot are moved onto it.
+    """The unit's memory at `path`; times of a former boot are moved onto the present one by `load`.
 
     `on_fault(says)` is called once for each thing that is wrong.
     """
 
     def __init__(self, path: Path, on_fault: Callable[[str], None]) -> None:
         self._path, self._on_fault = path, on_fault
-        self._db = self._open()
-
-    def _open(self) -> sqlite3.Connection:
         try:
-            return self._connect(self._path)
-        except sqlite3.DatabaseError as error:
-            return self._reopen(error)
+            self._db = self._connect(path)
+        except sqlite3.Error as error:
+            self._db = self._recover(error)
 
     @staticmethod
     def _connect(path: Path | str) -> sqlite3.Connection:
@@ -72,49 +73,77 @@ class Store:
             raise
         return database
 
-    def _reopen(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
-        """Begin anew beside a broken file; go on in memory where that fails too."""
-        aside = self._path.with_suffix(".broken")
-        if not isinstance(error, sqlite3.OperationalError):
-            with contextlib.suppress(OSError, sqlite3.Error):
-                self._path.replace(aside)
-                for tail in ("-wal", "-shm"):
-                    Path(f"{self._path}{tail}").unlink(missing_ok=True)
-                database = self._connect(self._path)
-                self._on_fault(f"{self._path}: {error}; kept as {aside.name}, began a new one; look at the disk")
-                return database
-        self._on_fault(
-            f"{self._path}: {error}; an open incident would not survive a power cut; check [unit] state_dir and the disk"
-        )
-        return self._connect(":memory:")
+    def _recover(self, error: sqlite3.Error) -> sqlite3.Connection:
+        """Save what can be read; put a broken file aside and begin anew, or go on in memory where that fails too."""
+        rows = self._rescue()
+        broken = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
+        database = self._begin_anew(error) if broken else None
+        if database is None:
+            self._on_fault(
+                f"{self._path}: {error}; going on in memory, an open incident would not survive a power cut; "
+                "check [unit] state_dir, free or replace the disk, then restart stayby-alertd"
+            )
+            database = self._connect(":memory:")
+        for table, row in rows:
+            with contextlib.suppress(sqlite3.Error):  # a row that is damaged itself stays behind
+                database.execute(f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * len(row))})", row)  # noqa: S608 - our own names
+        return database
 
-    def _fall_to_memory(self, error: sqlite3.Error) -> None:
-        self._on_fault(
-            f"{self._path}: {error}; going on in memory only; free or replace the disk, then restart stayby-alertd"
-        )
-        memory = self._connect(":memory:")
-        with contextlib.suppress(
-            sqlite3.Error
-        ):  # a disk that cannot even be read leaves us with what comes from now on
-            for table, columns in (("incident", "*"), ("outbox", "*"), ("press", "*")):
-                for row in self._db.execute(f"SELECT {columns} FROM {table}").fetchall():  # noqa: S608 - our own constants
-                    memory.execute(f"INSERT INTO {table} VALUES ({','.join('?' * len(row))})", row)  # noqa: S608 - our own constants
-        self._db.close()
-        self._db = memory
+    def _begin_anew(self, error: sqlite3.Error) -> sqlite3.Connection | None:
+        aside = self._path.with_suffix(".broken")
+        with contextlib.suppress(OSError, sqlite3.Error):  # then the disk fails as well, and memory is what is left
+            self._path.replace(aside)
+            for tail in TAILS[1:]:
+                Path(f"{self._path}{tail}").unlink(missing_ok=True)
+            database = self._connect(self._path)
+            self._on_fault(f"{self._path}: {error}; kept as {aside.name}, began a new one; look at the disk")
+            return database
+        return None
+
+    def _rescue(self) -> list[tuple[str, tuple[Any, ...]]]:
+        """Return the rows that can still be read, by the first way that yields any."""
+        for database in self._ways_to_read():
+            with contextlib.closing(database):
+                rows = []
+                for table in TABLES:
+                    with contextlib.suppress(sqlite3.Error):
+                        rows += [(table, row) for row in database.execute(f"SELECT * FROM {table}")]  # noqa: S608 - our own names
+                if rows:
+                    return rows
+        return []
+
+    def _ways_to_read(self) -> Iterator[sqlite3.Connection]:
+        """Yield the file read-only; a copy of it (a read-only disk hides the write-ahead log); the file without its log."""
+        uri = f"{self._path.absolute().as_uri()}?mode=ro"
+        with contextlib.suppress(sqlite3.Error):
+            yield sqlite3.connect(uri, uri=True)
+        with contextlib.suppress(OSError, sqlite3.Error), tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "copy"
+            for tail in TAILS:
+                if Path(f"{self._path}{tail}").exists():
+                    shutil.copyfile(f"{self._path}{tail}", f"{copy}{tail}")
+            yield sqlite3.connect(copy)
+        with contextlib.suppress(sqlite3.Error):
+            yield sqlite3.connect(f"{uri}&immutable=1", uri=True)
+
+    def _start_over(self, error: sqlite3.Error) -> None:
+        broken, self._db = self._db, self._recover(error)
+        with contextlib.suppress(sqlite3.Error):  # whatever it still held is rescued or lost already
+            broken.close()
 
     def _write(self, *statements: tuple[str, tuple[object, ...]]) -> None:
         """Carry out all statements or none, on disk; on a disk that fails, in memory."""
         try:
             self._transact(statements)
         except sqlite3.Error as error:
-            self._fall_to_memory(error)
+            self._start_over(error)
             self._transact(statements)
 
     def _read(self, sql: str) -> list[Any]:
         try:
             return self._db.execute(sql).fetchall()
         except sqlite3.Error as error:
-            self._fall_to_memory(error)
+            self._start_over(error)
             return self._db.execute(sql).fetchall()
 
     def _transact(self, statements: tuple[tuple[str, tuple[object, ...]], ...]) -> None:
@@ -171,6 +200,10 @@ class Store:
     def unsent(self) -> list[Unsent]:
         """Return what no broker has acknowledged, oldest first."""
         return [Unsent(*row) for row in self._read("SELECT number, topic, payload FROM outbox ORDER BY number")]
+
+    def unsent_incidents(self) -> set[str]:
+        """Return the ids of the incidents that have something unsent."""
+        return {row[0] for row in self._read("SELECT incident FROM outbox")}
 
     def sent(self, number: int) -> None:
         """Forget one: a broker acknowledged it."""

@@ -55,6 +55,14 @@ def brought_to(state: State) -> IncidentMachine:
     return made
 
 
+def lost_snapshot() -> Snapshot:
+    made = machine()
+    made.handle(ev.ButtonPressed(), 0.0)
+    made.handle(ev.ChoiceTouched(Choice.SOMEONE_HURT), 1.0)
+    assert made.incident is not None
+    return made.snapshot(made.incident, UNIT, 30.0, datetime.now(UTC))
+
+
 def sample(kind: type) -> ev.Event:
     made: dict[type, ev.Event] = {
         ev.ChoiceTouched: ev.ChoiceTouched(Choice.SOMEONE_HURT),
@@ -66,6 +74,7 @@ def sample(kind: type) -> ev.Event:
         ev.ResponderClosed: ev.ResponderClosed(PRIYA, reply_id(), Outcome.REAL),
         ev.ResponderDeclined: ev.ResponderDeclined(PRIYA, reply_id()),
         ev.ReachChanged: ev.ReachChanged(Reach.OK, ALL),
+        ev.FoundOpen: ev.FoundOpen(lost_snapshot()),
     }
     return made[kind] if kind in made else kind()
 
@@ -90,6 +99,7 @@ NEXT: dict[tuple[State, type], State] = {
     (State.IDLE, ev.HelpTouched): State.RAISED,
     (State.IDLE, ev.WorseTouched): State.RAISED,
     (State.IDLE, ev.DrillStarted): State.RAISED,
+    (State.IDLE, ev.FoundOpen): State.RAISED,
     (State.IDLE, ev.PhraseHeard): State.CHECKING,
     (State.CHECKING, ev.ButtonPressed): State.RAISED,
     (State.CHECKING, ev.HelpTouched): State.RAISED,
@@ -371,6 +381,61 @@ def test_what_was_told_leaves_with_the_incident() -> None:
     assert "Ana" not in text
     assert "chest" not in text
     assert made.last.closed_by == SAM
+
+
+def test_an_incident_that_the_unit_lost_is_raised_again_ahead_of_what_was_shown() -> None:
+    made, lost = machine(), lost_snapshot()
+    effects = made.handle(ev.FoundOpen(lost), 500.0)
+    assert Publish() in effects
+    assert made.incident is not None
+    assert (made.incident.id, made.incident.choice, made.incident.opened_s) == (lost.id, Choice.SOMEONE_HURT, 470.0)
+    assert made.incident.revision > lost.revision + 1000
+
+
+def test_a_second_call_in_the_same_incident_starts_with_nobody_having_seen_it() -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(), 0.0)
+    made.handle(ev.ResponderSeen(SAM, reply_id()), 1.0)
+    made.handle(ev.ResponderHere(SAM, reply_id()), 2.0)
+    made.handle(ev.ButtonPressed(), 3.0)
+    assert made.incident is not None
+    assert made.incident.seen == ()
+
+
+def test_who_does_not_listen_any_more_does_not_show_it() -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(), 0.0)
+    made.handle(ev.ResponderSeen(SAM, reply_id()), 1.0)
+    made.handle(ev.ReachChanged(Reach.OK, ALL[1:]), 2.0)
+    assert made.incident is not None
+    assert made.snapshot(made.incident, UNIT, 3.0, datetime.now(UTC)).seen == ()
+
+
+@pytest.mark.parametrize(
+    ("event", "after_s", "state"),
+    [
+        (ev.PhraseHeard("help_me", 2.0), 60.0, State.ATTENDED),
+        (ev.PhraseHeard("help_me", 2.0), 200.0, State.CHECKING),
+        (ev.PhraseHeard("breathe", 9.0, strong=True), 60.0, State.RAISED),
+        (ev.PhraseHeard("covert", 9.0, covert=True), 60.0, State.RAISED),
+    ],
+)
+def test_a_phrase_at_an_attended_desk(event: ev.PhraseHeard, after_s: float, state: State) -> None:
+    made = brought_to(State.ATTENDED)
+    made.handle(event, 1.0 + after_s)
+    assert made.incident is not None
+    assert (made.state, made.incident.phrase, made.incident.silent) == (state, event.phrase, event.covert)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [ev.WorseTouched(), ev.ChoiceTouched(Choice.CHEST_OR_BREATHING), ev.PhraseHeard("breathe", 9.0, strong=True)],
+)
+def test_what_turns_grave_while_somebody_comes_asks_the_next_tier_too(event: ev.Event) -> None:
+    made = brought_to(State.COMING)
+    made.handle(event, 2.0)
+    assert made.incident is not None
+    assert (made.state, made.incident.tier, made.incident.severity) == (State.COMING, 2, Severity.GRAVE)
 
 
 def test_a_responder_who_forgets_to_close_is_reminded() -> None:

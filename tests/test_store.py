@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -142,6 +143,87 @@ for revision in range(1, 100000):
     store.save(OPEN.model_copy(update={"revision": revision}), NOW, ("a", str(revision).encode()), (1, revision))
     print(revision, flush=True)
 """
+
+
+READER = """
+import os, resource, sys
+from pathlib import Path
+from kiosk.store import Store
+from tests.test_store import NOW, OPEN
+if os.geteuid() == 0:
+    os.setgid(65534), os.setuid(65534)
+store = Store(Path(sys.argv[1]), print)
+print(store.load(NOW) == OPEN, store.presses(), [row.payload for row in store.unsent()])
+"""
+
+
+def test_a_disk_that_went_read_only_still_gives_the_open_incident(said: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store = make(folder / "state.db", said)
+        store.save(OPEN, NOW, ("a", b"1"), (1, 1))  # it lies in the write-ahead log, as after a power cut
+        (folder / "card").mkdir()
+        for tail in ("", "-wal"):
+            copy = folder / "card" / f"state.db{tail}"
+            copy.write_bytes((folder / f"state.db{tail}").read_bytes())
+            copy.chmod(0o444)
+        store.close()
+        (folder / "card").chmod(0o555)
+        folder.chmod(0o755)
+        done = _python(READER, folder / "card" / "state.db")
+        (folder / "card").chmod(0o755)
+    *faults, found = done.splitlines()
+    assert found == "True [(1, 1)] [b'1']"
+    assert len(faults) == 1
+    assert "state_dir" in faults[0]
+
+
+FILLED = """
+import resource, sys
+from pathlib import Path
+from kiosk.store import Store
+from tests.test_store import NOW, OPEN
+store = Store(Path(sys.argv[1]), print)
+store.save(OPEN, NOW, ("a", b"1"), (1, 1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+store.save(OPEN.model_copy(update={"id": "two"}), NOW, ("a", b"2"), (1, 2))
+print(store.load(NOW).id, store.presses(), [row.payload for row in store.unsent()])
+"""
+
+
+def test_a_disk_that_is_full_loses_nothing_that_was_there(tmp_path: Path) -> None:
+    *faults, found = _python(FILLED, tmp_path / "state.db").splitlines()
+    assert found == "two [(1, 1), (1, 2)] [b'1', b'2']"
+    assert len(faults) == 1
+
+
+def _python(code: str, path: Path) -> str:
+    root = Path(__file__).parent.parent
+    env = {**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False, cwd="/", env=env
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_damaged_page_is_put_aside_and_what_can_be_read_is_kept(tmp_path: Path, said: list[str]) -> None:
+    path = tmp_path / "state.db"
+    store = make(path, said)
+    store.save(OPEN, NOW, ("a", b"1"), (1, 1))
+    store.close()
+    with sqlite3.connect(path) as database:
+        [page] = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'press'").fetchone()
+    database.close()
+    raw = bytearray(path.read_bytes())
+    raw[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
+    path.write_bytes(raw)
+    again = make(path, said)
+    assert again.presses() == []
+    assert again.load(NOW) == OPEN
+    again.close()
+    assert (tmp_path / "state.broken").exists()
+    assert len(said) == 1
 
 
 @pytest.mark.parametrize("after", [1, 7, 40])

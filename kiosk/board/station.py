@@ -44,6 +44,8 @@ INBOX_TOPICS = 4096
 INBOX_EVENTS = 256
 FAULT_SHOWN_S = 60.0
 PRESENCE_AGAIN_S = 1.0
+PRESENCE_EVERY_S = 15.0
+"""A unit counts a listener only when it heard of them within 45 s."""
 
 log = logging.getLogger("stayby.board")
 
@@ -263,7 +265,7 @@ class Station:
 
     def _say_presence(self, now_s: float) -> None:
         mid = self.link.publish(self._my_topic, self._presence(listening=self._listening), retain=True)
-        self._presence_due_s = now_s + PRESENCE_AGAIN_S if mid is None else None
+        self._presence_due_s = now_s + (PRESENCE_AGAIN_S if mid is None else PRESENCE_EVERY_S)
 
     def _send_due(self, now_s: float, *, everything: bool = False) -> None:
         for one in self.answers.due(now_s, everything=everything):

@@ -30,7 +30,11 @@ class Button(Record):
 
 
 class AlertView(Record):
-    """One open incident as it is shown. `going` is whether a person is on the way or there: if not, it is red and sounds."""
+    """One open incident as it is shown.
+
+    `going` is whether a person is on the way or there: if not, it is red and sounds. `seen` is whether the desk knows that
+    this device shows it.
+    """
 
     incident: str
     unit: Id
@@ -43,6 +47,7 @@ class AlertView(Record):
     silent: bool
     drill: bool
     going: bool
+    seen: bool
     sound: Sound
     lines: tuple[str, ...]
     who: tuple[str, ...]
@@ -201,10 +206,17 @@ def answered(snapshot: Snapshot) -> bool:
     return snapshot.here is not None or bool(snapshot.coming)
 
 
+def reminded(snapshot: Snapshot) -> bool:
+    """Return whether a responder has been at the desk for so long that the unit asks them to close."""
+    return snapshot.state is State.ATTENDED and any(entry.what == "remind" for entry in snapshot.timeline)
+
+
 def sound_of(snapshot: Snapshot, me: Id) -> Sound:
     """Return what this device sounds for an incident: nothing once a person goes, or when others are asked and not we."""
     declined = any(one.id == me for one in snapshot.declined)
     not_asked = bool(snapshot.asked) and all(one.id != me for one in snapshot.asked)
+    if snapshot.here is not None and snapshot.here.id == me and reminded(snapshot):
+        return "check"
     if answered(snapshot) or ((declined or not_asked) and not snapshot.emergency):
         return ""
     return "check" if snapshot.severity is Severity.CHECK or snapshot.silent else "emergency"
@@ -231,7 +243,7 @@ def _ask_close(snapshot: Snapshot, me: Id) -> str:
     if snapshot.state is not State.ATTENDED:
         return ""
     if snapshot.here is None or snapshot.here.id == me:
-        return "How did it end?"
+        return "Still open. Is it over? How did it end?" if reminded(snapshot) else "How did it end?"
     return f"{snapshot.here.name} closes it. If they cannot, you can:"
 
 
@@ -252,6 +264,7 @@ def alert_view(incident: Incident, me: Id, answers: Answers, now_s: float, *, de
         silent=snapshot.silent,
         drill=snapshot.drill,
         going=answered(snapshot),
+        seen=any(one.id == me for one in snapshot.seen),
         sound=sound_of(snapshot, me),
         lines=(*lost, *_told(snapshot)),
         who=_who(incident, me, now_s),

@@ -25,7 +25,7 @@ from kiosk.listen.features import HOP_S, FrontEndError
 from kiosk.listen.level import Meter
 from kiosk.listen.loop import Loop
 from kiosk.listen.model import ModelError, load_model, packaged_model
-from kiosk.messages import Detection, Ear, Fault, Hearing, Hello, Role, ToLeaf
+from kiosk.messages import Detection, DetectionTaken, Ear, Fault, Hearing, Hello, Role, ToLeaf
 
 log = logging.getLogger("stayby")
 
@@ -33,7 +33,8 @@ REPORT_S = 1.0
 DEAF_AFTER_S = 1.5
 RELOAD_S = 10.0
 READ_S = 0.2
-# A detection that the hub could not take is offered again for this long: a hub that restarts must not lose a call for help.
+OFFER_S = 1.0
+# A detection that the hub has not taken is offered again for this long: a hub that restarts must not lose a call for help.
 KEEP_S = 30.0
 KEEP = 8
 DEAFENING = frozenset({"mic_silent", "mic_stuck"})
@@ -45,10 +46,11 @@ class ListenProcess:
     def __init__(self, config: ListenSection, bus: Path, capture_env: Mapping[str, str] | None = None) -> None:
         self._config, self._env = config, capture_env
         self._deaths: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[ToLeaf] = queue.SimpleQueue()
         self._leaf = Leaf(
             bus,
             Hello(role=Role.LISTEN, version=__version__),
-            on_message=_ignore,
+            on_message=self._answers.put,
             on_link=lambda there: log.info("hub %s", "there" if there else "away"),
             on_bad=lambda text: log.warning("bus: %s; ignored", text),
             on_death=self._deaths.put,
@@ -57,7 +59,8 @@ class ListenProcess:
         self._loop: Loop | None = None
         self._broken: Fault | None = None
         self._meter = Meter()
-        self._unsent: deque[Detection] = deque(maxlen=KEEP)
+        self._untaken: deque[Detection] = deque(maxlen=KEEP)
+        self._offered_s = -1e9
         self._heard_s = self._report_s = self._reload_s = -1e9
         self._audio_s = 0.0
         self._gaps_before = 0
@@ -124,17 +127,22 @@ class ListenProcess:
             self._break(error)
             return
         if heard is not None:
-            self._unsent.append(detection(heard, captured.end_s))
+            self._untaken.append(detection(heard, captured.end_s))
+            self._offered_s = -1e9
             log.warning("heard %s, score %.1f%s", heard.phrase, heard.score, ", clearly" if heard.strong else "")
 
     def _send_waiting(self, now_s: float) -> None:
-        while self._unsent:
-            if now_s - self._unsent[0].audio_end_s > KEEP_S:
-                log.error("the hub was away for %.0f s: %s could not be told", KEEP_S, self._unsent.popleft().phrase)
-            elif self._leaf.send(self._unsent[0]):
-                self._unsent.popleft()
-            else:
-                return
+        """Offer what the hub has not taken, again and again: only the hub's own word says that it is safe."""
+        while not self._answers.empty():
+            answer = self._answers.get()
+            if isinstance(answer, DetectionTaken):
+                self._untaken = deque((one for one in self._untaken if one.audio_end_s != answer.audio_end_s), KEEP)
+        while self._untaken and now_s - self._untaken[0].audio_end_s > KEEP_S:
+            log.error("the hub was away for %.0f s: %s could not be told", KEEP_S, self._untaken.popleft().phrase)
+        if self._untaken and now_s - self._offered_s >= OFFER_S:
+            self._offered_s = now_s
+            for one in self._untaken:
+                self._leaf.send(one)
 
     def _ear(self, now_s: float, *, wanted: bool) -> Ear:
         faults = tuple(self._faults(now_s)) if wanted else ()
@@ -197,10 +205,6 @@ def run(config: UnitConfig, capture_env: Mapping[str, str] | None = None, stop: 
             process.turn(time.monotonic(), datetime.now().astimezone())
     finally:
         process.close()
-
-
-def _ignore(_message: ToLeaf) -> None:
-    """The hub tells every leaf what to show; the ear has no use for it."""
 
 
 def _stop_on_signals() -> threading.Event:

@@ -3,6 +3,7 @@
 
 const SILENCE_MS = 5000;      // the board speaks once a second; after this much silence we are cut off
 const ALIVE_MS = 4000;
+const SEEN_AGAIN_MS = 3000;   // said again until the desk knows it
 const SETTLE_MS = 500;        // buttons that just moved or changed take no touch: it was meant for another
 const REPEAT_MS = { emergency: 3000, check: 8000, cut: 10000 };
 
@@ -122,6 +123,7 @@ function paintAlerts() {
     }
     if (main.children[place] !== card.root) { main.insertBefore(card.root, main.children[place] || null); settle(); }
     paintCard(card, alert);
+    card.known = alert.seen;
     tellSeen(card, alert.incident);
   });
 }
@@ -129,7 +131,7 @@ function paintAlerts() {
 function makeCard() {
   const root = make("article", "");
   const head = make("div", "head", root);
-  const card = { root, head: make("span", "", head), clock: make("span", "clock", head), place: make("h2", "", root) };
+  const card = { root, toldAt: -1e9, head: make("span", "", head), clock: make("span", "clock", head), place: make("h2", "", root) };
   for (const name of ["silent", "drill"]) card[name] = make("strong", "mark", root);
   card.lines = make("div", "lines", root);
   card.who = make("ul", "who", root);
@@ -197,9 +199,9 @@ function afterPaint(task) {
 
 // A hidden page gets no animation frame, so it never claims that anybody could see the alert.
 function tellSeen(card, incident) {
-  if (card.seen) return;
-  card.seen = true;
-  afterPaint(() => post("/seen", { incident }).catch(() => { card.seen = false; }));  // again at the next view
+  if (card.known || performance.now() - card.toldAt < SEEN_AGAIN_MS) return;
+  card.toldAt = performance.now();
+  afterPaint(() => post("/seen", { incident }).catch(() => { card.toldAt = -1e9; }));  // again at the next view
 }
 
 function answer(alert, button) {
