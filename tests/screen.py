@@ -82,7 +82,14 @@ def snapshot(state: State = State.RAISED, **facts: object) -> Snapshot:
 
 
 def show(incident: Snapshot | None = None, **facts: object) -> Show:
-    fields = {"face": FACE, "hearing": Hearing.LISTENING, "reach": Reach.OK, "listeners": 2, **facts}
+    fields = {
+        "face": FACE,
+        "hearing": Hearing.LISTENING,
+        "reach": Reach.OK,
+        "listeners": 2,
+        "told": incident is not None,
+        **facts,
+    }
     return Show.model_validate({**fields, "incident": incident})
 
 

@@ -81,6 +81,10 @@ class Staff:
         self.until(lambda: self.statuses and wanted(self.statuses[-1]), timeout_s)
         return self.statuses[-1]
 
+    def forget(self) -> None:
+        """Clear this responder's presence from the broker."""
+        assert self._link.publish(presence_topic(STORE, self.who.person.id), b"", retain=True) is not None
+
     def raw(self, payload: bytes, responder: str | None = None) -> None:
         """Answer with anything at all."""
         assert self._link.publish(reply_topic(STORE, UNIT, responder or self.who.person.id), payload) is not None

@@ -19,6 +19,7 @@ from kiosk.messages import (
     CloseReply,
     ComingReply,
     Detection,
+    DetectionTaken,
     Ear,
     Hearing,
     Hello,
@@ -278,7 +279,7 @@ def test_a_late_touch_means_what_it_meant(unit: Stage, sam: Staff, screen: Scree
     first = sam.wait(lambda snapshot: snapshot.state is State.CHECKING)
     sam.reply(CloseReply, first.id, outcome=Outcome.FALSE_ALARM)
     sam.wait(lambda snapshot: snapshot.state is State.CLOSED)
-    screen.send(Detection(phrase="help_me", score=2.0, audio_end_s=0.0))
+    screen.send(Detection(phrase="help_me", score=2.0, audio_end_s=10.0))
     second = sam.wait(lambda snapshot: snapshot.state is State.CHECKING)
     screen.send(Touch(action=TouchAction.FINE, incident=first.id))
     wait_for("the line in the log", lambda: "not open now" in hub(unit).said())
@@ -288,12 +289,59 @@ def test_a_late_touch_means_what_it_meant(unit: Stage, sam: Staff, screen: Scree
     assert status.incident.id == second.id
 
 
-def test_nobody_listening_is_a_fault_and_the_next_tier_is_asked_at_once(unit: Stage) -> None:
+def test_an_empty_tier_is_skipped(unit: Stage) -> None:
     with Staff(unit, ALEX) as alex:
         unit.button.press()
-        raised = alex.wait(lambda snapshot: snapshot.state is State.RAISED)
-        assert (raised.tier, raised.asked) == (2, (ALEX.person,))
-    wait_for("the fault", lambda: "nobody-listening" in _faults(unit) or _reach(unit) is Reach.OK)
+        raised = alex.wait(lambda snapshot: snapshot.state is State.RAISED and snapshot.tier == 2)
+        assert raised.asked == (ALEX.person,)
+
+
+def test_an_incident_that_the_unit_lost_comes_back_from_the_broker(unit: Stage, sam: Staff) -> None:
+    unit.tap_button()
+    raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    hub(unit).kill()
+    for path in (unit.folder / "state").glob("state.db*"):
+        path.unlink()
+    hub(unit).start()
+    again = sam.wait(lambda snapshot: snapshot.revision > raised.revision + 1000)
+    assert (again.id, again.state) == (raised.id, State.RAISED)
+    sam.reply(CloseReply, raised.id, outcome=Outcome.TEST)
+    sam.wait(lambda snapshot: snapshot.state is State.CLOSED)
+
+
+def test_a_device_that_was_cleared_from_the_broker_listens_no_more(unit: Stage, sam: Staff) -> None:
+    sam.forget()
+    wait_for("the fault", lambda: "nobody-listening" in _faults(unit))
+
+
+def test_an_alert_that_the_broker_refuses_is_a_fault_until_it_takes_it(unit: Stage, sam: Staff, screen: Screen) -> None:
+    acl = unit.broker.folder / "acl"
+    good = acl.read_text()
+    acl.write_text(
+        good.replace("topic readwrite stayby/1/harbour/desk-3/incident", "topic read stayby/1/harbour/desk-3/incident")
+    )
+    unit.broker.restart()
+    sam.until(lambda: sam.connections == 2)
+    wait_for("the broker to be back", lambda: "broker" not in _faults(unit) and _reach(unit) is Reach.OK)
+    unit.button.press()
+    wait_for("the fault", lambda: "broker-refused" in _faults(unit))
+    shown = screen.wait(State.RAISED)
+    assert (shown.told, shown.reach) == (False, Reach.DISCONNECTED)
+    acl.write_text(good)
+    os.kill(unit.broker.pid, signal.SIGHUP)
+    sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    wait_for("the end of the fault", lambda: "broker-refused" not in _faults(unit) and _reach(unit) is Reach.OK)
+    wait_for("the screen to know", lambda: screen.wait(State.RAISED).told)
+
+
+def test_a_detection_said_twice_counts_once_and_is_confirmed(unit: Stage, sam: Staff) -> None:
+    ear = Screen(unit, Role.LISTEN)
+    heard = Detection(phrase="help_me", score=2.0, audio_end_s=5.0)
+    ear.send(heard)
+    ear.send(heard)
+    wait_for("both to be confirmed", lambda: ear.shown.count(DetectionTaken(audio_end_s=5.0)) == 2)
+    assert sam.wait(lambda snapshot: snapshot.phrase).state is State.CHECKING
+    ear.close()
 
 
 def test_a_cut_wire_and_an_unplugged_button_show(unit: Stage, sam: Staff) -> None:
