@@ -533,7 +533,7 @@ def exchange(unit: SimulatedButton, data: bytes, for_s: float = 0.02) -> list[Me
     return messages(unit)
 
 
-CHIP = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+CHIP = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @CHIP

@@ -613,12 +613,12 @@ class Promises(RuleBasedStateMachine):
         assert (alone.state, alone.incident.tier, alone.incident.emergency) == (State.RAISED, 2, True)
 
 
-Promises.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Promises.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestPromises = Promises.TestCase
 
 
 @given(st.lists(EVENTS | REPLIES, max_size=30))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_two_machines_told_the_same_are_the_same(told: list[ev.Event]) -> None:
     one, two = (IncidentMachine(RULES, lambda: "same") for _ in range(2))
     for number, event in enumerate(told):

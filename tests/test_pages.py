@@ -144,7 +144,7 @@ LOCALS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(shown=st.none() | SHOWS, local=LOCALS, now_s=st.floats(0, 20), has_button=st.booleans())
 def test_whatever_is_so_there_is_a_short_calm_page_with_a_way_to_call(
     shown: Show | None, local: Local, now_s: float, has_button: bool
@@ -160,7 +160,7 @@ def test_whatever_is_so_there_is_a_short_calm_page_with_a_way_to_call(
     assert calls or found.number == FACE.emergency_number
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(shown=SHOWS, local=LOCALS, now_s=st.floats(0, HUB_GONE_S - 0.01))
 def test_nothing_is_claimed_ahead_of_the_facts(shown: Show, local: Local, now_s: float) -> None:
     incident = shown.incident if shown.incident and not shown.incident.silent else None
@@ -183,7 +183,7 @@ def test_nothing_is_claimed_ahead_of_the_facts(shown: Show, local: Local, now_s:
         assert "We are here" not in words
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(shown=SHOWS, hidden=SNAPSHOTS, now_s=st.floats(0, 10))
 def test_a_silent_incident_looks_like_none(shown: Show, hidden: Snapshot, now_s: float) -> None:
     covert = shown.model_copy(update={"incident": hidden.model_copy(update={"silent": True})})
@@ -200,7 +200,7 @@ def test_an_alert_that_turns_silent_goes_straight_to_the_ordinary_page() -> None
     assert view(silent, local) == view(show())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(hidden=SNAPSHOTS, local=LOCALS)
 def test_a_drill_says_so_on_every_page(hidden: Snapshot, local: Local) -> None:
     drill = hidden.model_copy(update={"drill": True, "silent": False, "state": State.RAISED})
