@@ -182,7 +182,7 @@ class Hub:
         path = self._unit.state_dir / "state.db"
         with contextlib.suppress(OSError):  # the store itself says what is wrong with the folder
             path.parent.mkdir(parents=True, exist_ok=True)
-        return Store(path, lambda says: self._fault("disk", str(path), says, "see docs/commands.md, `stayby status`"))
+        return Store(path, lambda says: self._fault("disk", str(path), says, "button, touch and voice go on"))
 
     def _resume(self) -> IncidentMachine:
         kept = self._store.load(read_clock())
