@@ -413,8 +413,7 @@ class Hub:
         if not event.retained or not event.payload:
             return
         snapshot = parse_snapshot(event.topic, event.payload)
-        ours = {one.id for one in (self._machine.incident, self._machine.last) if one is not None}
-        if snapshot.state is not State.CLOSED and snapshot.id not in ours | self._store.unsent_incidents():
+        if snapshot.state is not State.CLOSED and not self._store.knows(snapshot.id):
             log.warning("the broker holds incident %s, which this unit lost: raising it again", snapshot.id)
             self._tell(events.FoundOpen(snapshot))
 

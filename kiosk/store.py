@@ -21,11 +21,13 @@ from kiosk.messages import State, one_line
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS incident (slot INTEGER PRIMARY KEY CHECK (slot = 1), body TEXT, boot TEXT, at_s REAL, at_unix_s REAL);
 CREATE TABLE IF NOT EXISTS outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, incident TEXT UNIQUE, payload BLOB);
+CREATE TABLE IF NOT EXISTS known (number INTEGER PRIMARY KEY AUTOINCREMENT, incident TEXT UNIQUE);
 CREATE TABLE IF NOT EXISTS press (number INTEGER PRIMARY KEY AUTOINCREMENT, boot INTEGER, count INTEGER, UNIQUE (boot, count));
 """
-TABLES = ("incident", "outbox", "press")
+TABLES = ("incident", "outbox", "known", "press")
 TAILS = ("", "-wal")
 PRESSES_KEPT = 64
+INCIDENTS_KNOWN = 200
 MAX_OFFLINE_S = 86400.0
 """A difference between two clocks beyond this is a wrong clock, not a long power cut."""
 
@@ -169,7 +171,9 @@ class Store:
         """
         body = incident.model_dump_json()
         statements: list[tuple[str, tuple[object, ...]]] = [
-            ("INSERT OR REPLACE INTO incident VALUES (1, ?, ?, ?, ?)", (body, clock.boot, clock.now_s, clock.unix_s))
+            ("INSERT OR REPLACE INTO incident VALUES (1, ?, ?, ?, ?)", (body, clock.boot, clock.now_s, clock.unix_s)),
+            ("INSERT OR IGNORE INTO known (incident) VALUES (?)", (incident.id,)),
+            ("DELETE FROM known WHERE number <= (SELECT max(number) FROM known) - ?", (INCIDENTS_KNOWN,)),
         ]
         if outgoing is not None:
             sql = "INSERT OR REPLACE INTO outbox (topic, incident, payload) VALUES (?, ?, ?)"
@@ -201,9 +205,9 @@ class Store:
         """Return what no broker has acknowledged, oldest first."""
         return [Unsent(*row) for row in self._read("SELECT number, topic, payload FROM outbox ORDER BY number")]
 
-    def unsent_incidents(self) -> set[str]:
-        """Return the ids of the incidents that have something unsent."""
-        return {row[0] for row in self._read("SELECT incident FROM outbox")}
+    def knows(self, incident_id: str) -> bool:
+        """Return whether this is one of the newest incidents that were saved here, open or closed."""
+        return (incident_id,) in self._read("SELECT incident FROM known")
 
     def sent(self, number: int) -> None:
         """Forget one: a broker acknowledged it."""

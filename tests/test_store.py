@@ -71,6 +71,14 @@ def test_only_the_newest_presses_are_kept(tmp_path: Path, said: list[str]) -> No
     store.close()
 
 
+def test_closed_incidents_stay_known_for_a_while(tmp_path: Path, said: list[str]) -> None:
+    store = make(tmp_path / "state.db", said)
+    for number in range(210):
+        store.save(OPEN.model_copy(update={"id": f"number-{number}"}), NOW, None, None)
+    assert [store.knows(f"number-{number}") for number in (9, 10, 209)] == [False, True, True]
+    store.close()
+
+
 @pytest.mark.parametrize(
     ("away_s", "shift_s"),
     [(60.0, 5.0 - 1000.0 - 60.0), (-3600.0, 5.0 - 1000.0), (1e9, 5.0 - 1000.0)],
