@@ -19,7 +19,7 @@ from kiosk.ui.remote import RemoteError, ScreenRemote
 ORDINARY = ("How can I help you today?", "I would like to return this lamp, please.", "Do you need a bag for that?")
 DISTRESS = "Call an ambulance!"
 VOICE = ("-v", "en-gb-x-rp", "-p", "80", "-s", "180")
-"""A voice that the model was not trained on. Of 28 such variants it heard 18 say this; MODEL_CARD.md has the figures."""
+"""A voice that the model was not trained on, and one of those that it hears well: MODEL_CARD.md says how many it does not."""
 QUIET_S = 3.0
 """How long after an ordinary sentence a detection could still come."""
 QUICK = {"escalate_s": 8.0, "check_in_s": 60.0}
