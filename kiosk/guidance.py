@@ -64,7 +64,7 @@ CASES: dict[Choice, Case] = {
         told="Someone is hurt.",
         steps=(
             Step(
-                "Not breathing well? Call {number}.",
+                "Collapsed, not breathing normally? Call {number}.",
                 ("Push hard and fast in the middle of the chest.", "Send someone for the defibrillator."),
                 "NHS text on CPR",
             ),

@@ -678,9 +678,12 @@ def _coming(scene: Scene) -> Page:
 def _steps(scene: Scene, choice: Choice) -> Page:
     stands = Line(scene.summary(), done=bool(scene.incident.coming) or (scene.reached and scene.asked().done))
     asides = [Line(text, done=scene.reached and at == 0) for at, text in enumerate(scene.asides())]
+    parts = _step_parts(choice, scene.local.step, scene.number, back=Button(say("b_other"), Go.CHOICES))
+    if scene.incident.drill:  # a step that says "call" must not be believed
+        parts["kicker"] = say("drill_no_call", number=scene.number)
     return scene.page(
         Kind.STEPS,
-        **_step_parts(choice, scene.local.step, scene.number, back=Button(say("b_other"), Go.CHOICES)),
+        **parts,
         waiting=(stands, *asides),
         corner=_with_fine(scene),
     )

@@ -136,6 +136,7 @@ SCENES: dict[str, Scene] = {
         "waiting",
     ),
     "raised_drill": Scene(show(snapshot(seen=(PRIYA,), drill=True, next=next_step("ask_next_tier"))), "waiting"),
+    "steps_drill": Scene(show(snapshot(seen=(PRIYA,), drill=True, **CHEST)), "steps"),
     "raised_disconnected": Scene(
         show(snapshot(asked=(), next=next_step("emergency_page", 4)), reach=Reach.DISCONNECTED, listeners=0), "waiting"
     ),

@@ -423,3 +423,7 @@ def test_a_text_is_short_and_calm(key: str) -> None:
     assert len(TEXTS[key].split()) <= 12
     assert "!" not in TEXTS[key]
     assert "on the way" not in TEXTS[key]
+
+
+def test_a_step_in_a_drill_says_not_to_call() -> None:
+    assert view(SCENES["steps_drill"].show).kicker == "This is a drill. Do not call 112."

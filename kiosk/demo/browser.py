@@ -85,10 +85,6 @@ class Phone:
             raise BrowserError(f"{self.name}'s board has no button {label!r}; it says: {self.text()}") from None
         return at_unix_s
 
-    def has_alert(self) -> bool:
-        """Return whether an open alert is on the page."""
-        return bool(self.page.locator("article").count())
-
     def text(self) -> str:
         """Return all that the page says, on one line."""
         return " · ".join(self.page.inner_text("body").split("\n"))
