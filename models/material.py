@@ -2,8 +2,10 @@
 
 import hashlib
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,16 +14,20 @@ from rich.progress import track
 
 from kiosk.listen.features import CHUNK_SAMPLES, EMBEDDING_SIZE, SAMPLE_RATE_HZ, WINDOW, Features, Samples, chunks
 from kiosk.listen.hear import TRAILING_QUIET_S, SoundFileError, read_sound
+from kiosk.listen.moonshine import Moonshine, encoder_features
 from models.real_speech import Part, everything, recordings
-from models.recipe import Augmentation, Recipe
-from models.spoil import Floats, Noises, spoil, take_apart
+from models.recipe import Recipe
+from models.spoil import BUFFER_SAMPLES, TAIL_SAMPLES, Floats, Noises, Spoilt, spoil, take_apart
 from models.synthesise import Clip
 
 Halves = npt.NDArray[np.float16]
 Windows = npt.NDArray[np.float32]
+Rows: TypeAlias = npt.NDArray[Any]
+"""Windows or states."""
 Labels = npt.NDArray[np.int64]
 
 END_OFFSETS = range(5)
+LOOK_OFFSETS = (int(0.2 * SAMPLE_RATE_HZ), int(1.0 * SAMPLE_RATE_HZ))
 NEGATIVE_STEP = 3
 AMBIENCE_S = 60
 BABBLERS = 60
@@ -29,11 +35,15 @@ BABBLERS = 60
 
 @dataclass(frozen=True)
 class Spoken:
-    """A clip with the embeddings of its spoilt variants, each (15 + hops, 96), and the hop at which its speech ends."""
+    """A clip with its spoilt variants.
+
+    Of each: embeddings (15 + hops, 96), the hop at which its speech ends, and what the second look sees (51, 288).
+    """
 
     label: str
     embeddings: list[Halves]
     ends: list[int]
+    states: list[Halves]
 
 
 def embed(features: Features, sound: Samples) -> Halves:
@@ -51,39 +61,71 @@ def windows(embeddings: Halves, hops: Iterable[int]) -> Windows:
 
 
 def spoken(recipe: Recipe, clips: dict[Clip, Path], noises: Noises) -> list[Spoken]:
-    """Spoil and embed every clip, `variants` times; what the cache holds is read instead."""
-    features = Features()
+    """Spoil and embed every clip, `variants` times, on all cores; what the cache holds is read instead."""
     folder = recipe.cache / "spoilt"
     folder.mkdir(parents=True, exist_ok=True)
-    result = []
-    for clip, path in track(clips.items(), description="Spoiling"):
-        cached = folder / f"{path.stem}-{_fingerprint(recipe)}.npz"
-        if not cached.exists():
-            _save(cached, *_variants(features, path, noises, recipe))
-        with np.load(cached) as stored:
-            result.append(Spoken(clip.label, list(stored["embeddings"]), [int(end) for end in stored["ends"]]))
-    return result
+    cached = {clip: folder / f"{path.stem}-{_fingerprint(recipe)}.npz" for clip, path in clips.items()}
+    missing = [clip for clip, path in cached.items() if not path.exists()]
+    if missing:
+        with ProcessPoolExecutor(initializer=_start_spoiling, initargs=(noises, recipe)) as pool:
+            jobs = [
+                pool.submit(_spoil, clips[clip], cached[clip], is_phrase=clip.label in recipe.phrases)
+                for clip in missing
+            ]
+            for job in track(as_completed(jobs), description="Spoiling", total=len(jobs)):
+                job.result()
+    return [_read_spoken(clip.label, path) for clip, path in cached.items()]
+
+
+def _read_spoken(label: str, path: Path) -> Spoken:
+    with np.load(path) as stored:
+        return Spoken(label, list(stored["embeddings"]), [int(end) for end in stored["ends"]], list(stored["states"]))
 
 
 def _fingerprint(recipe: Recipe) -> str:
-    said = f"{recipe.augmentation.model_dump_json()}-{recipe.seed}"
+    said = f"{recipe.augmentation.model_dump_json()}-{recipe.seed}-{BUFFER_SAMPLES}-{TAIL_SAMPLES}-{LOOK_OFFSETS}"
     return hashlib.sha256(said.encode()).hexdigest()[:8]
 
 
-def _variants(features: Features, path: Path, noises: Noises, recipe: Recipe) -> tuple[list[Halves], list[int]]:
+@dataclass(frozen=True)
+class _Spoiler:
+    """What a spoiling process needs."""
+
+    noises: Noises
+    recipe: Recipe
+    features: Features
+    moonshine: Moonshine
+
+
+_spoiler: _Spoiler | None = None
+
+
+def _start_spoiling(noises: Noises, recipe: Recipe) -> None:
+    global _spoiler  # noqa: PLW0603 - a worker process of the pool has one
+    _spoiler = _Spoiler(noises, recipe, Features(), Moonshine())
+
+
+def _spoil(path: Path, target: Path, *, is_phrase: bool) -> None:
+    if _spoiler is None:
+        raise RuntimeError("a spoiling process was not started by its pool")
     clean = np.asarray(soundfile.read(path, dtype="float32")[0], np.float32)
-    chances: Augmentation = recipe.augmentation
-    rng = np.random.default_rng([recipe.seed, int(path.stem[:12], 16)])
+    rng = np.random.default_rng([_spoiler.recipe.seed, int(path.stem[:12], 16)])
+    chances = _spoiler.recipe.augmentation
     voice = take_apart(clean)
-    made = [spoil(clean, voice, noises, chances, rng) for _ in range(chances.variants)]
-    ends = [-(-one.end // CHUNK_SAMPLES) - 1 for one in made]
-    return [embed(features, one.sound) for one in made], ends
+    made = [spoil(clean, voice, _spoiler.noises, chances, rng) for _ in range(chances.variants)]
+    embeddings = np.array([embed(_spoiler.features, one.sound) for one in made])
+    ends = np.array([-(-one.end // CHUNK_SAMPLES) - 1 for one in made])
+    states = np.array([_seen(_spoiler.moonshine, one, is_phrase=is_phrase, rng=rng) for one in made])
+    part = target.with_suffix(".part.npz")
+    np.savez(part, embeddings=embeddings, ends=ends, states=states)
+    part.replace(target)
 
 
-def _save(path: Path, embeddings: list[Halves], ends: list[int]) -> None:
-    part = path.with_suffix(".part.npz")
-    np.savez(part, embeddings=np.array(embeddings), ends=np.array(ends))
-    part.replace(path)
+def _seen(moonshine: Moonshine, one: Spoilt, *, is_phrase: bool, rng: np.random.Generator) -> Halves:
+    """What the second look would see: for a phrase a little after its end, for anything else at any moment."""
+    latest = len(one.sound)
+    at = one.end + int(rng.integers(*LOOK_OFFSETS)) if is_phrase else int(rng.integers(latest // 3, latest))
+    return encoder_features(moonshine, one.sound[: min(at, latest)].astype(np.float32) / 32768).astype(np.float16)
 
 
 def noises(recipe: Recipe, quiet_clips: list[Path]) -> Noises:

@@ -2,9 +2,8 @@
 
 import tomllib
 from pathlib import Path
-from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 
 class RecipeError(ValueError):
@@ -16,30 +15,19 @@ class _Table(BaseModel):
 
 
 class Synthesis(_Table):
-    """How many clips are spoken, by which voices, and how fast; speeds are ratios of the voice's own pace.
+    """Which voices speak, and how fast; speeds are ratios of the voice's own pace.
 
-    `planned` are drawn and the first `clips` of them are spoken, so that more can be added without losing any.
+    Each group of texts says how many clips it trains with; `unseen_clips` are measured of each (or, where a group has more
+    test texts, each of its texts once). `share` of them all is spoken.
     """
 
-    planned: int = Field(gt=0)
-    clips: int = Field(gt=0)
-    unseen_planned: int = Field(gt=0)
     unseen_clips: int = Field(gt=0)
+    share: float = Field(default=1.0, gt=0, le=1)
     speed: tuple[float, float]
     unseen_speed: tuple[float, float]
     english_voices: list[str] = Field(min_length=2)
     accented_voices: list[str] = Field(min_length=1)
     unseen_voices: list[str] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _fit(self) -> Self:
-        if self.clips > self.planned or self.unseen_clips > self.unseen_planned:
-            raise ValueError("clips cannot exceed planned; raise planned as well (the plan is then drawn anew)")
-        return self
-
-    def amounts(self, part: Literal["train", "unseen"]) -> tuple[int, int]:
-        """How many clips of `part` are planned, and how many of them spoken."""
-        return (self.planned, self.clips) if part == "train" else (self.unseen_planned, self.unseen_clips)
 
 
 class Augmentation(_Table):
@@ -58,7 +46,7 @@ class Augmentation(_Table):
 
 
 class Training(_Table):
-    """How the heads learn; `mined` worst real windows are shown again `mined_repeat` times in a second round."""
+    """How heads learn; the `mined` worst real windows are shown again `mined_repeat` times in a second round."""
 
     heads: int = Field(gt=0, le=4)
     epochs: int = Field(gt=0)
@@ -66,6 +54,26 @@ class Training(_Table):
     learning_rate: float = Field(gt=0)
     mined: int = Field(ge=0)
     mined_repeat: int = Field(ge=0)
+
+
+class LookTraining(Training):
+    """How the second look's heads learn; `mistaken` moments of real speech are what stage 1 takes most for distress."""
+
+    mistaken: int = Field(ge=0)
+
+
+class SecondLookRules(_Table):
+    """How the second look weighs what it knows, and the sentences (regular expressions) that are no call for help."""
+
+    gate: float
+    stage1: float = Field(ge=0)
+    head: float = Field(ge=0)
+    help: float = Field(ge=0)
+    match: float = Field(ge=0)
+    veto: float = Field(ge=0)
+    help_tokens: list[int] = Field(min_length=1)
+    ordinary: list[str]
+    unless: list[str]
 
 
 class Thresholds(_Table):
@@ -80,26 +88,36 @@ class Thresholds(_Table):
     repeat_s: float = Field(gt=0)
 
 
-class PhraseTexts(_Table):
-    """One phrase: its share of the clips, its spellings, and what a detection of it means.
+class Texts(_Table):
+    """What is spoken for one label: how many training clips, and the texts that train and that only measure."""
 
-    `margin` is added to its threshold: for words that ordinary sentences are full of.
+    clips: int = Field(gt=0)
+    train: list[str] = Field(min_length=1)
+    test: list[str] = Field(min_length=1)
+
+    def unseen(self, at_least: int) -> int:
+        """How many clips measure it."""
+        return max(at_least, len(self.test))
+
+
+class PhraseTexts(Texts):
+    """One phrase: its spellings, and what a detection of it means.
+
+    `margin` is added to its threshold: for words that ordinary sentences are full of. `words` are regular expressions
+    that the second look knows it by; `opens` is the guidance case that it opens.
     """
 
-    weight: float = Field(gt=0)
+    words: list[str] = Field(min_length=1)
+    opens: str | None = None
+
     margin: float = Field(default=0.0, ge=0)
     grave: bool = False
     needs_repeat: bool = False
-    train: list[str] = Field(min_length=1)
-    test: list[str] = Field(min_length=1)
+    covert: bool = False
 
 
-class QuietTexts(_Table):
+class QuietTexts(Texts):
     """Speech that must raise nothing."""
-
-    weight: float = Field(gt=0)
-    train: list[str] = Field(min_length=1)
-    test: list[str] = Field(min_length=1)
 
 
 class Recipe(_Table):
@@ -114,6 +132,8 @@ class Recipe(_Table):
     synthesis: Synthesis
     augmentation: Augmentation
     training: Training
+    look_training: LookTraining
+    second_look: SecondLookRules
     thresholds: Thresholds
     phrases: dict[str, PhraseTexts] = Field(min_length=1)
     quiet: dict[str, QuietTexts] = Field(min_length=1)
@@ -123,9 +143,10 @@ class Recipe(_Table):
         return self.model_copy(
             update={
                 "real_files": 80,
-                "synthesis": self.synthesis.model_copy(update={"clips": 90, "unseen_clips": 40}),
+                "synthesis": self.synthesis.model_copy(update={"share": 0.05}),
                 "augmentation": self.augmentation.model_copy(update={"variants": 2}),
                 "training": self.training.model_copy(update={"heads": 1, "epochs": 30, "mined": 100}),
+                "look_training": self.look_training.model_copy(update={"heads": 1, "mined": 40, "mistaken": 100}),
             }
         )
 

