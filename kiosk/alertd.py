@@ -550,7 +550,8 @@ class Hub:
         if (heard.phrase, heard.audio_end_s) not in self._detections:
             self._detections.append((heard.phrase, heard.audio_end_s))
             strong = heard.grave and heard.strong
-            self._tell(events.PhraseHeard(heard.phrase, heard.score, strong=strong, covert=heard.covert))
+            said = events.PhraseHeard(heard.phrase, heard.score, strong, heard.covert, heard.opens)
+            self._tell(said)
         if self._bus is not None:
             self._bus.send(number, DetectionTaken(audio_end_s=heard.audio_end_s))
 

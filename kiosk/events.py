@@ -59,12 +59,13 @@ class LaterTouched:
 
 @dataclass(frozen=True)
 class PhraseHeard:
-    """The ear heard a phrase; `strong` means a grave one above its own stricter threshold."""
+    """The ear heard a phrase; `strong` means a grave one above its own stricter threshold, `opens` what it suggests."""
 
     phrase: str
     score: float
     strong: bool = False
     covert: bool = False
+    opens: Choice | None = None
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ Rules
 - Verb first, one thing at a time, at most 12 words a line and two lines under a headline, reading age 10.
 - `{number}` is the emergency number of the place; nothing else is filled in.
 - No medicine is advised but a person's own inhaler. No breathing pace: it is wrong for choking, chest and breath.
-- "I don't feel safe" shows nothing that would give the person away to somebody who looks over their shoulder.
+- "I don't feel safe" shows nothing that would give the person away to somebody who looks over their shoulder. Its steps
+  open only by the person's own touch, never by what was heard.
 """
 
 from dataclasses import dataclass
@@ -24,11 +25,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Case:
-    """The steps for one choice. `title` stands above each step, `told` is what the emergency card says of it."""
+    """The steps for one choice. `title` stands above each step.
+
+    `told` is what the emergency card says of it, `heard` what it says while only a phrase suggests it.
+    """
 
     title: str
     told: str
     steps: tuple[Step, ...]
+    heard: str = ""
     sign_off: str = "none yet"
 
 
@@ -36,6 +41,7 @@ CASES: dict[Choice, Case] = {
     Choice.CHEST_OR_BREATHING: Case(
         title="Chest or breathing",
         told="Trouble with the chest or with breathing.",
+        heard="Somebody spoke of the chest or of breathing.",
         steps=(
             Step(
                 "Call {number} now.",
@@ -62,6 +68,7 @@ CASES: dict[Choice, Case] = {
     Choice.SOMEONE_HURT: Case(
         title="Someone is hurt",
         told="Someone is hurt.",
+        heard="Somebody spoke of a person who is unwell or hurt.",
         steps=(
             Step(
                 "Collapsed, not breathing normally? Call {number}.",

@@ -9,6 +9,8 @@ Rules
 - Silence makes it worse, never better. A responder who does not arrive is asked again, and the next tier with them.
 - Silent incidents change nothing at the desk: no light, no sound, no question. An open press or touch ends the silence of the
   screen (somebody there needs to see an answer), and still brings no light and no siren.
+- What a phrase suggests is a guess: the person's own touch always wins, and only a graver phrase changes it.
+- Which covert phrase it was is never told: an incident knows only that it was one.
 - What a person told of themselves leaves with the incident.
 """
 
@@ -42,6 +44,7 @@ from kiosk.events import (
     WorseTouched,
 )
 from kiosk.messages import (
+    COVERT_PHRASE,
     Choice,
     Entry,
     Going,
@@ -66,6 +69,7 @@ REMIND_S = 900.0
 """A responder who is at the desk is reminded to close this often."""
 REVISION_LEAP = 10_000
 """Added to the revision of an incident that comes back: some of its later revisions may have been seen and then lost here."""
+GRAVEST_FIRST = (Choice.CHEST_OR_BREATHING, Choice.SOMEONE_HURT, Choice.NOT_SAFE, Choice.SOMETHING_ELSE)
 TIMELINE_LIMIT = 200
 """Entries kept: the first half and the newest half."""
 
@@ -90,6 +94,7 @@ class Incident(Record):
     silent: bool = False
     drill: bool = False
     choice: Choice | None = None
+    guess: Choice | None = None
     name: str | None = None
     says_fine: bool = False
     check_ins_missed: int = 0
@@ -303,7 +308,7 @@ class IncidentMachine:
         kept = tuple(entry for entry in self._open().timeline if entry.what not in {"told_choice", "told_name"})
         nothing_due = dict.fromkeys(_DUE)
         self._set(state=State.CLOSED, outcome=outcome, closed_by=by, coming=(), emergency=False, **nothing_due)
-        self._set(choice=None, name=None, timeline=kept)
+        self._set(choice=None, guess=None, name=None, timeline=kept)
 
     # --- escalation ---------------------------------------------------------------------------------------------------
 
@@ -390,8 +395,8 @@ class IncidentMachine:
         self._enter_raised()
 
     def _start_by_phrase(self, event: PhraseHeard) -> None:
-        trigger = Trigger.COVERT if event.covert else Trigger.VOICE
-        self._begin(trigger, phrase=event.phrase, score=event.score, silent=event.covert)
+        self._begin(Trigger.COVERT if event.covert else Trigger.VOICE, silent=event.covert)
+        self._take_phrase(event)
         if event.strong or event.covert:
             self._enter_raised()
         else:
@@ -417,6 +422,7 @@ class IncidentMachine:
             "silent",
             "drill",
             "choice",
+            "guess",
             "name",
             "check_ins_missed",
             "timeline",
@@ -464,8 +470,8 @@ class IncidentMachine:
         self._enter_raised()
 
     def _raise_by_phrase(self, event: PhraseHeard) -> None:
-        self._note("heard", event.phrase)
-        self._set(phrase=event.phrase, score=event.score, silent=self._open().silent or event.covert)
+        self._note_phrase(event)
+        self._set(silent=self._open().silent or event.covert)
         self._enter_raised()
 
     def _raise_by_choice(self, event: ChoiceTouched) -> None:
@@ -509,12 +515,21 @@ class IncidentMachine:
 
     def _hear_more(self, event: PhraseHeard) -> None:
         """A phrase while an incident is open: told, and worse when it is a grave one."""
-        self._note("heard", event.phrase)
-        self._set(phrase=event.phrase, score=event.score)
+        self._note_phrase(event)
         if self._open().severity is Severity.CHECK:
             self._become_alert()
         if event.strong:
             self._turn_grave()
+
+    def _take_phrase(self, event: PhraseHeard) -> None:
+        self._set(phrase=COVERT_PHRASE if event.covert else event.phrase, score=event.score)
+        chosen, kept = self._open().choice, self._open().guess
+        if event.opens and not event.covert and not chosen and (kept is None or _graver(event.opens, kept)):
+            self._set(guess=event.opens)
+
+    def _note_phrase(self, event: PhraseHeard) -> None:
+        self._take_phrase(event)
+        self._note("heard", self._open().phrase or "")
 
     def _turn_grave(self) -> None:
         """What was told or heard is grave: whoever is on the way, the next tier should know."""
@@ -526,8 +541,8 @@ class IncidentMachine:
     def _hear_while_attended(self, event: PhraseHeard) -> None:
         """Talk at the desk right after a responder came is theirs to judge; later it may be somebody else's call."""
         since_s = self._now_s - (self._open().attended_s or self._now_s)
-        self._note("heard", event.phrase)
-        self._set(phrase=event.phrase, score=event.score)
+        self._set(guess=None)  # it may be somebody else's call
+        self._note_phrase(event)
         if event.strong or event.covert:
             self._set(silent=event.covert)
             self._forget_answers()
@@ -686,6 +701,10 @@ class IncidentMachine:
         if open_.state is State.RAISED:
             return Beacon.SIREN if open_.emergency else Beacon.LIGHT
         return Beacon.COMING if open_.state is State.COMING else Beacon.OFF
+
+
+def _graver(one: Choice, other: Choice) -> bool:
+    return GRAVEST_FIRST.index(one) < GRAVEST_FIRST.index(other)
 
 
 def _is_covert(event: Event) -> bool:

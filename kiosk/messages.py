@@ -25,6 +25,10 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=40, strip_white
 Score = Annotated[float, Field(ge=-1000.0, le=1000.0, allow_inf_nan=False)]
 
 
+COVERT_PHRASE = "covert_phrase"
+"""What stands for the store's covert phrase in an incident: which one it is stays in the ear."""
+
+
 class BadMessage(ValueError):
     """A payload or line that is not one of our messages; its text is one line for the log."""
 
@@ -59,7 +63,7 @@ class Trigger(StrEnum):
 
 
 class Choice(StrEnum):
-    """What the person touched under "What is happening?"."""
+    """What the person touched under "What is happening?"; also what a heard phrase suggests until they touch."""
 
     CHEST_OR_BREATHING = "chest_or_breathing"
     SOMEONE_HURT = "someone_hurt"
@@ -134,7 +138,8 @@ class Snapshot(Record):
 
     `elapsed_s` is the unit's own measure at sending, so that a reader needs no agreement about the time of day.
     `asked` are the responders whose device should have it, `seen` those whose device said that it shows it.
-    `told` is what the person said of themselves; it leaves the snapshot when the incident closes.
+    `choice` and `name` are what the person said of themselves, `guess` is what a heard phrase suggests of it; they leave
+    the snapshot when the incident closes.
     """
 
     v: Literal[1] = 1
@@ -151,6 +156,7 @@ class Snapshot(Record):
     silent: bool = False
     drill: bool = False
     choice: Choice | None = None
+    guess: Choice | None = None
     name: Name | None = None
     says_fine: bool = False
     check_in_open: bool = False
@@ -370,6 +376,7 @@ class Hello(Record):
 class Detection(Record):
     """The ear heard a phrase. `strong` is set when a grave phrase passed its own, stricter threshold.
 
+    `opens` is the case that the phrase suggests, if any.
     `audio_end_s` is CLOCK_MONOTONIC at the capture of the last sample that the decision rests on.
     """
 
@@ -379,6 +386,7 @@ class Detection(Record):
     grave: bool = False
     strong: bool = False
     covert: bool = False
+    opens: Choice | None = None
     audio_end_s: float
 
 

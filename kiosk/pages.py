@@ -4,7 +4,8 @@ Rules
 - Nothing is claimed ahead of the facts: "coming" only when a responder said so, a name only when its device or person spoke.
 - Texts are one table, `TEXTS`: verb first where it asks for something, at most 12 words a line, no exclamation marks.
 - What a place wrote itself (its name, address, phone) is shown as it stands; people's and tiers' names are cut to fit.
-- A silent incident does not exist here: the page is built as if there were none.
+- A silent incident does not exist here: the page is built as if there were none. A covert phrase is never read back.
+- What a phrase suggests opens its steps after the question, but never those of a person who may not feel safe, and is no choice.
 - From every page of an alert the emergency page is one touch away; check-ins wait inside it while somebody may be on the phone.
 - No pixels, no clock: times are monotonic seconds and are passed in.
 """
@@ -16,6 +17,7 @@ from enum import StrEnum
 
 from kiosk.guidance import CASES
 from kiosk.messages import (
+    COVERT_PHRASE,
     Choice,
     Face,
     Hearing,
@@ -168,8 +170,14 @@ PHRASES: dict[str, str] = {
     "breathe": "I can’t breathe",
     "chest": "chest pain",
     "heart": "heart attack",
+    "faint": "I feel faint",
+    "fallen": "I’ve fallen",
+    "leave_alone": "leave me alone",
+    "let_go": "let go of me",
 }
 """How a phrase id is read back. An id that is not here is shown with its underscores as spaces."""
+NEVER_READ_BACK = frozenset({COVERT_PHRASE, "angela", "yellow_umbrella", "blue_suitcase"})
+"""Covert phrases, and what stands for one in an incident: no screen says that there are such."""
 
 
 class Kind(StrEnum):
@@ -279,7 +287,8 @@ class Local:
     """What was touched here and never leaves the screen; it belongs to one incident and starts anew with the next.
 
     `opened` is the page that a person opened over the ordinary one, if any. `telling` is set while a touched call for
-    help is not yet confirmed by what the hub shows, `unheard` when that has lasted too long.
+    help is not yet confirmed by what the hub shows, `unheard` when that has lasted too long. `guess` is whose steps a heard
+    phrase opened: another one starts at its first step.
     """
 
     incident: str | None = None
@@ -287,6 +296,7 @@ class Local:
     opened_s: float = 0.0
     emergency_put_away: bool = False
     choice: Choice | None = None
+    guess: Choice | None = None
     step: int = 0
     drill: bool = False
     attended: bool = False
@@ -319,6 +329,12 @@ def visible(show: Show | None) -> Snapshot | None:
     return incident
 
 
+def suggested(incident: Snapshot | None) -> Choice | None:
+    """Return the case that a phrase suggests and that may be shown to whoever stands at the screen."""
+    guess = incident.guess if incident else None
+    return None if guess is Choice.NOT_SAFE else guess
+
+
 # --- what was touched here --------------------------------------------------------------------------------------------
 
 
@@ -336,7 +352,10 @@ def settle(local: Local, show: Show | None, now_s: float) -> Local:
         local = Local(incident=incident.id, opened=reading, telling=local.telling, unheard=local.unheard)
     put_away = local.emergency_put_away and incident.emergency
     here = incident.state is State.ATTENDED
+    guess = suggested(incident)
+    step = local.step if guess is local.guess or local.choice or incident.choice else 0
     local = replace(local, drill=incident.drill, attended=here, closed_s=None, emergency_put_away=put_away)
+    local = replace(local, guess=guess, step=step)
     forced = incident.emergency and not incident.coming and incident.here is None
     if forced and not local.emergency_put_away:
         return replace(local, opened=Go.EMERGENCY)
@@ -349,7 +368,7 @@ def _settle_quiet(local: Local, now_s: float) -> Local:
     if local.incident is None:
         return local
     if local.closed_s is None:
-        return replace(local, closed_s=now_s, opened=None, choice=None, step=0)
+        return replace(local, closed_s=now_s, opened=None, choice=None, guess=None, step=0)
     if now_s - local.closed_s >= THANKS_S:
         return Local(telling=local.telling, unheard=local.unheard)
     return local
@@ -424,8 +443,9 @@ def _phones(people: Sequence[Person]) -> Line:
     return Line(say(key, a=names[0], b=names[1], n=len(names) - 2), done=True)
 
 
-def _phrase(phrase: str | None) -> str:
-    if phrase is None:
+def _phrase(incident: Snapshot) -> str:
+    phrase = incident.phrase
+    if phrase is None or phrase in NEVER_READ_BACK or Choice.NOT_SAFE in {incident.guess, incident.choice}:
         return ""
     words = PHRASES.get(phrase) or " ".join(phrase.replace("_", " ").replace("-", " ").split()[:6])
     return say("heard", phrase=words)
@@ -462,6 +482,11 @@ class Scene:
     def choice(self) -> Choice | None:
         """What the person said is happening, here or before a restart."""
         return self.local.choice or self.incident.choice
+
+    @property
+    def case(self) -> Choice | None:
+        """Whose steps are shown: what the person said, or else what a phrase suggests."""
+        return self.choice or suggested(self.incident)
 
     @property
     def late(self) -> str:
@@ -614,7 +639,7 @@ def _checking(scene: Scene) -> Page:
         body, fine = say("coming_to_look", name=name, eta=_eta(eta_s)), "b_fine_now"
     return scene.page(
         Kind.CHECKING,
-        top_right=_phrase(scene.incident.phrase) or _clock(scene.elapsed_s),
+        top_right=_phrase(scene.incident) or _clock(scene.elapsed_s),
         headline=say("need_help"),
         body=(body,),
         buttons=(
@@ -737,7 +762,8 @@ def _card(face: Face, incident: Snapshot | None, elapsed_s: float) -> Card:
         lines.append(say("phone_here", phone=face.phone))
     if incident is not None:
         # A case without `told` stays off the card: the page may come to the front by itself, beside whoever threatens.
-        told = CASES[incident.choice].told if incident.choice else ""
+        guess = suggested(incident)
+        told = CASES[incident.choice].told if incident.choice else CASES[guess].heard if guess else ""
         lines += [told] if told else []
         lines += [say("name_is", name=short(incident.name))] if incident.name else []
         lines.append(_started(elapsed_s))
@@ -757,7 +783,7 @@ def _emergency_top(scene: Scene) -> str:
 
 
 def _emergency(scene: Scene) -> Page:
-    steps = bool(scene.choice)
+    steps = bool(scene.case)
     corner: tuple[Button, ...] = (Button(say("b_back_steps" if steps else "b_back"), Go.BACK),)
     if scene.incident.check_in_open:
         ok = scene.touch(TouchAction.STILL_OK, "b_ok", Style.MAIN)
@@ -857,11 +883,12 @@ def _gone(face: Face, local: Local) -> Page:
     number = face.emergency_number
     if local.opened is Go.EMERGENCY:
         return _plain_emergency(face, say("gone"))
-    if local.opened is Go.STEPS and local.choice:
-        parts = _step_parts(local.choice, local.step, number, back=Button(say("b_back"), Go.BACK))
+    case = local.choice or local.guess
+    if local.opened is Go.STEPS and case:
+        parts = _step_parts(case, local.step, number, back=Button(say("b_back"), Go.BACK))
         return _page(Kind.STEPS, {"top_left": say("gone"), "corner": (_call(number),), **parts})
     kept = (say("gone_kept"),) if local.telling else ()
-    steps = (Button(say("b_steps"), Go.STEPS),) if local.choice else ()
+    steps = (Button(say("b_steps"), Go.STEPS),) if case else ()
     return Page(
         Kind.GONE,
         face.place,
@@ -921,6 +948,6 @@ def _of_incident(scene: Scene) -> Page:
 
 
 def _on_the_way(scene: Scene) -> Page:
-    if scene.choice is not None and scene.local.opened is not Go.CHOICES:
-        return _steps(scene, scene.choice)
+    if scene.case is not None and scene.local.opened is not Go.CHOICES:
+        return _steps(scene, scene.case)
     return _coming(scene) if scene.incident.coming else _waiting(scene)

@@ -144,6 +144,15 @@ SCENES: dict[str, Scene] = {
         show(snapshot(asked=(), emergency=True), reach=Reach.NOBODY, listeners=0), "waiting", ("Back",)
     ),
     "steps_chest": Scene(show(snapshot(seen=(PRIYA, SAM), next=next_step("ask_next_tier"), **CHEST)), "steps"),
+    "steps_heard": Scene(
+        show(snapshot(seen=(PRIYA,), trigger=Trigger.VOICE, phrase="chest", guess=Choice.CHEST_OR_BREATHING)), "steps"
+    ),
+    "checking_not_safe": Scene(
+        show(snapshot(State.CHECKING, **{**CHECK, "phrase": "police", "guess": Choice.NOT_SAFE})), "checking"
+    ),
+    "emergency_heard": Scene(
+        show(snapshot(seen=(SAM,), tier=2, emergency=True, elapsed_s=126, guess=Choice.SOMEONE_HURT)), "emergency"
+    ),
     "steps_chest_2": Scene(show(snapshot(State.COMING, **COMING, **CHEST)), "steps", ("Next",)),
     "steps_fine": Scene(show(snapshot(State.COMING, says_fine=True, **COMING, choice=Choice.SOMEONE_HURT)), "steps"),
     "steps_hurt": Scene(show(snapshot(seen=(SAM,), choice=Choice.SOMEONE_HURT)), "steps"),

@@ -11,6 +11,7 @@ from kiosk.board.model import LOST_S, Model
 from kiosk.board.replies import GIVE_UP_S, LATE_S, RESEND_S, Answers, Delivery
 from kiosk.board.view import HEADS, View, buttons_of, clock, make_view, sound_of
 from kiosk.messages import (
+    COVERT_PHRASE,
     CallNextReply,
     Choice,
     CloseReply,
@@ -270,6 +271,19 @@ def test_what_a_person_told_once_is_all_there() -> None:
     assert alert.who == ("Nobody is going yet.", "Has it on screen: you, Sam.")
     assert alert.next == "No answer: the manager asked in 0:10."
     assert alert.clock == "0:02"
+
+
+def test_what_a_phrase_suggests_is_said_until_the_person_touches() -> None:
+    heard = {"trigger": Trigger.VOICE, "phrase": "breathe", "guess": Choice.CHEST_OR_BREATHING}
+    (alert,) = view_of(snapshot(**heard)).alerts
+    assert alert.lines == ("Heard “I can’t breathe”.", "It may be: chest or breathing.")
+    (alert,) = view_of(snapshot(**heard, choice=Choice.SOMEONE_HURT)).alerts
+    assert alert.lines == ("Heard “I can’t breathe”.", "Touched: someone is hurt.")
+
+
+def test_a_covert_phrase_is_told_as_one_and_never_which() -> None:
+    (alert,) = view_of(snapshot(trigger=Trigger.COVERT, phrase=COVERT_PHRASE, silent=True)).alerts
+    assert alert.lines == ("Called for help in secret.", "Heard the covert phrase.")
 
 
 def test_who_is_coming_counts_down_and_then_says_late() -> None:

@@ -15,7 +15,7 @@ from kiosk import events as ev
 from kiosk.config import EscalationSection, UnitSection
 from kiosk.effects import Beacon, Publish, SetBeacon
 from kiosk.incident import TABLE, TIMELINE_LIMIT, Incident, IncidentMachine
-from kiosk.messages import Choice, Outcome, Person, Reach, Severity, Snapshot, State, Trigger
+from kiosk.messages import COVERT_PHRASE, Choice, Outcome, Person, Reach, Severity, Snapshot, State, Trigger
 
 RULES = EscalationSection(tiers=("the staff", "the manager"))
 UNIT = UnitSection(store="s1", id="desk3", place="Service desk 3", address="12 Quay Street")
@@ -417,14 +417,15 @@ def test_who_does_not_listen_any_more_does_not_show_it() -> None:
         (ev.PhraseHeard("help_me", 2.0), 60.0, State.ATTENDED),
         (ev.PhraseHeard("help_me", 2.0), 200.0, State.CHECKING),
         (ev.PhraseHeard("breathe", 9.0, strong=True), 60.0, State.RAISED),
-        (ev.PhraseHeard("covert", 9.0, covert=True), 60.0, State.RAISED),
+        (ev.PhraseHeard("angela", 9.0, covert=True), 60.0, State.RAISED),
     ],
 )
 def test_a_phrase_at_an_attended_desk(event: ev.PhraseHeard, after_s: float, state: State) -> None:
     made = brought_to(State.ATTENDED)
     made.handle(event, 1.0 + after_s)
     assert made.incident is not None
-    assert (made.state, made.incident.phrase, made.incident.silent) == (state, event.phrase, event.covert)
+    told = COVERT_PHRASE if event.covert else event.phrase
+    assert (made.state, made.incident.phrase, made.incident.silent) == (state, told, event.covert)
 
 
 @pytest.mark.parametrize(
@@ -436,6 +437,66 @@ def test_what_turns_grave_while_somebody_comes_asks_the_next_tier_too(event: ev.
     made.handle(event, 2.0)
     assert made.incident is not None
     assert (made.state, made.incident.tier, made.incident.severity) == (State.COMING, 2, Severity.GRAVE)
+
+
+def heard(phrase: str, opens: Choice | None, *, covert: bool = False) -> ev.PhraseHeard:
+    return ev.PhraseHeard(phrase, 3.0, covert=covert, opens=opens)
+
+
+def guess_of(made: IncidentMachine) -> Choice | None:
+    assert made.incident is not None
+    return made.incident.guess
+
+
+@pytest.mark.parametrize("state", list(TABLE))
+def test_a_phrase_suggests_its_case_in_every_state(state: State) -> None:
+    made = brought_to(state)
+    made.handle(heard("chest", Choice.CHEST_OR_BREATHING), 2.0)
+    assert made.incident is not None
+    assert (made.incident.guess, made.incident.choice) == (Choice.CHEST_OR_BREATHING, None)
+    assert made.snapshot(made.incident, UNIT, 3.0, datetime.now(UTC)).guess is Choice.CHEST_OR_BREATHING
+
+
+@pytest.mark.parametrize("state", [State.CHECKING, State.RAISED, State.COMING])
+def test_only_a_graver_phrase_changes_what_was_suggested(state: State) -> None:
+    made = brought_to(state)
+    for phrase, opens, guess in (
+        ("help", None, None),
+        ("let_go", Choice.NOT_SAFE, Choice.NOT_SAFE),
+        ("ambulance", Choice.SOMEONE_HURT, Choice.SOMEONE_HURT),
+        ("police", Choice.NOT_SAFE, Choice.SOMEONE_HURT),
+        ("breathe", Choice.CHEST_OR_BREATHING, Choice.CHEST_OR_BREATHING),
+        ("help_me", None, Choice.CHEST_OR_BREATHING),
+    ):
+        made.handle(heard(phrase, opens), 2.0)
+        assert guess_of(made) is guess, phrase
+
+
+def test_what_the_person_touched_wins_over_what_was_heard() -> None:
+    made = machine()
+    made.handle(heard("faint", Choice.SOMEONE_HURT), 1.0)
+    made.handle(ev.ChoiceTouched(Choice.NOT_SAFE), 2.0)
+    made.handle(heard("breathe", Choice.CHEST_OR_BREATHING), 3.0)
+    assert made.incident is not None
+    assert (made.incident.choice, made.incident.guess) == (Choice.NOT_SAFE, Choice.SOMEONE_HURT)
+
+
+def test_a_call_at_an_attended_desk_suggests_anew() -> None:
+    made = machine()
+    made.handle(heard("breathe", Choice.CHEST_OR_BREATHING), 1.0)
+    made.handle(ev.ResponderHere(SAM, reply_id()), 2.0)
+    made.handle(heard("police", Choice.NOT_SAFE), 300.0)
+    assert (made.state, guess_of(made)) == (State.CHECKING, Choice.NOT_SAFE)
+
+
+def test_which_covert_phrase_it_was_is_never_told() -> None:
+    for state in TABLE:
+        made = brought_to(state)
+        made.handle(heard("angela", Choice.NOT_SAFE, covert=True), 2.0)
+        assert made.incident is not None
+        assert made.incident.phrase == COVERT_PHRASE
+        assert "angela" not in made.incident.model_dump_json()
+        assert guess_of(made) is None
 
 
 def test_a_responder_who_forgets_to_close_is_reminded() -> None:
@@ -486,7 +547,14 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
     ),
     st.builds(ev.ChoiceTouched, st.sampled_from(Choice)),
     st.builds(ev.NameGiven, st.just("Ana")),
-    st.builds(ev.PhraseHeard, st.sampled_from(["help", "breathe"]), st.just(3.0), st.booleans(), st.booleans()),
+    st.builds(
+        ev.PhraseHeard,
+        st.sampled_from(["help", "breathe"]),
+        st.just(3.0),
+        st.booleans(),
+        st.booleans(),
+        st.none() | st.sampled_from(Choice),
+    ),
     st.builds(ev.ReachChanged, st.just(Reach.OK), SUBSETS.filter(bool)),
     st.sampled_from([ev.ReachChanged(Reach.NOBODY), ev.ReachChanged(Reach.DISCONNECTED)]),
 )
@@ -516,6 +584,14 @@ class Promises(RuleBasedStateMachine):
         self._silence_never_makes_it_better(before)
         self._beacon_only_for_loud_alerts(effects)
         self._revisions_grow(effects)
+        self._only_a_touch_chooses(before, event)
+
+    def _only_a_touch_chooses(self, before: Incident | None, event: ev.Event) -> None:
+        after = self.made.incident
+        if before and after and before.id == after.id and after.choice is not before.choice:
+            assert isinstance(event, ev.ChoiceTouched)
+        if before and after and before.id == after.id and before.choice and after.guess:
+            assert after.guess is before.guess
 
     def _only_a_responder_ends_an_alert(self, before: State, event: ev.Event) -> None:
         if before in {State.RAISED, State.COMING} and self.made.state in {State.IDLE, State.ATTENDED}:
@@ -598,6 +674,7 @@ class Promises(RuleBasedStateMachine):
         assert len(shown.timeline) <= TIMELINE_LIMIT
         if snapshot.state is State.CLOSED:
             assert snapshot.choice is None
+            assert snapshot.guess is None
             assert snapshot.name is None
 
     @precondition(lambda self: self.made.state in {State.RAISED, State.CHECKING})

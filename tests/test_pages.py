@@ -30,6 +30,8 @@ from kiosk.messages import (
 from kiosk.pages import (
     HUB_GONE_S,
     LEFT_OPEN_S,
+    NEVER_READ_BACK,
+    PHRASES,
     TEXTS,
     THANKS_S,
     Button,
@@ -92,11 +94,12 @@ SNAPSHOTS = st.builds(
     severity=st.sampled_from(Severity),
     trigger=st.sampled_from(Trigger),
     phrase=st.none()
-    | st.sampled_from(["breathe", "help_me"])
+    | st.sampled_from([*PHRASES, *NEVER_READ_BACK])
     | st.from_regex(r"[a-z0-9][a-z0-9_-]{0,31}", fullmatch=True),
     silent=st.booleans(),
     drill=st.booleans(),
     choice=st.none() | st.sampled_from(Choice),
+    guess=st.none() | st.sampled_from(Choice),
     name=st.none() | NAMES,
     says_fine=st.booleans(),
     check_in_open=st.booleans(),
@@ -136,6 +139,7 @@ LOCALS = st.builds(
     opened=st.none() | st.sampled_from(Go),
     emergency_put_away=st.booleans(),
     choice=st.none() | st.sampled_from(Choice),
+    guess=st.none() | st.sampled_from([one for one in Choice if one is not Choice.NOT_SAFE]),
     step=st.integers(0, 9),
     drill=st.booleans(),
     closed_s=st.none() | st.floats(0, 20),
@@ -301,6 +305,69 @@ def test_feeling_unsafe_is_never_written_on_the_screen_again() -> None:
     shown = show(snapshot(choice=Choice.NOT_SAFE, emergency=True))
     assert "safe" not in told(shown)
     assert "safe" not in told(shown, Local(incident="i-1", emergency_put_away=True))
+
+
+# --- what a phrase suggests -------------------------------------------------------------------------------------------
+
+
+def test_a_voice_is_asked_first_and_gets_the_steps_of_its_case_after() -> None:
+    checking = show(snapshot(State.CHECKING, guess=Choice.CHEST_OR_BREATHING, **CHECK))
+    assert view(checking).kind is Kind.CHECKING
+    raised = show(snapshot(guess=Choice.CHEST_OR_BREATHING, phrase="breathe"))
+    found = view(raised, settle(Local(), checking, 0))
+    assert (found.kind, found.kicker) == (Kind.STEPS, "Chest or breathing · step 1 of 4")
+    assert button(found, "It is something else").does is Go.CHOICES
+
+
+def test_what_was_suggested_is_not_marked_as_chosen_and_a_touch_wins() -> None:
+    shown = show(snapshot(guess=Choice.SOMEONE_HURT))
+    asked = view(shown, touched(settle(Local(), shown, 0), Go.CHOICES, 0))
+    assert {one.style for one in asked.buttons} == {Style.PLAIN}
+    choose = button(asked, "Chest or breathing").does
+    assert isinstance(choose, Touch)
+    local = touched(settle(Local(), shown, 0), choose, 0)
+    assert view(shown, local).kicker == "Chest or breathing · step 1 of 4"
+
+
+def test_another_suggestion_starts_at_its_first_step() -> None:
+    hurt, chest = (show(snapshot(guess=guess)) for guess in (Choice.SOMEONE_HURT, Choice.CHEST_OR_BREATHING))
+    local = touched(settle(Local(), hurt, 0), Go.NEXT, 0)
+    assert view(hurt, local).kicker == "Someone is hurt · step 2 of 4"
+    assert view(chest, local).kicker == "Chest or breathing · step 1 of 4"
+
+
+@pytest.mark.parametrize("phrase", ["police", "leave_alone", "let_go"])
+@pytest.mark.parametrize("state", [State.CHECKING, State.RAISED, State.COMING, State.ATTENDED])
+def test_what_was_heard_never_gives_away_who_may_not_feel_safe(state: State, phrase: str) -> None:
+    facts: dict[str, Any] = COMING if state is State.COMING else {"here": SAM} if state is State.ATTENDED else {}
+    severity = Severity.CHECK if state is State.CHECKING else Severity.ALERT
+    same = {"severity": severity, "trigger": Trigger.VOICE, **facts}
+    for emergency in (False, True):
+        shown = show(snapshot(state, phrase=phrase, guess=Choice.NOT_SAFE, emergency=emergency, **same))
+        plain = show(snapshot(state, emergency=emergency, **same))
+        assert view(shown) == view(plain)
+
+
+@pytest.mark.parametrize("phrase", sorted(NEVER_READ_BACK))
+def test_a_covert_phrase_is_never_read_back(phrase: str) -> None:
+    words = told(show(snapshot(State.CHECKING, severity=Severity.CHECK, trigger=Trigger.VOICE, phrase=phrase)))
+    assert "heard" not in words
+    assert phrase not in PHRASES
+
+
+def test_the_card_says_that_a_suggestion_is_no_more_than_that() -> None:
+    found = view(show(snapshot(emergency=True, guess=Choice.CHEST_OR_BREATHING)))
+    assert found.card is not None
+    assert "Somebody spoke of the chest or of breathing." in found.card.lines
+    assert button(found, "Back to the steps").does is Go.BACK
+
+
+def test_suggested_steps_stay_when_the_hub_goes() -> None:
+    shown = show(snapshot(guess=Choice.CHEST_OR_BREATHING))
+    local = settle(Local(), shown, 0)
+    steps = button(view(shown, local, HUB_GONE_S), "Show the steps")
+    found = view(shown, touched(local, steps.does, HUB_GONE_S), HUB_GONE_S)
+    assert found.kicker == "Chest or breathing · step 1 of 4"
 
 
 def test_a_check_in_asks_and_every_answer_is_a_touch() -> None:

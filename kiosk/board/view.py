@@ -10,7 +10,21 @@ from typing import Literal
 
 from kiosk.board.model import Desk, Incident, Model
 from kiosk.board.replies import Answers, Delivery
-from kiosk.messages import Choice, Id, Name, Outcome, Person, Record, Severity, Snapshot, State, Trigger, UnitState
+from kiosk.messages import (
+    COVERT_PHRASE,
+    Choice,
+    Id,
+    Name,
+    Outcome,
+    Person,
+    Record,
+    Severity,
+    Snapshot,
+    State,
+    Trigger,
+    UnitState,
+)
+from kiosk.pages import PHRASES
 
 Tone = Literal["grave", "alert", "check"]
 Sound = Literal["emergency", "check", ""]
@@ -96,6 +110,12 @@ CHOICES: dict[Choice, str] = {
     Choice.NOT_SAFE: "Touched: I don’t feel safe.",
     Choice.SOMETHING_ELSE: "Touched: something else.",
 }
+GUESSES: dict[Choice, str] = {
+    Choice.CHEST_OR_BREATHING: "It may be: chest or breathing.",
+    Choice.SOMEONE_HURT: "It may be: someone is hurt.",
+    Choice.NOT_SAFE: "It may be: they do not feel safe. The screen does not show it.",
+    Choice.SOMETHING_ELSE: "It may be: something else.",
+}
 DELIVERIES: dict[Delivery, str] = {
     Delivery.NONE: "",
     Delivery.SENDING: "Sending your answer…",
@@ -128,8 +148,10 @@ def clock(seconds: float) -> str:
 
 
 def phrase_words(phrase: str) -> str:
-    """Return a phrase id as it was spoken: `call_an_ambulance` → “call an ambulance”."""
-    return f"“{phrase.replace('_', ' ').replace('-', ' ')}”"
+    """Return a phrase id as it was spoken: `breathe` → “I can’t breathe”; which covert phrase it was is not said."""
+    if phrase == COVERT_PHRASE:
+        return "the covert phrase"
+    return f"“{PHRASES.get(phrase) or phrase.replace('_', ' ').replace('-', ' ')}”"
 
 
 def _names(people: tuple[Person, ...], me: Id) -> str:
@@ -145,6 +167,8 @@ def _told(snapshot: Snapshot) -> tuple[str, ...]:
         lines.append("Heard a call for help.")
     if snapshot.choice:
         lines.append(CHOICES[snapshot.choice])
+    elif snapshot.guess:
+        lines.append(GUESSES[snapshot.guess])
     if snapshot.name:
         lines.append(f"First name: {snapshot.name}.")
     if snapshot.says_fine:
