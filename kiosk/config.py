@@ -110,6 +110,8 @@ class ListenSection(Section):
     """The folder of a model and its manifest; the packaged English one if unset."""
     hours: str | None = Field(default=None, pattern=HOURS_PATTERN)
     """When voice listens at all, local time, "08:00-21:00"; always if unset. Button and touch always work."""
+    covert_phrase: str | None = None
+    """One of the model's covert phrases: it calls staff, and nothing at the desk shows it."""
 
 
 class EscalationSection(Section):

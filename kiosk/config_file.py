@@ -13,11 +13,14 @@ from typing import Any
 from kiosk.certificates import validities
 from kiosk.config import BoardConfig, UnitConfig, load_board, load_unit
 from kiosk.config_faults import ConfigFault, ConfigFaults, key_lines
+from kiosk.covert import wrong_choice
+from kiosk.detection import ManifestError, parse_manifest
 from kiosk.messages import Fault
 
 MAX_CONFIG_BYTES = 64 * 1024
 DEFAULT_STATE_DIR = Path("/var/lib/stayby")
 LAST_GOOD = "last-good.toml"
+PACKAGED_MODEL = Path(__file__).resolve().parent.parent / "models" / "distress_en"
 
 
 @dataclass(frozen=True)
@@ -253,14 +256,23 @@ def _expiry_faults(key: str, path: Path, now: datetime) -> Iterator[Wrong]:
 
 
 def _model_faults(data: Mapping[str, Any]) -> Iterator[Wrong]:
-    folder = _named(data, "listen", "model_dir")
-    if folder is not None and not (folder / "manifest.json").is_file():
-        yield (
-            "listen",
-            "model_dir",
-            f"{folder} holds no manifest.json",
-            "name the folder of a model, or leave the setting out",
-        )
+    listen = data.get("listen")
+    if not isinstance(listen, dict):
+        return
+    folder = _named(data, "listen", "model_dir") or PACKAGED_MODEL
+    try:
+        manifest = parse_manifest((folder / "manifest.json").read_bytes(), "manifest.json")
+    except OSError:
+        says = f"{folder} holds no manifest.json that can be read"
+        yield "listen", "model_dir", says, "name the folder of a model, or leave the setting out"
+    except ManifestError as error:
+        says, _, do = str(error).rpartition("; ")
+        yield "listen", "model_dir", f"{folder}: {says}", do
+    else:
+        chosen = listen.get("covert_phrase")
+        wrong = wrong_choice(manifest, chosen) if isinstance(chosen, str) else None
+        if wrong is not None:
+            yield "listen", "covert_phrase", *wrong
 
 
 def _open_faults(data: Mapping[str, Any], path: Path) -> Iterator[Wrong]:

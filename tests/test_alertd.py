@@ -15,6 +15,7 @@ import pytest
 from kiosk.bus import Leaf, encode, runtime_socket
 from kiosk.demo.stage import ALEX, SAM, UNIT, Part, Stage, wait_for
 from kiosk.messages import (
+    COVERT_PHRASE,
     Choice,
     CloseReply,
     ComingReply,
@@ -37,6 +38,7 @@ from kiosk.messages import (
     TouchAction,
     Trigger,
 )
+from kiosk.pages import Desk, Local, Page, page, settle
 from tests.staff import Staff
 
 pytestmark = pytest.mark.parts
@@ -272,6 +274,60 @@ def test_a_phrase_asks_and_a_touch_raises(unit: Stage, sam: Staff, screen: Scree
     told = sam.wait(lambda snapshot: snapshot.choice)
     assert (told.state, told.severity) == (State.RAISED, Severity.GRAVE)
     ear.close()
+
+
+def test_a_phrase_suggests_its_case_to_screen_and_staff(sam: Staff, screen: Screen) -> None:
+    opens = Choice.CHEST_OR_BREATHING
+    screen.send(Detection(phrase="breathe", score=2.0, opens=opens, audio_end_s=0.0))
+    assert sam.wait(lambda snapshot: snapshot.state is State.CHECKING).guess is opens
+    shown = screen.wait(State.CHECKING)
+    assert shown.incident is not None
+    assert (shown.incident.guess, shown.incident.choice) == (opens, None)
+
+
+def test_a_covert_phrase_calls_staff_and_no_page_of_the_screen_differs_from_idle(
+    unit: Stage, sam: Staff, screen: Screen
+) -> None:
+    desk = Desk(screen.wait(None).face, button=True)
+    wait_for("a screen without faults of starting", lambda: "screen" not in _faults(unit))
+    ear = Screen(unit, Role.LISTEN)
+    ear.send(Ear(state=Hearing.LISTENING))
+    idle = wait_for("the ear on the screen", lambda: _listening_page(screen, desk))
+    seen = len(screen.shown)
+    ear.send(Detection(phrase="angela", score=6.0, covert=True, audio_end_s=0.0))
+    silent = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    assert (silent.trigger, silent.silent, silent.phrase) == (Trigger.COVERT, True, COVERT_PHRASE)
+    sam.reply(SeenReply, silent.id)
+    screen.wait(State.RAISED)
+    sam.reply(ComingReply, silent.id, eta_s=60)
+    screen.wait(State.COMING)
+    sam.reply(HereReply, silent.id)
+    screen.wait(State.ATTENDED)
+    sam.reply(CloseReply, silent.id, outcome=Outcome.REAL)
+    screen.wait(State.CLOSED)
+    pages = _pages(screen, desk, seen)
+    assert len(pages) >= 4
+    assert set(pages) == {idle}
+    assert not unit.button.outputs().led
+    assert not unit.button.outputs().buzzer
+    assert "angela" not in "".join(snapshot.model_dump_json() for snapshot in sam.snapshots)
+    ear.close()
+
+
+def _listening_page(screen: Screen, desk: Desk) -> Page | None:
+    shows = [one for one in screen.shown if isinstance(one, Show)]
+    found = page(shows[-1], Local(), desk, 0.0, 0.0)
+    return found if shows[-1].hearing is Hearing.LISTENING else None
+
+
+def _pages(screen: Screen, desk: Desk, start: int) -> list[Page]:
+    """What the screen's own model makes of everything that it was shown since `start`."""
+    local, found = Local(), []
+    for shown in screen.shown[start:]:
+        if isinstance(shown, Show):
+            local = settle(local, shown, 0.0)
+            found.append(page(shown, local, desk, 0.0, 0.0))
+    return found
 
 
 def test_a_late_touch_means_what_it_meant(unit: Stage, sam: Staff, screen: Screen) -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from kiosk.certificates import BadCertificate, validities, validity
 from kiosk.config_faults import ConfigFaults
 from kiosk.config_file import LAST_GOOD, check, load_or_last_good
+from tests.covert_model import covert_model
 
 NOW = datetime.now(UTC)
 STAYBY = Path(sys.executable).parent / "stayby"
@@ -147,6 +148,35 @@ def test_a_file_that_is_no_text(unit: Path, content: bytes | None, says: str) ->
     if content is not None:
         unit.write_bytes(content)
     assert faults(unit)[0].startswith(says)
+
+
+def test_a_covert_phrase_that_the_model_does_not_have(unit: Path, tmp_path: Path) -> None:
+    folder, chosen = covert_model(tmp_path / "model")
+    listen = f'[listen]\nmodel_dir = "{folder}"\n'
+    unit.write_text(unit.read_text() + listen + f'covert_phrase = "{chosen}"\n')
+    check(unit, NOW)
+    unit.write_text(unit.read_text().replace(f'"{chosen}"', '"Is Angela here?"'))
+    (fault,) = faults(unit)
+    expected = (
+        "line 15, [listen] covert_phrase: 'Is Angela here?' is not a covert phrase of this model; choose one of: "
+    )
+    assert fault.startswith(expected + chosen)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "model holds no manifest.json that can be read; name the folder of a model, or leave the setting out"),
+        ("{", "model: manifest.json: the file: Invalid JSON"),
+    ],
+)
+def test_a_model_that_is_none(unit: Path, tmp_path: Path, text: str | None, says: str) -> None:
+    (tmp_path / "model").mkdir()
+    if text is not None:
+        (tmp_path / "model" / "manifest.json").write_text(text)
+    unit.write_text(unit.read_text() + f'[listen]\nmodel_dir = "{tmp_path}/model"\n')
+    (fault,) = faults(unit)
+    assert fault.startswith(f"line 14, [listen] model_dir: {says}")
 
 
 # --- the last good one ------------------------------------------------------------------------------------------------

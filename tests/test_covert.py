@@ -1,0 +1,53 @@
+"""The store's covert phrase: which it may be, what is said of a wrong one, and that the others are not listened for."""
+
+import json
+
+import pytest
+
+from kiosk.config_file import PACKAGED_MODEL
+from kiosk.covert import active_phrases, covert_choices, wrong_choice
+from kiosk.detection import Manifest, parse_manifest
+from kiosk.pages import NEVER_READ_BACK, PHRASES
+
+
+def manifest(*covert: str) -> Manifest:
+    data = json.loads((PACKAGED_MODEL / "manifest.json").read_text())
+    calls = [phrase for phrase in data["phrases"] if phrase["id"] in {"help_me", "police"}]
+    data["phrases"] = [*calls, *({**calls[1], "id": name, "covert": True} for name in covert)]
+    return parse_manifest(json.dumps(data), "manifest.json")
+
+
+def test_only_the_chosen_one_is_listened_for() -> None:
+    three = manifest("angela", "yellow_umbrella", "blue_suitcase")
+    assert covert_choices(three) == ("angela", "yellow_umbrella", "blue_suitcase")
+    assert active_phrases(three, None) == {"help_me", "police"}
+    assert active_phrases(three, "angela") == {"help_me", "police", "angela"}
+    assert active_phrases(three, "Angela?") == {"help_me", "police"}
+
+
+@pytest.mark.parametrize("chosen", ["Is Angela here?", "help_me", "", "x" * 300])
+def test_a_wrong_choice_lists_the_right_ones(chosen: str) -> None:
+    wrong = wrong_choice(manifest("angela", "blue_suitcase"), chosen)
+    assert wrong is not None
+    assert wrong[0].endswith("is not a covert phrase of this model")
+    assert wrong[1] == "choose one of: angela, blue_suitcase"
+    assert len(" ".join(wrong)) < 150
+
+
+def test_a_model_without_covert_phrases_says_so() -> None:
+    assert wrong_choice(manifest(), "angela") == (
+        "'angela' cannot be: this model has no covert phrases",
+        "leave the setting out",
+    )
+
+
+def test_no_choice_and_a_right_choice_are_no_fault() -> None:
+    assert wrong_choice(manifest("angela"), None) is None
+    assert wrong_choice(manifest("angela"), "angela") is None
+
+
+def test_every_phrase_of_the_packaged_model_is_read_back_or_kept_secret() -> None:
+    packaged = parse_manifest((PACKAGED_MODEL / "manifest.json").read_text(), "manifest.json")
+    for phrase in packaged.phrases:
+        assert (phrase.id in NEVER_READ_BACK) is phrase.covert
+        assert (phrase.id in PHRASES) is not phrase.covert
