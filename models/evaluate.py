@@ -6,10 +6,11 @@ from pathlib import Path
 
 from rich.progress import track
 
-from kiosk.detection import SCORE_LIMIT, Decider, Figure, Heard, Manifest, Phrase
+from kiosk.detection import SCORE_LIMIT, Decider, Figure, Heard, Manifest, Phrase, Thresholds
 from kiosk.listen.features import HOP_S
 from kiosk.listen.hear import SoundFileError, hear_file
 from kiosk.listen.loop import Loop
+from kiosk.messages import Choice
 from models.recipe import Recipe
 
 REPEATS_PER_H = 6.0
@@ -48,7 +49,8 @@ def trace(loop: Loop, files: Sequence[tuple[str, Path]], description: str) -> li
 def replay(manifest: Manifest, one: Trace) -> list[Heard]:
     """What the decider makes of a trace: the same decisions as in the loop that made it."""
     decider = Decider(manifest)
-    heard = (decider.hear((hop + 1) * HOP_S, scores) for hop, scores in enumerate(one.scores))
+    candidates = (decider.hear((hop + 1) * HOP_S, scores) for hop, scores in enumerate(one.scores))
+    heard = (decider.judge(candidate, None) for candidate in candidates if candidate is not None)
     return [decision for decision in heard if decision is not None]
 
 
@@ -74,11 +76,15 @@ def phrases(recipe: Recipe, once: float, repeat: float, grave: float) -> tuple[P
     return tuple(
         Phrase(
             id=phrase_id,
-            threshold=repeat if texts.needs_repeat else once + texts.margin,
+            opens=Choice(texts.opens) if texts.opens else None,
+            alone=Thresholds(
+                threshold=repeat if texts.needs_repeat else once + texts.margin,
+                strong_threshold=once + texts.margin if texts.needs_repeat else None,
+                grave_threshold=max(grave, once + texts.margin) if texts.grave else None,
+            ),
             needs_repeat=texts.needs_repeat,
-            strong_threshold=once + texts.margin if texts.needs_repeat else None,
             grave=texts.grave,
-            grave_threshold=max(grave, once + texts.margin) if texts.grave else None,
+            covert=texts.covert,
         )
         for phrase_id, texts in recipe.phrases.items()
     )

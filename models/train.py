@@ -16,7 +16,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from kiosk.detection import Manifest, Window
+from kiosk.detection import Manifest, SecondLook, Weights, Window
 from kiosk.listen.features import EMBEDDING_SIZE, HOP_S, SAMPLE_RATE_HZ, WINDOW
 from kiosk.listen.loop import Loop
 from kiosk.listen.model import MANIFEST_NAME, ModelError, load_model
@@ -129,7 +129,7 @@ def _worst(first: network.Head, real: Rows, training: Training) -> Rows:
 
 def _manifest(recipe: Recipe, content: bytes, look_content: bytes, *, real: bool) -> Manifest:
     return Manifest(
-        v=1,
+        v=2,
         name=recipe.name,
         language=recipe.language,
         made=datetime.now(tz=UTC).date(),
@@ -142,8 +142,24 @@ def _manifest(recipe: Recipe, content: bytes, look_content: bytes, *, real: bool
         refractory_s=recipe.thresholds.refractory_s,
         repeat_s=recipe.thresholds.repeat_s,
         phrases=evaluate.phrases(recipe, 0.0, 0.0, 0.0),
+        second_look=_second_look(recipe, look_content),
         never_tested=NEVER_TESTED,
         trained_on=(SYNTHETIC, REAL if real else NO_REAL),
+    )
+
+
+def _second_look(recipe: Recipe, content: bytes) -> SecondLook:
+    rules = recipe.second_look
+    return SecondLook(
+        head=f"{recipe.name}_look.tflite",
+        sha256=hashlib.sha256(content).hexdigest(),
+        gate=rules.gate,
+        weights=Weights(stage1=rules.stage1, head=rules.head, help=rules.help, match=rules.match, veto=rules.veto),
+        help_tokens=tuple(rules.help_tokens),
+        # A recipe names the plainest phrase first; "help, I can't breathe" is known by its last words.
+        words={phrase: tuple(texts.words) for phrase, texts in reversed(recipe.phrases.items())},
+        ordinary=tuple(rules.ordinary),
+        unless=tuple(rules.unless),
     )
 
 

@@ -1,31 +1,67 @@
 """The one streaming loop: 80 ms chunks in, decisions out; live capture and files go through this same code."""
 
-from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
-from kiosk.detection import Decider, Heard, Manifest
+from kiosk.detection import NO_LOOK_PENALTY, Candidate, Decider, Heard, Manifest, Verdict
 from kiosk.listen.features import HOP_S, Features, Samples
 from kiosk.listen.model import PhraseModel
 
 SCORE_DIGITS = 4
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What became of one candidate; without a verdict it is judged by stage 1 alone."""
+
+    candidate: Candidate
+    verdict: Verdict | None
+
+
+class Looker(Protocol):
+    """Who takes a second look: at once for files, in a process of its own for a unit."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether candidates can be given to it now."""
+
+    def ask(self, candidate: Candidate, position: int) -> None:
+        """Look at the sound of the ring that ends at `position`; never waits."""
+
+    def answers(self) -> list[Answer]:
+        """What came back, or came too late, since the last call."""
+
+    def forget(self) -> None:
+        """Drop what was asked: the sound stream begins anew."""
+
+
 class Loop:
     """Front end, model and decisions in a row, with constant memory and the same bounded work for each chunk.
 
-    `best` holds the highest score of each phrase since the last reset.
+    `best` holds the highest score of each active phrase since the last reset, on the scale of the detections: after second
+    looks where there is a looker, and `NO_LOOK_PENALTY` below stage 1's where none was worth it.
     """
 
-    def __init__(self, model: PhraseModel) -> None:
+    def __init__(self, model: PhraseModel, looker: Looker | None = None) -> None:
         self._features = Features()
         self._model = model
-        self._decider = Decider(model.manifest)
-        self._ids = tuple(phrase.id for phrase in model.manifest.phrases)
+        self._looker = looker if model.manifest.second_look is not None else None
+        self._decider = Decider(model.manifest, covert_phrase=model.covert_phrase)
+        self._ids = tuple(phrase.id for phrase in self._decider.phrases)
         self.reset()
+
+    def use(self, manifest: Manifest) -> None:
+        """Decide by the thresholds of `manifest` from now on: a calibrated copy of the model's own."""
+        self._decider = Decider(manifest, covert_phrase=self._model.covert_phrase)
+        if self._looker is not None:
+            self._looker.forget()
 
     def reset(self) -> None:
         """Forget all sound and decisions; time starts at 0 again."""
         self._features.reset()
         self._decider.reset()
+        if self._looker is not None:
+            self._looker.forget()
         self._hops = 0
         self.best: dict[str, float] = {}
         self.scores: tuple[float, ...] = ()
@@ -40,19 +76,32 @@ class Loop:
         """Seconds of sound since the reset."""
         return self._hops * HOP_S
 
-    def step(self, chunk: Samples) -> Heard | None:
-        """Take 1280 samples (int16, 16 kHz); times are seconds of sound since the reset. ModelError if the model broke."""
-        scores = self._model.scores(self._features.push(chunk))
+    def step(self, chunk: Samples, position: int = 0) -> Heard | None:
+        """Take 1280 samples (int16, 16 kHz); times are seconds of sound since the reset. ModelError if the model broke.
+
+        `position` is how many chunks the ring of sound held when this one was written, for a looker to find it again.
+        """
+        self.scores = self._model.scores(self._features.push(chunk))
         self._hops += 1
-        self.scores = scores
+        self._note_best(self.scores, NO_LOOK_PENALTY if self._looker else 0.0)
+        return self._decide(position)
+
+    def _decide(self, position: int) -> Heard | None:
+        looker = self._looker
+        self._decider.second_look = looker is not None and looker.ready
+        candidate = self._decider.hear(self.audio_s, self.scores)
+        answers = []
+        if candidate is not None and looker is not None and looker.ready:
+            looker.ask(candidate, position)
+        elif candidate is not None:
+            answers.append(Answer(candidate, None))
+        heard = None
+        for answer in [*(looker.answers() if looker else []), *answers]:
+            if answer.verdict is not None:
+                self._note_best(answer.verdict.scores, 0.0)
+            heard = self._decider.judge(answer.candidate, answer.verdict) or heard
+        return heard
+
+    def _note_best(self, scores: tuple[float, ...], less: float) -> None:
         for phrase, score in zip(self._ids, scores, strict=True):
-            self.best[phrase] = max(score, self.best.get(phrase, score))
-        return self._decider.hear(self.audio_s, scores)
-
-
-def listen(loop: Loop, sound: Iterable[Samples]) -> Iterator[Heard]:
-    """Run chunks through the loop and give what is heard, as it is heard."""
-    for chunk in sound:
-        heard = loop.step(chunk)
-        if heard is not None:
-            yield heard
+            self.best[phrase] = max(score - less, self.best.get(phrase, score - less))

@@ -3,7 +3,14 @@
 import hashlib
 from pathlib import Path
 
-from kiosk.detection import Manifest, ManifestError, ScoreError, parse_manifest, phrase_scores
+from kiosk.detection import (
+    Manifest,
+    ManifestError,
+    ScoreError,
+    active_probabilities,
+    parse_manifest,
+    phrase_scores,
+)
 from kiosk.listen.features import EMBEDDING_SIZE, HOP_S, SAMPLE_RATE_HZ, WINDOW
 from kiosk.listen.interpreter import Fixed, Floats, Network, interpreter
 
@@ -17,19 +24,22 @@ class ModelError(ValueError):
 
 
 class PhraseModel:
-    """A loaded model: a window of embeddings in, one log-odds score a phrase out."""
+    """A loaded model: a window of embeddings in, one log-odds score for each active phrase out.
 
-    def __init__(self, manifest: Manifest, network: Fixed, where: Path) -> None:
-        self.manifest = manifest
+    `folder` is where it came from; `covert_phrase` is the covert phrase that the store chose, if any.
+    """
+
+    def __init__(self, manifest: Manifest, network: Fixed, folder: Path, covert_phrase: str | None = None) -> None:
+        self.manifest, self.folder, self.covert_phrase = manifest, folder, covert_phrase
         self._network = network
-        self._where = where
+        self._active = manifest.active(covert_phrase)
 
     def scores(self, window: Floats) -> tuple[float, ...]:
         """Score a window of shape (1, 16, 96); ModelError when the model does not give probabilities."""
         try:
-            return phrase_scores([float(p) for p in self._network(window)[0]])
+            return phrase_scores(active_probabilities([float(p) for p in self._network(window)[0]], self._active))
         except ScoreError as error:
-            raise ModelError(f"{self._where}: {error}") from None
+            raise ModelError(f"{self.folder / self.manifest.model}: {error}") from None
 
 
 def packaged_model() -> Path:
@@ -37,17 +47,22 @@ def packaged_model() -> Path:
     return Path(__file__).resolve().parents[2] / "models" / "distress_en"
 
 
-def load_model(folder: Path) -> PhraseModel:
-    """Load the model of `folder`/manifest.json; ModelError says what is wrong with either file."""
-    manifest = _read_manifest(folder / MANIFEST_NAME)
-    path = folder / manifest.model
+def load_model(folder: Path, covert_phrase: str | None = None) -> PhraseModel:
+    """Load the model of `folder`/manifest.json; ModelError says what is wrong with either file, or with the covert phrase."""
+    manifest = read_manifest(folder)
     _check_window(manifest, folder / MANIFEST_NAME)
-    network = _network(path, _read_model(path, manifest.sha256))
-    _check_shapes(network, path, 1 + len(manifest.phrases))
-    return PhraseModel(manifest, Fixed(network, (1, WINDOW, EMBEDDING_SIZE)), path)
+    network = load_network(
+        folder / manifest.model, manifest.sha256, (1, WINDOW, EMBEDDING_SIZE), 1 + len(manifest.phrases)
+    )
+    try:
+        return PhraseModel(manifest, network, folder, covert_phrase)
+    except ManifestError as error:
+        raise ModelError(f"{folder / MANIFEST_NAME}: {error}; check [listen] covert_phrase") from None
 
 
-def _read_manifest(path: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of `folder`; ModelError says what is wrong with it."""
+    path = folder / MANIFEST_NAME
     try:
         return parse_manifest(path.read_bytes(), str(path))
     except OSError as error:
@@ -63,6 +78,13 @@ def _check_window(manifest: Manifest, path: Path) -> None:
             f"{path}: the model wants windows of {window.frames}×{window.features} each {window.hop_s:g} s, but this version"
             f" of stayby makes {WINDOW}×{EMBEDDING_SIZE} each {HOP_S:g} s; install a model of this version"
         )
+
+
+def load_network(path: Path, sha256: str, shape: tuple[int, ...], outputs: int) -> Fixed:
+    """Load the TFLite file `path`, one input of `shape` to (1, outputs); ModelError if it is not exactly that."""
+    network = _network(path, _read_model(path, sha256))
+    _check_shapes(network, path, [shape, (1, outputs)])
+    return Fixed(network, shape)
 
 
 def _read_model(path: Path, sha256: str) -> bytes:
@@ -92,13 +114,21 @@ def _network(path: Path, content: bytes) -> Network:
     return network
 
 
-def _check_shapes(network: Network, path: Path, outputs: int) -> None:
+def _check_shapes(network: Network, path: Path, wanted: list[tuple[int, ...]]) -> None:
     found = [tuple(int(n) for n in d["shape"]) for d in (*network.get_input_details(), *network.get_output_details())]
-    wanted = [(1, WINDOW, EMBEDDING_SIZE), (1, outputs)]
     if found != wanted:
         raise ModelError(
             f"{path}: the model has the shapes {found}, its manifest needs {wanted}; install the model again"
         )
 
 
-__all__ = ["MANIFEST_NAME", "SAMPLE_RATE_HZ", "ModelError", "PhraseModel", "load_model", "packaged_model"]
+__all__ = [
+    "MANIFEST_NAME",
+    "SAMPLE_RATE_HZ",
+    "ModelError",
+    "PhraseModel",
+    "load_model",
+    "load_network",
+    "packaged_model",
+    "read_manifest",
+]
