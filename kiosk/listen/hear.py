@@ -14,11 +14,14 @@ import soxr
 from kiosk.detection import Heard
 from kiosk.listen.features import CHUNK_SAMPLES, SAMPLE_RATE_HZ, Samples, chunks, quiet
 from kiosk.listen.loop import SCORE_DIGITS, Loop
-from kiosk.listen.model import load_model, packaged_model
+from kiosk.listen.model import PhraseModel, load_model, packaged_model
+from kiosk.listen.moonshine import installed
+from kiosk.listen.ring import Ring
+from kiosk.listen.second_look import AtOnce, SecondLook
 
 BLOCK_S = 30
-# A phrase at the very end of a file still has to travel through the window and settle.
-TRAILING_QUIET_S = 1.2
+# A phrase at the very end of a file still has to travel through the window, settle and wait for its second look.
+TRAILING_QUIET_S = 2.0
 
 
 class SoundFileError(ValueError):
@@ -36,12 +39,16 @@ class FileDetection:
 
 @dataclass(frozen=True)
 class FileReport:
-    """What was heard in one file; `best` is each phrase's highest score, on the detections' scale."""
+    """What was heard in one file; `best` is each phrase's highest score, on the detections' scale.
+
+    `second_look` says whether candidates got a second look.
+    """
 
     file: str
     duration_s: float
     detections: tuple[FileDetection, ...]
     best: dict[str, float]
+    second_look: bool
 
 
 def read_sound(path: Path) -> Iterator[Samples]:
@@ -80,8 +87,22 @@ class _Rechunker:
         yield from chunks(np.concatenate([rest, quiet(int(TRAILING_QUIET_S * SAMPLE_RATE_HZ))]))
 
 
-def hear_file(loop: Loop, path: Path, on_scores: Callable[[tuple[float, ...]], None] | None = None) -> FileReport:
+def file_loop(model: PhraseModel, ring: Ring, *, second_look: bool = True) -> Loop:
+    """Return a loop for files, with the second look where the model and this machine have one and `second_look` is set.
+
+    MoonshineError or ModelError when it is there and cannot be used.
+    """
+    if not second_look or model.manifest.second_look is None or not installed():
+        return Loop(model)
+    return Loop(model, AtOnce(SecondLook(model.folder, model.manifest, model.covert_phrase), ring))
+
+
+def hear_file(
+    loop: Loop, path: Path, on_scores: Callable[[tuple[float, ...]], None] | None = None, ring: Ring | None = None
+) -> FileReport:
     """Run one file through the loop, from a fresh start; SoundFileError if it is not sound.
+
+    `ring` is the one that the loop's looker reads, if it has one.
 
     `on_scores` is called with the scores of every hop: evaluation draws its curves from them.
     """
@@ -89,13 +110,13 @@ def hear_file(loop: Loop, path: Path, on_scores: Callable[[tuple[float, ...]], N
     source = _Rechunker()
     heard = []
     for chunk in source.chunks(read_sound(path)):
-        decision = loop.step(chunk)
+        decision = loop.step(chunk, ring.write(chunk) + 1 if ring is not None else 0)
         if decision is not None:
             heard.append(_detection(decision))
         if on_scores is not None:
             on_scores(loop.scores)
     best = {phrase: round(score, SCORE_DIGITS) for phrase, score in loop.best.items()}
-    return FileReport(str(path), round(source.count / SAMPLE_RATE_HZ, 3), tuple(heard), best)
+    return FileReport(str(path), round(source.count / SAMPLE_RATE_HZ, 3), tuple(heard), best, loop.second_look)
 
 
 def _detection(heard: Heard) -> FileDetection:
@@ -103,18 +124,25 @@ def _detection(heard: Heard) -> FileDetection:
 
 
 def hear(
-    paths: Iterable[Path], *, model_dir: Path | None = None, as_json: bool = False, out: TextIO | None = None
+    paths: Iterable[Path],
+    *,
+    model_dir: Path | None = None,
+    covert_phrase: str | None = None,
+    second_look: bool = True,
+    as_json: bool = False,
+    out: TextIO | None = None,
 ) -> int:
     """Print what is heard in each file, one line a file (a JSON object with `as_json`), and return the exit code.
 
     A file that is not sound gives one line on stderr and exit code 1 at the end; the others are still heard.
-    ModelError when the model cannot be used.
+    ModelError or MoonshineError when the model or the second look cannot be used.
     """
-    loop = Loop(load_model(model_dir or packaged_model()))
+    ring = Ring.create()
+    loop = file_loop(load_model(model_dir or packaged_model(), covert_phrase), ring, second_look=second_look)
     failed = 0
     for path in paths:
         try:
-            report = hear_file(loop, path)
+            report = hear_file(loop, path, ring=ring)
         except SoundFileError as error:
             print(error, file=sys.stderr)
             failed = 1

@@ -1,6 +1,6 @@
 """The one streaming loop: 80 ms chunks in, decisions out; live capture and files go through this same code."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from kiosk.detection import NO_LOOK_PENALTY, Candidate, Decider, Heard, Manifest, Verdict
@@ -72,6 +72,11 @@ class Loop:
         return self._model.manifest
 
     @property
+    def second_look(self) -> bool:
+        """Whether candidates get a second look now."""
+        return self._looker is not None and self._looker.ready
+
+    @property
     def audio_s(self) -> float:
         """Seconds of sound since the reset."""
         return self._hops * HOP_S
@@ -88,11 +93,12 @@ class Loop:
 
     def _decide(self, position: int) -> Heard | None:
         looker = self._looker
-        self._decider.second_look = looker is not None and looker.ready
+        self._decider.second_look = self.second_look
         candidate = self._decider.hear(self.audio_s, self.scores)
         answers = []
         if candidate is not None and looker is not None and looker.ready:
-            looker.ask(candidate, position)
+            # sound from before a reset is another room's or another file's
+            looker.ask(replace(candidate, sound_s=min(candidate.sound_s, self.audio_s)), position)
         elif candidate is not None:
             answers.append(Answer(candidate, None))
         heard = None
