@@ -95,18 +95,20 @@ def as_fault(fault: ConfigFault, path: Path) -> Fault:
 def _keep(copy: Path, text: str) -> Iterator[Fault]:
     try:
         if not copy.exists() or copy.read_bytes() != text.encode():
-            _write_durably(copy, text.encode())
+            write_durably(copy, text.encode())
     except OSError as error:
         says = f"the configuration cannot be kept ({error.strerror}): a broken kiosk.toml would stop the next start"
         yield Fault(code="config", where=str(copy), says=says, do="make the folder writable; check for a full disk")
 
 
-def _write_durably(path: Path, data: bytes) -> None:
+def write_durably(path: Path, data: bytes, mode: int = 0o640) -> None:
+    """Write a file so that a power cut leaves the old one or the new one, whole; OSError when it cannot be written."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     # the leaves read it too: they share our group, as they share that of kiosk.toml
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "wb") as file:
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        os.fchmod(file.fileno(), mode)
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -1,7 +1,6 @@
-"""Which of a model's phrases are listened for: all that call openly, and the covert one that the store chose.
+"""The covert phrase that a store chose: which it may be, and what is said of a wrong one.
 
 Rules
-- A covert phrase that was not chosen is inactive: it never fires, and counts as "none of them".
 - A wrong choice is a fault that lists the right ones, and never a reason to listen for nothing.
 """
 
@@ -11,11 +10,6 @@ from kiosk.detection import Manifest
 def covert_choices(manifest: Manifest) -> tuple[str, ...]:
     """Return the ids that `[listen] covert_phrase` may name."""
     return tuple(phrase.id for phrase in manifest.phrases if phrase.covert)
-
-
-def active_phrases(manifest: Manifest, chosen: str | None) -> frozenset[str]:
-    """Return the ids that count: every open phrase, and the covert one that is `chosen`, if the model has it."""
-    return frozenset(phrase.id for phrase in manifest.phrases if not phrase.covert or phrase.id == chosen)
 
 
 def wrong_choice(manifest: Manifest, chosen: str | None) -> tuple[str, str] | None:

@@ -1,11 +1,11 @@
-"""The store's covert phrase: which it may be, what is said of a wrong one, and that the others are not listened for."""
+"""The store's covert phrase: which it may be, what is said of a wrong one, and that no screen ever says it."""
 
 import json
 
 import pytest
 
 from kiosk.config_file import PACKAGED_MODEL
-from kiosk.covert import active_phrases, covert_choices, wrong_choice
+from kiosk.covert import covert_choices, wrong_choice
 from kiosk.detection import Manifest, parse_manifest
 from kiosk.pages import NEVER_READ_BACK, PHRASES
 
@@ -17,12 +17,9 @@ def manifest(*covert: str) -> Manifest:
     return parse_manifest(json.dumps(data), "manifest.json")
 
 
-def test_only_the_chosen_one_is_listened_for() -> None:
-    three = manifest("angela", "yellow_umbrella", "blue_suitcase")
-    assert covert_choices(three) == ("angela", "yellow_umbrella", "blue_suitcase")
-    assert active_phrases(three, None) == {"help_me", "police"}
-    assert active_phrases(three, "angela") == {"help_me", "police", "angela"}
-    assert active_phrases(three, "Angela?") == {"help_me", "police"}
+def test_the_choices_are_the_covert_phrases_of_the_model() -> None:
+    assert covert_choices(manifest("angela", "yellow_umbrella")) == ("angela", "yellow_umbrella")
+    assert covert_choices(manifest()) == ()
 
 
 @pytest.mark.parametrize("chosen", ["Is Angela here?", "help_me", "", "x" * 300])

@@ -20,11 +20,13 @@ from kiosk import __version__
 from kiosk.bus import Leaf, runtime_socket
 from kiosk.config import ListenSection, UnitConfig
 from kiosk.detection import Heard
+from kiosk.listen.calibration import CalibrationFile, calibrated
 from kiosk.listen.capture import Capture, Captured
+from kiosk.listen.chosen import load_chosen
 from kiosk.listen.features import HOP_S, FrontEndError
 from kiosk.listen.level import Meter
 from kiosk.listen.loop import Loop
-from kiosk.listen.model import ModelError, load_model, packaged_model
+from kiosk.listen.model import ModelError
 from kiosk.messages import Detection, DetectionTaken, Ear, Fault, Hearing, Hello, Role, ToLeaf
 
 log = logging.getLogger("stayby")
@@ -43,8 +45,16 @@ DEAFENING = frozenset({"mic_silent", "mic_stuck"})
 class ListenProcess:
     """Everything the process owns; `turn` is one round of the main loop."""
 
-    def __init__(self, config: ListenSection, bus: Path, capture_env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        config: ListenSection,
+        bus: Path,
+        capture_env: Mapping[str, str] | None = None,
+        calibration: Path | None = None,
+    ) -> None:
         self._config, self._env = config, capture_env
+        self._calibration = CalibrationFile(calibration)
+        self._offset = 0.0
         self._deaths: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
         self._answers: queue.SimpleQueue[ToLeaf] = queue.SimpleQueue()
         self._leaf = Leaf(
@@ -58,10 +68,11 @@ class ListenProcess:
         self._capture: Capture | None = None
         self._loop: Loop | None = None
         self._broken: Fault | None = None
+        self._covert_wrong: Fault | None = None
         self._meter = Meter()
         self._untaken: deque[Detection] = deque(maxlen=KEEP)
         self._offered_s = -1e9
-        self._heard_s = self._report_s = self._reload_s = -1e9
+        self._heard_s = self._report_s = self._reload_s = self._calibrated_s = -1e9
         self._audio_s = 0.0
         self._gaps_before = 0
 
@@ -72,6 +83,7 @@ class ListenProcess:
         wanted = in_hours(self._config.hours, now_local)
         self._open_or_close(wanted=wanted)
         self._keep_model(now_s)
+        self._keep_calibration(now_s)
         captured = self._capture.read(READ_S) if self._capture else None
         if captured is not None:
             self._hear(captured)
@@ -101,11 +113,26 @@ class ListenProcess:
             return
         self._reload_s = now_s
         try:
-            self._loop = Loop(load_model(self._config.model_dir or packaged_model()))
+            model, self._covert_wrong = load_chosen(self._config)
+            self._loop = Loop(model)
+            self._offset, self._calibrated_s = 0.0, -1e9
         except (ModelError, FrontEndError) as error:
             self._break(error)
         else:
             self._broken = None
+
+    def _keep_calibration(self, now_s: float) -> None:
+        """Read what a technician accepted, at the start and when it changes."""
+        if self._loop is None or now_s - self._calibrated_s < RELOAD_S:
+            return
+        self._calibrated_s = now_s
+        self._calibration.look()
+        manifest = self._loop.manifest
+        offset = self._calibration.offset(manifest.sha256)
+        if offset != self._offset:
+            log.info("thresholds: %+g on what the model was shipped with", offset)
+            self._loop.use(calibrated(manifest, offset))
+            self._offset = offset
 
     def _break(self, error: ModelError | FrontEndError) -> None:
         where, _, rest = str(error).partition(": ")
@@ -159,7 +186,8 @@ class ListenProcess:
         )
 
     def _faults(self, now_s: float) -> list[Fault]:
-        found = [self._broken] if self._broken else []
+        ignored = self._calibration.fault(self._loop.manifest.sha256) if self._loop else None
+        found = [fault for fault in (self._broken, self._covert_wrong, ignored) if fault is not None]
         where = f"microphone {self._config.device}"
         capture, level = self._capture.fault if self._capture else None, self._meter.fault
         if capture is not None:
@@ -179,6 +207,7 @@ def detection(heard: Heard, audio_end_s: float) -> Detection:
         grave=heard.grave,
         strong=heard.strong,
         covert=heard.covert,
+        opens=heard.opens,
         audio_end_s=audio_end_s,
     )
 
@@ -192,14 +221,22 @@ def in_hours(hours: str | None, now: datetime) -> bool:
     return start <= clock < end if start <= end else clock >= start or clock < end
 
 
-def run(config: UnitConfig, capture_env: Mapping[str, str] | None = None, stop: threading.Event | None = None) -> None:
-    """Listen until SIGTERM, SIGINT or `stop`; `capture_env` is added to arecord's environment (a virtual microphone)."""
+def run(
+    config: UnitConfig,
+    capture_env: Mapping[str, str] | None = None,
+    stop: threading.Event | None = None,
+    calibration: Path | None = None,
+) -> None:
+    """Listen until SIGTERM, SIGINT or `stop`; `capture_env` is added to arecord's environment (a virtual microphone).
+
+    `calibration` is where a technician's accepted thresholds stand, if any.
+    """
     if config.listen is None:
         log.warning("there is no [listen] in the configuration: this unit has no ear, and nothing to do here")
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the last three seconds of sound
     ended = stop or _stop_on_signals()
-    process = ListenProcess(config.listen, runtime_socket(config.unit.run_dir), capture_env)
+    process = ListenProcess(config.listen, runtime_socket(config.unit.run_dir), capture_env, calibration)
     try:
         while not ended.is_set():
             process.turn(time.monotonic(), datetime.now().astimezone())
