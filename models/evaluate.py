@@ -1,151 +1,163 @@
-"""Judges a model through the very loop that units run: thresholds from one part of the real speech, figures from another."""
+"""Judges a model: `python -m models.evaluate --config models/distress_en/train.toml` writes report.json and report.html.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+Everything is heard by `stayby hear`'s own code. Thresholds are chosen on one part of the real speech that training never
+read, and false alarms counted on the other. Peers hear the same sounds in the same run.
+"""
+
+import sys
 from pathlib import Path
+from typing import Annotated
 
-from rich.progress import track
+import typer
 
-from kiosk.detection import SCORE_LIMIT, Decider, Figure, Heard, Manifest, Phrase, Thresholds
-from kiosk.listen.features import HOP_S
-from kiosk.listen.hear import SoundFileError, hear_file
-from kiosk.listen.loop import Loop
-from kiosk.messages import Choice
-from models.recipe import Recipe
+from kiosk.detection import Figure, Manifest
+from kiosk.listen.features import FrontEndError
+from kiosk.listen.model import MANIFEST_NAME, ModelError
+from kiosk.listen.moonshine import MoonshineError
+from kiosk.listen.moonshine import installed as moonshine_installed
+from models import judge, thresholds
+from models.figures import OTHER_ENGINES, Report, measured
+from models.hearing import Ear
+from models.judge import HELD_OUT, SHIPPED, Judged, Traces
+from models.measuring import clean, make
+from models.peers import PocketSphinx, Words, installed
+from models.recipe import Recipe, RecipeError, read_recipe
+from models.report import write_report
+from models.sounds import QUIET, SPOKEN, Sounds, SoundsMissing, read_sounds
+from models.thresholds import UNSET, Levels
+from models.traces import active_phrases, moments
 
-REPEATS_PER_H = 6.0
-GRAVE_MARGIN = 2.0
-
-
-@dataclass(frozen=True)
-class Trace:
-    """One file as the loop scored it, hop by hop; `label` is the phrase or the group, `duration_s` the file's own length."""
-
-    label: str
-    path: Path
-    scores: list[tuple[float, ...]]
-    duration_s: float
-
-    @property
-    def best(self) -> float:
-        """The highest score of any phrase."""
-        return max((max(scores) for scores in self.scores), default=-SCORE_LIMIT)
-
-
-def trace(loop: Loop, files: Sequence[tuple[str, Path]], description: str) -> list[Trace]:
-    """Run labelled files through the loop and keep the scores of every hop."""
-    traces = []
-    for label, path in track(files, description=description):
-        scores: list[tuple[float, ...]] = []
-        try:
-            report = hear_file(loop, path, on_scores=scores.append)
-        except SoundFileError as error:
-            print(error)
-            continue
-        traces.append(Trace(label, path, scores, report.duration_s))
-    return traces
+OUT = Path("build/ear-report")
+WORDS_SETS = (SPOKEN, "espeak", "flite", "festival", "piper", *QUIET, HELD_OUT[1])
+UNSEEN_ON = "clips by synthetic voices never trained on"
+ENGINES_ON = "clips by four other speech engines"
+"""What Moonshine's words are asked about: it has no thresholds to choose, and takes its time."""
 
 
-def replay(manifest: Manifest, one: Trace) -> list[Heard]:
-    """What the decider makes of a trace: the same decisions as in the loop that made it."""
-    decider = Decider(manifest)
-    candidates = (decider.hear((hop + 1) * HOP_S, scores) for hop, scores in enumerate(one.scores))
-    heard = (decider.judge(candidate, None) for candidate in candidates if candidate is not None)
-    return [decision for decision in heard if decision is not None]
+def with_thresholds(recipe: Recipe, manifest: Manifest, traces: Traces) -> Manifest:
+    """The manifest with thresholds chosen anew on the first held-out part of the real speech."""
+    unset = manifest.model_copy(
+        update={"phrases": thresholds.phrases(recipe, UNSET, UNSET if manifest.second_look else None)}
+    )
+    alone = _levels(recipe, unset, traces, looked=False)
+    looked = _levels(recipe, unset, traces, looked=True) if manifest.second_look else None
+    return manifest.model_copy(update={"phrases": thresholds.phrases(recipe, alone, looked)})
 
 
-def hours(traces: Sequence[Trace]) -> float:
-    """Hours of sound in `traces`."""
-    return sum(one.duration_s for one in traces) / 3600
+def _levels(recipe: Recipe, manifest: Manifest, traces: Traces, *, looked: bool) -> Levels:
+    quiet = traces[HELD_OUT[0]]
+    heard = [moments(manifest, one, looked=looked) for one in quiet]
+    ids = [phrase.id for phrase in active_phrases(manifest)]
+    return thresholds.levels(recipe, ids, heard, sum(one.duration_s for one in quiet) / 3600)
 
 
-def false_per_h(manifest: Manifest, traces: Sequence[Trace]) -> float:
-    """Detections per hour in speech that holds no phrase."""
-    total = hours(traces)
-    return sum(len(replay(manifest, one)) for one in traces) / total if total else 0.0
+def measure(recipe: Recipe, folder: Path) -> Manifest:
+    """Choose the thresholds of the model in `folder` anew, measure it, and write both into its manifest.
+
+    RecipeError, ModelError, FrontEndError or MoonshineError when that cannot be done.
+    """
+    sounds = make(recipe) if recipe.synthesis.share == 1 else clean(recipe)
+    traces = _traces(recipe, folder, sounds)
+    manifest = with_thresholds(recipe, Ear(folder, recipe.cache).manifest, traces)
+    manifest = manifest.model_copy(update={"figures": manifest_figures(manifest, sounds, traces)})
+    (folder / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return manifest
 
 
-def recall(manifest: Manifest, traces: Sequence[Trace], label: str | None = None) -> float:
-    """Share of the files spoken with `label` (or any) in which any phrase at all is heard."""
-    asked = [one for one in traces if label is None or one.label == label]
-    return sum(bool(replay(manifest, one)) for one in asked) / len(asked) if asked else 0.0
+def _traces(recipe: Recipe, folder: Path, sounds: Sounds) -> Traces:
+    sets = judge.sets_of(recipe, sounds, recipe.cache)
+    return judge.traces_of(folder, sets, judge.covert_sets(recipe, sounds, recipe.cache), recipe.cache)
 
 
-def phrases(recipe: Recipe, once: float, repeat: float, grave: float) -> tuple[Phrase, ...]:
-    """The recipe's phrases with thresholds for what counts at once, what counts when repeated, and a clear grave phrase."""
+def our_ears(manifest: Manifest, traces: Traces) -> list[Judged]:
+    """The ear as it is, the best first: with its second look, if it has one that works here, and by stage 1 alone."""
+    both = manifest.second_look is not None and moonshine_installed()
+    return [judge.heard_by_us(manifest, traces, looked=looked) for looked in ((True, False) if both else (False,))]
+
+
+def evaluate(recipe: Recipe, folder: Path, *, peers: bool = True) -> Report:
+    """All figures of the model in `folder`, beside the peers that are installed here."""
+    sounds = read_sounds(recipe.cache)
+    sets = judge.sets_of(recipe, sounds, recipe.cache)
+    traces = _traces(recipe, folder, sounds)
+    manifest = Ear(folder, recipe.cache).manifest
+    ears, notes = our_ears(manifest, traces), []
+    phrases = [phrase.id for phrase in active_phrases(manifest)]
+    if peers and installed("pocketsphinx"):
+        ears.append(judge.heard_by_peer(PocketSphinx(phrases), sets, phrases, recipe.cache))
+    elif peers:
+        notes.append("PocketSphinx is not installed: not measured beside it.")
+    if peers and moonshine_installed():
+        words = {phrase: recipe.phrases[phrase].words for phrase in phrases}
+        some = {name: files for name, files in sets.items() if name in WORDS_SETS}
+        ears.append(judge.heard_by_peer(Words(words), some, phrases, recipe.cache))
+    return measured(manifest, sounds, ears, notes)
+
+
+def manifest_figures(manifest: Manifest, sounds: Sounds, traces: Traces) -> tuple[Figure, ...]:
+    """What the manifest tells of its model, each number with what it was measured on; as shipped, by its best ear."""
+    ears = our_ears(manifest, traces)
+    found = measured(manifest, sounds, ears, [])
     return tuple(
-        Phrase(
-            id=phrase_id,
-            opens=Choice(texts.opens) if texts.opens else None,
-            alone=Thresholds(
-                threshold=repeat if texts.needs_repeat else once + texts.margin,
-                strong_threshold=once + texts.margin if texts.needs_repeat else None,
-                grave_threshold=max(grave, once + texts.margin) if texts.grave else None,
-            ),
-            needs_repeat=texts.needs_repeat,
-            grave=texts.grave,
-            covert=texts.covert,
-        )
-        for phrase_id, texts in recipe.phrases.items()
+        figure for ear, more in zip(ears, ("", "_alone"), strict=False) for figure in _of_ear(found, ear.name, more)
     )
 
 
-def choose_thresholds(recipe: Recipe, quiet: Sequence[Trace]) -> tuple[Phrase, ...]:
-    """Thresholds from real speech that training never read: `false_per_h` at most, and grave ones above all of its peaks."""
-    peaks = sorted((one.best for one in quiet), reverse=True)
-    lowest, total_h = recipe.thresholds.lowest, hours(quiet)
-    once = max(lowest, _level(peaks, recipe.thresholds.false_per_h * total_h))
-    repeat = max(lowest, _level(peaks, REPEATS_PER_H * total_h))
-    grave = min(max([once, *peaks[:1]]) + GRAVE_MARGIN, SCORE_LIMIT)
-    return phrases(recipe, once, repeat, round(grave, 2))
+def _of_ear(found: Report, ear: str, more: str) -> list[Figure]:
+    made = []
+    for group, name, says, on in (
+        ("all", SPOKEN, "recall_all", UNSEEN_ON),
+        ("all", OTHER_ENGINES, "recall_other_engines", ENGINES_ON),
+        *(("phrase", one.name, f"recall_{one.name}", UNSEEN_ON) for one in found.group(ear, "phrase", SHIPPED)),
+        *(("voices", one.name, f"recall_{one.name}", UNSEEN_ON) for one in found.group(ear, "voices", SHIPPED)),
+        *(("conditions", one.name, f"recall_{one.name}", UNSEEN_ON) for one in found.group(ear, "conditions", SHIPPED)),
+        *(
+            ("quiet", one.name, f"fired_{one.name}", f"sentences, {UNSEEN_ON}")
+            for one in found.group(ear, "quiet", SHIPPED)
+        ),
+    ):
+        row = found.recall(ear, group, name, SHIPPED)
+        if row is not None:
+            made.append(Figure(name=f"{says}{more}", value=round(row.value, 3), unit="share", n=row.n, on=on))
+    return made + _rate_figures(found, ear, more)
 
 
-def crossed_false_per_h(manifest: Manifest, recipe: Recipe, halves: Sequence[Sequence[Trace]]) -> float:
-    """False alarms per hour when the thresholds chosen on one half are counted on the other, both ways: the honest figure."""
-    total_h = sum(hours(half) for half in halves)
-    count = 0
-    for chosen_on, counted_on in (halves, halves[::-1]):
-        chosen = manifest.model_copy(update={"phrases": choose_thresholds(recipe, chosen_on)})
-        count += sum(len(replay(chosen, one)) for one in counted_on)
-    return count / total_h if total_h else 0.0
+def _rate_figures(found: Report, ear: str, more: str) -> list[Figure]:
+    made = []
+    for part, says, on in (
+        (HELD_OUT[0], "false_per_h_chosen_on", "hours of real speech that thresholds were chosen on"),
+        (HELD_OUT[1], "false_per_h", "hours of real speech that nothing was chosen on"),
+    ):
+        rate = found.rate(ear, part, SHIPPED)
+        if rate is not None:
+            made.append(Figure(name=f"{says}{more}", value=round(rate.per_h, 3), unit="1/h", n=rate.hours, on=on))
+    return made
 
 
-def _level(peaks: list[float], allowed: float) -> float:
-    """The least score that all but `allowed` of the peaks stay below."""
-    return round(peaks[min(int(allowed), len(peaks) - 1)] + 0.01, 2) if peaks else -SCORE_LIMIT
+def main(
+    config: Annotated[Path, typer.Option(help="The train.toml of the model.")],
+    model_dir: Annotated[Path | None, typer.Option(help="The model's folder; beside the recipe if not given.")] = None,
+    out: Annotated[Path, typer.Option(help="Where report.json and report.html go.")] = OUT,
+    *,
+    choose: Annotated[
+        bool, typer.Option(help="First choose thresholds anew and write them into the manifest.")
+    ] = False,
+    peers: Annotated[bool, typer.Option(help="Let PocketSphinx and Moonshine's words hear the same sounds.")] = True,
+) -> None:
+    """Judge a model on every measuring set and write the report."""
+    folder = model_dir or config.parent
+    try:
+        recipe = read_recipe(config)
+        make(recipe)
+        if choose:
+            measure(recipe, folder)
+        found = evaluate(recipe, folder, peers=peers)
+    except (RecipeError, ModelError, FrontEndError, MoonshineError, SoundsMissing) as error:
+        print(error, file=sys.stderr)
+        raise typer.Exit(1) from None
+    write_report(found, out)
+    print(f"{out / 'report.html'}: written")
 
 
-def figures(
-    manifest: Manifest, recipe: Recipe, halves: Sequence[Sequence[Trace]], unseen: Sequence[Trace]
-) -> tuple[Figure, ...]:
-    """What the manifest tells of its model, each number with what it was measured on."""
-    said = [one for one in unseen if one.label in recipe.phrases]
-    made = [
-        _recall_figure(manifest, said, None),
-        *(_recall_figure(manifest, said, phrase) for phrase in recipe.phrases),
-    ]
-    for group in recipe.quiet:
-        asked = [one for one in unseen if one.label == group]
-        on = "sentences of its own, spoken by synthetic voices never trained on"
-        made.append(_figure(f"fired_{group}", recall(manifest, asked), "share", len(asked), on))
-    quiet = [one for half in halves for one in half]
-    heard_h = round(hours(quiet), 2)
-    if quiet:
-        rate, crossed = false_per_h(manifest, quiet), crossed_false_per_h(manifest, recipe, halves)
-        made.append(
-            _figure("false_per_h", rate, "1/h", heard_h, "hours of the real speech that thresholds were chosen on")
-        )
-        made.append(
-            _figure("false_per_h_crossed", crossed, "1/h", heard_h, "hours: chosen on one half, counted on the other")
-        )
-    return tuple(made)
-
-
-def _recall_figure(manifest: Manifest, said: Sequence[Trace], phrase: str | None) -> Figure:
-    count = sum(phrase is None or one.label == phrase for one in said)
-    share = recall(manifest, said, phrase)
-    return _figure(f"recall_{phrase or 'all'}", share, "share", count, "synthetic voices never trained on")
-
-
-def _figure(name: str, value: float, unit: str, n: float, on: str) -> Figure:
-    return Figure(name=name, value=round(value, 3), unit=unit, n=n, on=on)
+if __name__ == "__main__":
+    typer.run(main)

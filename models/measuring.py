@@ -88,14 +88,20 @@ HARD: Mapping[str, Make] = {
 
 def make(recipe: Recipe) -> Sounds:
     """Make what the cache lacks and list it all; RecipeError when the recipe cannot be followed."""
-    clips = synthesise(plan(recipe, "unseen"), recipe.cache)
-    sets = {SPOKEN: _listed(recipe, clips, recipe.phrases)}
-    sets |= {name: _listed(recipe, clips, groups) for name, groups in QUIET_SETS.items()}
-    sets |= _hard(recipe, sets[SPOKEN], [path for clip, path in clips.items() if clip.label not in recipe.phrases])
+    sets = dict(clean(recipe).sets)
+    quiet = [recipe.cache / one.file for name in QUIET_SETS for one in sets[name]]
+    sets |= _hard(recipe, sets[SPOKEN], quiet)
     sets |= _other_engines(recipe)
     sounds = Sounds(sets=sets)
     write_sounds(sounds, recipe.cache)
     return sounds
+
+
+def clean(recipe: Recipe) -> Sounds:
+    """The clean sets by unseen voices alone; they are not listed in the cache."""
+    clips = synthesise(plan(recipe, "unseen"), recipe.cache)
+    groups = {SPOKEN: tuple(recipe.phrases), **QUIET_SETS}
+    return Sounds(sets={name: _listed(recipe, clips, labels) for name, labels in groups.items()})
 
 
 def _listed(recipe: Recipe, clips: dict[Clip, Path], labels: Iterable[str]) -> tuple[Sound, ...]:

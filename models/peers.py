@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict
 
 from kiosk.listen.features import SAMPLE_RATE_HZ, Samples, quiet
 from kiosk.listen.hear import TRAILING_QUIET_S, read_sound
-from models.curves import Heard, false_count, hours
+from models.curves import Heard
 
 REFRACTORY_S = 3.0
 """Two announcements within it count as one, as in the ear itself."""
@@ -43,7 +43,8 @@ KEYPHRASES: Mapping[str, tuple[str, ...]] = {
     "yellow_umbrella": ("yellow umbrella",),
     "blue_suitcase": ("blue suitcase",),
 }
-LOOSEST = "1e-40"
+LOOSEST_LOG10 = -40
+LOOSEST = f"1e{LOOSEST_LOG10}"
 """Looser than anybody runs it: what is announced at a stricter threshold is found among this by its score."""
 FRAME_S = 0.01
 SENSCR_SHIFT, KWS_MAX_LOG10 = 1024, 1500 * math.log10(1.0001) * 1024
@@ -77,6 +78,8 @@ class Peer(Protocol):
 
     name: str
     version: str
+    graded: bool
+    """Whether its scores mean anything."""
 
     def events(self, sound: Samples) -> list[Event]:
         """Everything that could be a phrase in 16 kHz sound."""
@@ -87,6 +90,7 @@ class PocketSphinx:
     """Keyphrase spotting with the English model that comes inside PyPI `pocketsphinx`; scores are log10 of its threshold."""
 
     name = "PocketSphinx"
+    graded = True
 
     def __init__(self, phrases: Sequence[str]) -> None:
         self._phrase_of = {words: phrase for phrase in phrases for words in KEYPHRASES[phrase]}
@@ -118,6 +122,7 @@ class Words:
     """Moonshine-tiny's own words of 5 s at a time, searched for each phrase: no scores, so 0 is all there is."""
 
     name = "Moonshine-tiny, words alone"
+    graded = False
 
     def __init__(self, words: Mapping[str, Sequence[str]]) -> None:
         self._moonshine = importlib.import_module("kiosk.listen.moonshine").Moonshine()
@@ -169,7 +174,7 @@ def ask(peer: Peer, path: Path, cache: Path) -> PeerHeard:
 def own_thresholds(quiet: Sequence[PeerHeard], phrases: Sequence[str]) -> dict[str, float]:
     """For each phrase its highest score in speech that does not hold it: the fairest start for phrases of unlike length."""
     return {
-        phrase: max((e.score for one in quiet for e in one.events if e.phrase == phrase), default=0.0)
+        phrase: max((e.score for one in quiet for e in one.events if e.phrase == phrase), default=float(LOOSEST_LOG10))
         for phrase in phrases
     }
 
@@ -182,8 +187,3 @@ def announced(label: str, heard: PeerHeard, own: Mapping[str, float]) -> Heard:
         if all(abs(t_s - other) >= REFRACTORY_S for _, other in kept):
             kept.append((score, t_s))
     return Heard(label, heard.duration_s, tuple(score for score, _ in kept))
-
-
-def rate(quiet: Sequence[Heard], threshold: float) -> float:
-    """Announcements an hour."""
-    return false_count(quiet, threshold) / hours(quiet) if quiet else 0.0

@@ -14,6 +14,8 @@ QUIET = ("ordinary", "confusables", "store")
 """Sets in which no phrase is said."""
 ENGINES = ("espeak", "flite", "festival", "piper")
 """Sets of phrases by speech synthesis that training never used."""
+VOICES = ("women", "men", "accents")
+"""Groups of voices in it."""
 BODIES = ("children", "older", "shouted")
 CONDITIONS = (
     "store_20_db", "store_10_db", "store_5_db", "babble_20_db", "babble_10_db", "babble_5_db",

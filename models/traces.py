@@ -1,26 +1,19 @@
 """What the ear makes of a file, kept so that other thresholds cost seconds: stage 1's scores of every hop, and each second look.
 
-A trace comes from `hear_file` itself, the code behind `stayby hear`, and is replayed through the very `Decider` of the loop.
-It is kept by the content of the sound, of the model and of the code that hears; thresholds are no part of it.
+A trace comes from `hear_file` itself (`models.hearing`), the code behind `stayby hear`, and is replayed through the very
+`Decider` of the loop. Thresholds and the weights of the second look are no part of it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-import kiosk.detection
-import kiosk.listen.features
-import kiosk.listen.hear
-import kiosk.listen.loop
-import kiosk.listen.model
-from kiosk.detection import SCORE_LIMIT, Candidate, Decider, Heard, Manifest, Phrase, Thresholds, Verdict
+from kiosk.detection import SCORE_LIMIT, Candidate, Decider, Heard, Manifest, Parts, Phrase, Thresholds, Verdict, fuse
 from kiosk.listen.features import HOP_S
-from kiosk.listen.loop import Answer, Looker
 from models import curves
 from models.thresholds import Moment
 
@@ -28,21 +21,14 @@ LOWERED = 8.0
 """How far below its thresholds stage 1 alone is drawn."""
 
 Scores = npt.NDArray[np.float64]
-CODE: tuple[ModuleType, ...] = (
-    kiosk.detection,
-    kiosk.listen.features,
-    kiosk.listen.hear,
-    kiosk.listen.loop,
-    kiosk.listen.model,
-)
 
 
 class Look(NamedTuple):
-    """One second look: the candidate's time, how much sound was its own, and the fused scores it gave (None: it failed)."""
+    """One second look: the candidate's time, how much sound was its own, and what was found in it."""
 
     t_s: float
     sound_s: float
-    scores: tuple[float, ...] | None
+    parts: Parts
 
 
 @dataclass(frozen=True)
@@ -56,38 +42,13 @@ class Trace:
     looks: tuple[Look, ...]
     cpu_s: float = 0.0
 
-    def look(self, candidate: Candidate) -> Verdict | None:
-        """The verdict on a candidate: its own, or of another look at the same moment with less or more of its sound."""
+    def verdict(self, manifest: Manifest, phrases: Sequence[Phrase], candidate: Candidate) -> Verdict | None:
+        """The verdict on a candidate from its own look, or from another one at the same moment with more or less sound."""
         near = [one for one in self.looks if abs(one.t_s - candidate.t_s) < HOP_S / 2]
-        if not near:
+        if not near or manifest.second_look is None:
             return None
-        scores = min(near, key=lambda one: abs(one.sound_s - candidate.sound_s)).scores
-        return None if scores is None else Verdict(scores)
-
-
-class Recorder:
-    """A looker that notes what another one answers."""
-
-    def __init__(self, looker: Looker) -> None:
-        self._looker = looker
-        self.looks: list[Look] = []
-
-    @property
-    def ready(self) -> bool:
-        """Whether the other one is."""
-        return self._looker.ready
-
-    def ask(self, candidate: Candidate, position: int) -> None:
-        """Pass it on."""
-        self._looker.ask(candidate, position)
-
-    def answers(self) -> list[Answer]:
-        """Pass on what came back, and note it."""
-        came = self._looker.answers()
-        for one in came:
-            scores = None if one.verdict is None else one.verdict.scores
-            self.looks.append(Look(one.candidate.t_s, one.candidate.sound_s, scores))
-        return came
+        parts = min(near, key=lambda one: abs(one.sound_s - candidate.sound_s)).parts
+        return fuse(manifest.second_look.weights, phrases, candidate.scores, parts)
 
 
 def active_phrases(manifest: Manifest, covert_phrase: str | None = None) -> tuple[Phrase, ...]:
@@ -104,7 +65,8 @@ def replay(manifest: Manifest, one: Trace, *, looked: bool, covert_phrase: str |
     for hop, scores in enumerate(one.scores.tolist()):
         candidate = decider.hear((hop + 1) * HOP_S, scores)
         if candidate is not None:
-            heard = decider.judge(candidate, one.look(candidate) if looked else None)
+            verdict = one.verdict(manifest, decider.phrases, candidate) if looked else None
+            heard = decider.judge(candidate, verdict)
             decisions += [heard] if heard is not None else []
     return decisions
 
@@ -120,7 +82,7 @@ def moments(manifest: Manifest, one: Trace, *, looked: bool, covert_phrase: str 
         candidate = decider.hear((hop + 1) * HOP_S, scores)
         if candidate is None:
             continue
-        verdict = one.look(candidate) if looked else None
+        verdict = one.verdict(manifest, decider.phrases, candidate) if looked else None
         if verdict is not None or not looked:
             found.append(Moment(candidate.t_s, candidate.saying, verdict.scores if verdict else candidate.best))
     return found
