@@ -1,35 +1,51 @@
 """Captures sound with `arecord` and brings it back when it stops: a missing, pulled or hung microphone is a fault, not an end.
 
-The only sound held is a queue of at most 3 s; when the loop cannot keep up, the oldest is dropped and counted.
+ALSA's plug makes two channels of 16 kHz and 16 bits of whatever the microphone gives. Sound goes into the ring and nowhere else;
+a chunk that is not yet whole waits in a buffer of 80 ms. When the loop falls behind more than the ring holds, the lost chunks are
+counted and it goes on with the oldest that is whole.
 """
 
+import array
+import fcntl
 import os
-import queue
 import selectors
 import subprocess
+import termios
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from kiosk.listen.features import CHUNK_SAMPLES, HOP_S, SAMPLE_RATE_HZ, Samples
+from kiosk.listen.channels import CHANNELS, Mixer
+from kiosk.listen.features import CHUNK_SAMPLES, SAMPLE_RATE_HZ, Samples
+from kiosk.listen.ring import Ring
 
-CHUNK_BYTES = CHUNK_SAMPLES * 2
-QUEUE_CHUNKS = int(3.0 / HOP_S)
+FRAME_BYTES = 2 * CHANNELS
+CHUNK_BYTES = CHUNK_SAMPLES * FRAME_BYTES
+# One period is one chunk, so that nothing wakes more often than it must; the buffer rides out 0.8 s of a busy machine.
+PERIOD_FRAMES, BUFFER_FRAMES = CHUNK_SAMPLES, CHUNK_SAMPLES * 10
 STALL_S = 1.0
 RESTART_S = 1.0
 MAX_COMPLAINT_BYTES = 4096
-PICK_DEVICE = "plug it in, or set [listen] device to one that `arecord -L` lists"
+DEFAULT_DEVICE = "default"
+SOUND_SYSTEM = Path("/proc/asound")
 
 
 @dataclass(frozen=True)
 class Captured:
-    """One chunk of 1280 samples and the CLOCK_MONOTONIC time at which its last sample was read."""
+    """One chunk of 1280 samples, valid until the next read.
+
+    `end_s` is CLOCK_MONOTONIC at its last sample, `position` what the ring's was just after it. It is `fresh` when the sound
+    before it is lost or of another time: whoever listens begins anew.
+    """
 
     sound: Samples
     end_s: float
+    position: int
+    fresh: bool
 
 
 @dataclass(frozen=True)
@@ -42,129 +58,177 @@ class CaptureFault:
 
 
 class Capture:
-    """A thread that keeps one `arecord` running and puts its sound on a bounded queue.
+    """A thread that keeps one `arecord` running and writes its sound into `ring`, whose only writer it is.
 
     `on_death` is called from the thread if it ends in a way that was not foreseen: it may only enqueue.
     """
 
     def __init__(
-        self, device: str, on_death: Callable[[BaseException], None], env: Mapping[str, str] | None = None
+        self,
+        device: str,
+        ring: Ring,
+        on_death: Callable[[BaseException], None],
+        env: Mapping[str, str] | None = None,
+        sound_system: Path = SOUND_SYSTEM,
     ) -> None:
-        self._device, self._on_death = device, on_death
+        self._device, self._ring, self._on_death, self._sound_system = device, ring, on_death, sound_system
         self._env = {**os.environ, **(env or {}), "LC_ALL": "C"}
-        self._queue: queue.Queue[Captured] = queue.Queue(QUEUE_CHUNKS)
+        self._raw = bytearray(CHUNK_BYTES)
+        self._filled = 0
+        self._mixer = Mixer()
+        self._next = self._begins = ring.position
+        self._chunk = np.zeros(CHUNK_SAMPLES, np.int16)
+        self._written = threading.Condition()
         self._closing = threading.Event()
         self.fault: CaptureFault | None = None
-        self.gaps = 0
+        self._overruns = self._lost = 0
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._thread.start()
 
+    @property
+    def gaps(self) -> int:
+        """How often sound was lost: chunks that the loop was too slow for, and overruns that `arecord` told of."""
+        return self._overruns + self._lost
+
     def read(self, timeout_s: float) -> Captured | None:
         """The next chunk, or None when none came within `timeout_s`."""
-        try:
-            return self._queue.get(timeout=timeout_s)
-        except queue.Empty:
-            return None
+        with self._written:
+            if not self._written.wait_for(lambda: self._ring.position > self._next, timeout_s):
+                return None
+        wanted = self._next
+        while self._ring.chunk(self._next, out=self._chunk) is None:
+            self._next = max(self._next + 1, self._ring.oldest)
+            if self._next >= self._ring.position:
+                return None  # it was wiped
+        self._lost += self._next - wanted
+        end_s = self._ring.end_s(self._next) or time.monotonic()
+        fresh = self._next > wanted or self._next == self._begins
+        self._next += 1
+        return Captured(self._chunk, end_s, self._next, fresh)
 
     def close(self) -> None:
-        """Stop `arecord` and the thread."""
+        """Stop `arecord` and the thread, and leave no sound in memory."""
         self._closing.set()
         self._thread.join(5)
+        self._ring.wipe()
+        self._chunk.fill(0)
 
     def _run(self) -> None:
         try:
             while not self._closing.is_set():
-                self.fault = self._record()
+                self.fault = self._record_any()
                 self._closing.wait(RESTART_S)
         except BaseException as error:  # noqa: BLE001 - whatever kills this thread must take the process with it
             self._on_death(error)
 
-    def _record(self) -> CaptureFault | None:
+    def _record_any(self) -> CaptureFault | None:
+        """Record from the configured device; if that is `default` and leads nowhere, from the only one that is there."""
+        fault = self._record(self._device)
+        there = capture_devices(self._sound_system)
+        missing = fault is not None and fault.code == "mic_missing"
+        if missing and self._device == DEFAULT_DEVICE and len(there) == 1:
+            return self._record(there[0])
+        return fault
+
+    def _record(self, device: str) -> CaptureFault | None:
         """Run one `arecord` until it ends, hangs or is no longer wanted; say why it ended."""
-        command = [
-            "arecord",
-            "-q",
-            "-D",
-            self._device,
-            "-f",
-            "S16_LE",
-            "-r",
-            str(SAMPLE_RATE_HZ),
-            "-c",
-            "1",
-            "-t",
-            "raw",
-        ]
-        command += ["--buffer-time=400000", "--period-time=40000"]
+        pipe = subprocess.PIPE
         try:
             child = subprocess.Popen(
-                command,
-                env=self._env,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
+                _command(device), env=self._env, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, bufsize=0
             )
         except OSError as error:
             return CaptureFault("mic_no_arecord", f"arecord cannot start: {error.strerror}", "install alsa-utils")
-        try:
-            return self._pump(child)
-        finally:
-            child.kill()
-            child.communicate()
+        self._filled, self._begins = 0, self._ring.position
+        with child:
+            try:
+                return self._pump(child)
+            finally:
+                child.kill()
+                self._raw[:] = bytes(CHUNK_BYTES)
+                self._mixer.wipe()
 
     def _pump(self, child: subprocess.Popen[bytes]) -> CaptureFault | None:
-        sound, complaint = bytearray(), bytearray()
+        complaint = bytearray()
+        heard_s = time.monotonic()
         with selectors.DefaultSelector() as selector:
-            for stream, into in ((child.stdout, sound), (child.stderr, complaint)):
+            for stream in (child.stdout, child.stderr):
                 if stream is not None:
-                    selector.register(stream, selectors.EVENT_READ, into)
-            heard_s = time.monotonic()
+                    selector.register(stream, selectors.EVENT_READ)
             while not self._closing.is_set():
                 for key, _ in selector.select(STALL_S / 4):
-                    data = os.read(key.fd, 65536)
-                    if not data:
+                    count = self._take(key.fd) if key.fileobj is child.stdout else self._complain(key.fd, complaint)
+                    if not count:
                         selector.unregister(key.fileobj)
-                    elif key.data is sound:
-                        heard_s = self._take(sound, data)
-                    else:
-                        self._complain(complaint, data)
+                    elif key.fileobj is child.stdout:
+                        heard_s = time.monotonic()
                 if not selector.get_map():
                     return self._ended(complaint)
                 if time.monotonic() - heard_s > STALL_S:
-                    return CaptureFault("mic_stalled", "the microphone stopped giving sound", PICK_DEVICE)
+                    return CaptureFault("mic_stalled", "the microphone stopped giving sound", self._pick())
         return None
 
-    def _take(self, sound: bytearray, data: bytes) -> float:
-        now_s = time.monotonic()
-        sound += data
-        while len(sound) >= CHUNK_BYTES:
-            chunk = np.frombuffer(bytes(sound[:CHUNK_BYTES]), "<i2").astype(np.int16)
-            del sound[:CHUNK_BYTES]
-            self._put(Captured(chunk, now_s - len(sound) / 2 / SAMPLE_RATE_HZ))
-        self.fault = None
-        return now_s
+    def _take(self, fd: int) -> int:
+        """Read what is still missing of a chunk, and write the chunk when it is whole; return how many bytes came."""
+        count = os.readv(fd, [memoryview(self._raw)[self._filled :]])
+        self._filled += count
+        if self._filled == CHUNK_BYTES:
+            self._filled = 0
+            end_s = time.monotonic() - _waiting_bytes(fd) / FRAME_BYTES / SAMPLE_RATE_HZ
+            frames = np.frombuffer(self._raw, np.int16).reshape(CHUNK_SAMPLES, CHANNELS)
+            self._ring.write(self._mixer.mix(frames), end_s)
+            self.fault = None
+            with self._written:
+                self._written.notify()
+        return count
 
-    def _put(self, captured: Captured) -> None:
-        try:
-            self._queue.put_nowait(captured)
-        except queue.Full:
-            self.gaps += 1
-            self._drop_oldest()
-            self._queue.put_nowait(captured)
-
-    def _drop_oldest(self) -> None:
-        try:
-            self._queue.get_nowait()
-        except queue.Empty:
-            return  # the loop took it at this very moment: there is room either way
-
-    def _complain(self, complaint: bytearray, data: bytes) -> None:
-        self.gaps += data.count(b"overrun")
+    def _complain(self, fd: int, complaint: bytearray) -> int:
+        data = os.read(fd, MAX_COMPLAINT_BYTES)
+        self._overruns += data.count(b"overrun")
         complaint += data
         del complaint[:-MAX_COMPLAINT_BYTES]
+        return len(data)
 
     def _ended(self, complaint: bytearray) -> CaptureFault:
         lines = [line for line in complaint.decode(errors="replace").splitlines() if line.startswith("arecord:")]
         reason = lines[-1].rpartition("audio open error: ")[2] if lines else "arecord ended without a word"
-        return CaptureFault("mic_missing", f"the microphone cannot be opened: {reason}", PICK_DEVICE)
+        reason = reason.removeprefix("arecord: ").rstrip(":")
+        return CaptureFault("mic_missing", f"the microphone cannot be opened: {reason}", self._pick())
+
+    def _pick(self) -> str:
+        there = capture_devices(self._sound_system)
+        if not there:
+            return "plug it in: no microphone is there now"
+        return f"plug it in, or set [listen] device to what is there now: {', '.join(there)}"
+
+
+def capture_devices(sound_system: Path = SOUND_SYSTEM) -> tuple[str, ...]:
+    """The capture devices that the kernel has now, by the names of their cards, as `[listen] device` takes them."""
+    try:
+        lines = (sound_system / "pcm").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ()  # no sound system: no device
+    numbers = [line.partition(":")[0].split("-") for line in lines if ": capture " in line]
+    found = []
+    for card, device in numbers:
+        try:
+            name = (sound_system / f"card{int(card)}" / "id").read_text(encoding="utf-8", errors="replace").strip()
+        except OSError:
+            continue  # pulled at this very moment
+        found.append(f"plughw:CARD={name},DEV={int(device)}")
+    return tuple(found)
+
+
+def _command(device: str) -> list[str]:
+    # Through plug, since `arecord` quietly records at another rate than it was asked for when the device has no other.
+    through = device if "'" in device else f"plug:SLAVE='{device}'"
+    form = ["-f", "S16_LE", "-r", str(SAMPLE_RATE_HZ), "-c", str(CHANNELS), "-t", "raw"]
+    size = [f"--period-size={PERIOD_FRAMES}", f"--buffer-size={BUFFER_FRAMES}"]
+    return ["arecord", "-q", "-D", through, *form, *size]
+
+
+def _waiting_bytes(fd: int) -> int:
+    """How much the pipe holds that is not yet read."""
+    waiting = array.array("i", [0])
+    fcntl.ioctl(fd, termios.FIONREAD, waiting)
+    return waiting[0]

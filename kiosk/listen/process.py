@@ -27,6 +27,7 @@ from kiosk.listen.features import HOP_S, FrontEndError
 from kiosk.listen.level import Meter
 from kiosk.listen.loop import Loop
 from kiosk.listen.model import ModelError
+from kiosk.listen.ring import Ring
 from kiosk.messages import Detection, DetectionTaken, Ear, Fault, Hearing, Hello, Role, ToLeaf
 
 log = logging.getLogger("stayby")
@@ -65,6 +66,7 @@ class ListenProcess:
             on_bad=lambda text: log.warning("bus: %s; ignored", text),
             on_death=self._deaths.put,
         )
+        self._ring = Ring.create()
         self._capture: Capture | None = None
         self._loop: Loop | None = None
         self._broken: Fault | None = None
@@ -95,18 +97,19 @@ class ListenProcess:
     def close(self) -> None:
         """Stop capturing and leave the hub."""
         self._open_or_close(wanted=False)
+        self._ring.close()
         self._leaf.close()
 
     def _open_or_close(self, *, wanted: bool) -> None:
         if wanted and self._capture is None:
-            self._capture = Capture(self._config.device, self._deaths.put, self._env)
+            self._capture = Capture(self._config.device, self._ring, self._deaths.put, self._env)
             self._meter = Meter()
-            if self._loop is not None:
-                self._loop.reset()
         elif not wanted and self._capture is not None:
             self._gaps_before += self._capture.gaps
             self._capture.close()
             self._capture = None
+            if self._loop is not None:
+                self._loop.reset()
 
     def _keep_model(self, now_s: float) -> None:
         if self._loop is not None or now_s - self._reload_s < RELOAD_S:
@@ -148,6 +151,8 @@ class ListenProcess:
         self._audio_s += HOP_S
         if self._loop is None:
             return
+        if captured.fresh:
+            self._loop.reset()
         try:
             heard = self._loop.step(captured.sound)
         except ModelError as error:
