@@ -91,18 +91,25 @@ class Loop:
         self._note_best(self.scores, NO_LOOK_PENALTY if self._looker else 0.0)
         return self._decide(position)
 
+    def catch_up(self) -> Heard | None:
+        """Take what a second look answered while no sound came."""
+        return self._judge(self._looker.answers()) if self._looker is not None else None
+
     def _decide(self, position: int) -> Heard | None:
         looker = self._looker
         self._decider.second_look = self.second_look
         candidate = self._decider.hear(self.audio_s, self.scores)
-        answers = []
+        alone = []
         if candidate is not None and looker is not None and looker.ready:
             # sound from before a reset is another room's or another file's
             looker.ask(replace(candidate, sound_s=min(candidate.sound_s, self.audio_s)), position)
         elif candidate is not None:
-            answers.append(Answer(candidate, None))
+            alone.append(Answer(candidate, None))
+        return self._judge([*(looker.answers() if looker else []), *alone])
+
+    def _judge(self, answers: list[Answer]) -> Heard | None:
         heard = None
-        for answer in [*(looker.answers() if looker else []), *answers]:
+        for answer in answers:
             if answer.verdict is not None:
                 self._note_best(answer.verdict.scores, 0.0)
             heard = self._decider.judge(answer.candidate, answer.verdict) or heard

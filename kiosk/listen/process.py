@@ -25,6 +25,7 @@ from kiosk.listen.capture import Capture, Captured
 from kiosk.listen.chosen import load_chosen
 from kiosk.listen.features import HOP_S, FrontEndError
 from kiosk.listen.level import Meter
+from kiosk.listen.looker import WorkerLooker, looker_for
 from kiosk.listen.loop import Loop
 from kiosk.listen.model import ModelError
 from kiosk.listen.ring import Ring
@@ -69,6 +70,7 @@ class ListenProcess:
         self._ring = Ring.create()
         self._capture: Capture | None = None
         self._loop: Loop | None = None
+        self._looker: WorkerLooker | None = None
         self._broken: Fault | None = None
         self._covert_wrong: Fault | None = None
         self._meter = Meter()
@@ -89,6 +91,8 @@ class ListenProcess:
         captured = self._capture.read(READ_S) if self._capture else None
         if captured is not None:
             self._hear(captured)
+        elif self._loop is not None:
+            self._tell(self._loop.catch_up())
         self._send_waiting(now_s)
         if now_s - self._report_s >= REPORT_S:
             self._report_s = now_s
@@ -97,6 +101,7 @@ class ListenProcess:
     def close(self) -> None:
         """Stop capturing and leave the hub."""
         self._open_or_close(wanted=False)
+        self._drop_loop()
         self._ring.close()
         self._leaf.close()
 
@@ -117,7 +122,8 @@ class ListenProcess:
         self._reload_s = now_s
         try:
             model, self._covert_wrong = load_chosen(self._config)
-            self._loop = Loop(model)
+            self._looker = looker_for(self._config, model, self._ring)
+            self._loop = Loop(model, self._looker)
             self._offset, self._calibrated_s = 0.0, -1e9
         except (ModelError, FrontEndError) as error:
             self._break(error)
@@ -143,7 +149,14 @@ class ListenProcess:
         fault = Fault(code="model_broken", where=where, says=says or rest, do=do or "install stayby again")
         if fault != self._broken:
             log.error("the ear cannot work: %s", error)
-        self._broken, self._loop = fault, None
+        self._broken = fault
+        self._drop_loop()
+
+    def _drop_loop(self) -> None:
+        self._loop = None
+        if self._looker is not None:
+            self._looker.close()
+            self._looker = None
 
     def _hear(self, captured: Captured) -> None:
         self._heard_s = captured.end_s
@@ -154,12 +167,15 @@ class ListenProcess:
         if captured.fresh:
             self._loop.reset()
         try:
-            heard = self._loop.step(captured.sound)
+            heard = self._loop.step(captured.sound, captured.position)
         except ModelError as error:
             self._break(error)
             return
+        self._tell(heard)
+
+    def _tell(self, heard: Heard | None) -> None:
         if heard is not None:
-            self._untaken.append(detection(heard, captured.end_s))
+            self._untaken.append(detection(heard, self._heard_s))
             self._offered_s = -1e9
             log.warning("heard %s, score %.1f%s", heard.phrase, heard.score, ", clearly" if heard.strong else "")
 
@@ -192,7 +208,8 @@ class ListenProcess:
 
     def _faults(self, now_s: float) -> list[Fault]:
         ignored = self._calibration.fault(self._loop.manifest.sha256) if self._loop else None
-        found = [fault for fault in (self._broken, self._covert_wrong, ignored) if fault is not None]
+        look = self._looker.fault if self._looker else None
+        found = [fault for fault in (self._broken, self._covert_wrong, ignored, look) if fault is not None]
         where = f"microphone {self._config.device}"
         capture, level = self._capture.fault if self._capture else None, self._meter.fault
         if capture is not None:
