@@ -9,7 +9,7 @@ Rules
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -112,6 +112,8 @@ class ListenSection(Section):
     """When voice listens at all, local time, "08:00-21:00"; always if unset. Button and touch always work."""
     covert_phrase: str | None = None
     """One of the model's covert phrases: it calls staff, and nothing at the desk shows it."""
+    second_look: Literal["auto", "off"] = "auto"
+    """Look again at what may be distress before it counts: where it is installed, or never."""
 
 
 class EscalationSection(Section):
