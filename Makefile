@@ -25,7 +25,7 @@ bench: ## measure what was promised, into build/bench.json and as a table
 lock: ## choose the exact versions and hashes of requirements.lock anew
 	@.ci/setup test
 	.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --upgrade \
-		--python-version 3.11 --extra demo --group dev --output-file requirements.lock pyproject.toml
+		--python-version 3.11 --extra demo --extra second-look --group dev --output-file requirements.lock pyproject.toml
 
 clean: ## remove what was built here, the Python environment included
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
