@@ -150,9 +150,6 @@ SCENES: dict[str, Scene] = {
     "checking_not_safe": Scene(
         show(snapshot(State.CHECKING, **{**CHECK, "phrase": "police", "guess": Choice.NOT_SAFE})), "checking"
     ),
-    "emergency_heard": Scene(
-        show(snapshot(seen=(SAM,), tier=2, emergency=True, elapsed_s=126, guess=Choice.SOMEONE_HURT)), "emergency"
-    ),
     "steps_chest_2": Scene(show(snapshot(State.COMING, **COMING, **CHEST)), "steps", ("Next",)),
     "steps_fine": Scene(show(snapshot(State.COMING, says_fine=True, **COMING, choice=Choice.SOMEONE_HURT)), "steps"),
     "steps_hurt": Scene(show(snapshot(seen=(SAM,), choice=Choice.SOMEONE_HURT)), "steps"),
@@ -174,6 +171,9 @@ SCENES: dict[str, Scene] = {
     "attended": Scene(show(snapshot(State.ATTENDED, here=SAM, seen=(PRIYA, SAM), elapsed_s=130)), "attended"),
     "emergency": Scene(
         show(snapshot(seen=(PRIYA, SAM), tier=2, emergency=True, elapsed_s=126, name="Ana", **CHEST)), "emergency"
+    ),
+    "emergency_heard": Scene(
+        show(snapshot(seen=(SAM,), tier=2, emergency=True, elapsed_s=126, guess=Choice.SOMEONE_HURT)), "emergency"
     ),
     "emergency_check_in": Scene(
         show(snapshot(emergency=True, elapsed_s=126, check_in_open=True, reach=Reach.OK)), "emergency"

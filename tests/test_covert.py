@@ -1,13 +1,17 @@
 """The store's covert phrase: which it may be, what is said of a wrong one, and that no screen ever says it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
+from kiosk.config import ListenSection
 from kiosk.config_file import PACKAGED_MODEL
 from kiosk.covert import covert_choices, wrong_choice
 from kiosk.detection import Manifest, parse_manifest
+from kiosk.listen.chosen import load_chosen
 from kiosk.pages import NEVER_READ_BACK, PHRASES
+from tests.covert_model import covert_model
 
 
 def manifest(*covert: str) -> Manifest:
@@ -41,6 +45,17 @@ def test_a_model_without_covert_phrases_says_so() -> None:
 def test_no_choice_and_a_right_choice_are_no_fault() -> None:
     assert wrong_choice(manifest("angela"), None) is None
     assert wrong_choice(manifest("angela"), "angela") is None
+
+
+def test_the_ear_goes_on_without_a_phrase_that_the_model_does_not_have(tmp_path: Path) -> None:
+    folder, chosen = covert_model(tmp_path / "model")
+    model, wrong = load_chosen(ListenSection(model_dir=folder, covert_phrase=chosen))
+    assert (model.covert_phrase, wrong) == (chosen, None)
+    model, wrong = load_chosen(ListenSection(model_dir=folder, covert_phrase="Angela?"))
+    assert model.covert_phrase is None
+    assert wrong is not None
+    assert (wrong.code, wrong.where) == ("covert_unknown", "[listen] covert_phrase")
+    assert chosen in wrong.do
 
 
 def test_every_phrase_of_the_packaged_model_is_read_back_or_kept_secret() -> None:

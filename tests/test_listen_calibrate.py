@@ -346,6 +346,17 @@ def test_a_muted_microphone_is_said_and_nothing_is_proposed(tmp_path: Path, micr
         calibrate_in(microphone, tmp_path / "calibration.toml")
 
 
+def test_a_microphone_that_another_program_holds_is_said_and_what_to_do(tmp_path: Path) -> None:
+    recorder = tmp_path / "arecord"
+    recorder.write_text('#!/bin/sh\necho "arecord: main:831: audio open error: Device or resource busy" >&2\nexit 1\n')
+    recorder.chmod(0o755)
+    wanted, console = Wanted(5, accept=True), Console(file=io.StringIO())
+    with pytest.raises(
+        CalibrateError, match=r"^microphone hw:1: .* Device or resource busy; .*systemctl stop stayby-listen"
+    ):
+        calibrate(ListenSection(device="hw:1"), tmp_path / "calibration.toml", wanted, console, {"PATH": str(tmp_path)})
+
+
 def stayby(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     config = folder / "kiosk.toml"
     config.write_text(
