@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from bench import button, press_to_board
+from bench import button, ear, press_to_board
 from bench.measure import show, write
 
 OUT = Path("build/bench.json")
@@ -12,7 +12,8 @@ OUT = Path("build/bench.json")
 def main() -> None:
     """Measure everything in a throw-away folder."""
     with tempfile.TemporaryDirectory(prefix="stayby-bench-") as folder:
-        measures = {**press_to_board.measure(Path(folder)), **button.measure()}
+        place = Path(folder)
+        measures = {**press_to_board.measure(place / "store"), **button.measure(), **ear.measure(place / "ear")}
     write(measures, OUT)
     show(measures)
     print(f"written to {OUT}")

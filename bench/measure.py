@@ -15,12 +15,20 @@ KIB_PER_MIB = 1024.0
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure. `beside` is its limit or peer, in words; `n` is how many samples it rests on."""
+    """One figure. `beside` is its limit or peer, in words; `n` is how many samples it rests on.
 
-    value: float
+    Without a value it was not measured, and `beside` says why.
+    """
+
+    value: float | None
     unit: str
     n: int
     beside: str = ""
+
+
+def not_measured(unit: str, why: str) -> Measure:
+    """Return a figure that could not be measured here, and why."""
+    return Measure(None, unit, 0, f"not measured: {why}")
 
 
 def percentile(samples: Sequence[float], share: float) -> float:
@@ -43,15 +51,21 @@ def cpu_s(pid: int) -> float:
 
 
 def write(measures: dict[str, Measure], path: Path) -> None:
-    """Write bench.json: {name: {"value", "unit", "n"}}."""
+    """Write bench.json: {name: {"value", "unit", "n"}}; what was not measured has the value null, and "why"."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    body = {name: {"value": round(one.value, 3), "unit": one.unit, "n": one.n} for name, one in measures.items()}
+    body = {name: _row(one) for name, one in measures.items()}
     path.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
+
+
+def _row(one: Measure) -> dict[str, float | int | str | None]:
+    if one.value is None:
+        return {"value": None, "unit": one.unit, "n": 0, "why": one.beside}
+    return {"value": round(one.value, 3), "unit": one.unit, "n": one.n}
 
 
 def show(measures: dict[str, Measure]) -> None:
     """Print the measures as a table, each beside its limit or peer."""
     table = Table("measure", "value", "unit", "n", "limit or peer")
     for name, one in measures.items():
-        table.add_row(name, f"{one.value:.2f}", one.unit, str(one.n), one.beside)
+        table.add_row(name, "–" if one.value is None else f"{one.value:.2f}", one.unit, str(one.n), one.beside)
     Console(width=120).print(table)
