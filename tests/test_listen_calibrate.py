@@ -9,8 +9,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -51,9 +53,11 @@ from kiosk.listen.room import (
     week_words,
 )
 from kiosk.messages import Fault
+from tests.looks import model_with_looks, needs_moonshine, say
 
 MODEL = "ab" * 32
 NOON = datetime.fromisoformat("2026-06-01T12:00:00+00:00")
+CALL = "Call an ambulance!"
 ACCEPTED = Calibration(offset=0.5, noise_dbfs=-52.1, made=NOON, model_sha256=MODEL)
 STAYBY = Path(sys.executable).parent / "stayby"
 
@@ -289,13 +293,32 @@ def microphone(tmp_path: Path) -> Iterator[VirtualMicrophone]:
 
 
 def calibrate_in(
-    microphone: VirtualMicrophone, path: Path, seconds: float = 5.0, *, accept: bool = True
+    microphone: VirtualMicrophone, path: Path, seconds: float = 5.0, *, accept: bool = True, **config: Any
 ) -> tuple[bool, str]:
     said = io.StringIO()
     console = Console(file=said, width=120)
     wanted = Wanted(seconds, accept=accept)
-    written = calibrate(ListenSection(device=microphone.device), path, wanted, console, microphone.env)
-    return written, said.getvalue()
+    section = ListenSection(device=microphone.device, **config)
+    written = calibrate(section, path, wanted, console, microphone.env)
+    return written, " ".join(said.getvalue().split())
+
+
+@contextmanager
+def over_and_over(microphone: VirtualMicrophone, sound: Path) -> Iterator[None]:
+    """Play a sound into the room until the end of the block."""
+    stop = threading.Event()
+
+    def again() -> None:
+        while not stop.is_set():
+            microphone.play(sound)
+
+    thread = threading.Thread(target=again)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 @pytest.mark.parts
@@ -314,27 +337,30 @@ def test_a_quiet_room_keeps_what_was_shipped(tmp_path: Path, microphone: Virtual
 def test_a_room_that_is_taken_for_a_call_is_counted_and_dry_run_changes_nothing(
     tmp_path: Path, microphone: VirtualMicrophone
 ) -> None:
-    call, path = tmp_path / "call.wav", tmp_path / "calibration.toml"
-    subprocess.run(
-        ["espeak-ng", "-v", "en-gb-x-rp", "-p", "80", "-s", "180", "-w", str(call), "Call an ambulance!"], check=True
+    call, path = (
+        say(tmp_path / "call.wav", CALL, voice="en-gb-x-rp", pitch=80, speed=180),
+        tmp_path / "calibration.toml",
     )
-    stop = threading.Event()
-
-    def again() -> None:
-        while not stop.is_set():
-            microphone.play(call)
-
-    noise = threading.Thread(target=again)
-    noise.start()
-    try:
-        _, said = calibrate_in(microphone, path, seconds=6.0, accept=False)
-    finally:
-        stop.set()
-        noise.join()
+    with over_and_over(microphone, call):
+        _, said = calibrate_in(microphone, path, seconds=6.0, accept=False, second_look="off")
     assert "not once" not in said
-    assert "What it took for a call: “" in " ".join(said.split())
+    assert "What it took for a call: “" in said
     assert "Nothing was changed." in said
     assert not path.exists()
+
+
+@pytest.mark.parts
+@needs_moonshine
+def test_second_looks_are_counted_as_the_ear_takes_them(tmp_path: Path, microphone: VirtualMicrophone) -> None:
+    folder, path = model_with_looks(tmp_path / "model"), tmp_path / "calibration.toml"
+    ordinary = say(tmp_path / "ordinary.wav", "Can I help you? How can I help you?")
+    with over_and_over(microphone, ordinary):
+        _, said = calibrate_in(microphone, path, 8.0, accept=False, model_dir=folder)
+    assert "Without a second look" not in said
+    assert "the ear looked closer not once" not in said
+    assert "“Do you need help?” not once" in said, "the second look vetoes what a service desk says all day"
+    _, said = calibrate_in(microphone, path, accept=False, model_dir=folder, second_look="off")
+    assert "Without a second look: only what the first stage is very sure of counts." in said
 
 
 @pytest.mark.parts

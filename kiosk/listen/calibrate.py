@@ -7,7 +7,7 @@ import queue
 import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from kiosk.listen.capture import Capture, Captured
 from kiosk.listen.chosen import load_chosen
 from kiosk.listen.features import HOP_S
 from kiosk.listen.level import SILENT_DBFS, Meter
+from kiosk.listen.looker import WorkerLooker, looker_for
 from kiosk.listen.loop import Answer, Looker, Loop
 from kiosk.listen.model import PhraseModel
 from kiosk.listen.ring import Ring
@@ -30,8 +31,8 @@ from kiosk.listen.room import OFFSETS, Room, Tried, in_words, measured, proposal
 
 READ_S = 0.2
 TAKEN_LIMIT = 1000
-NO_SOUND_S = 5.0
-DRAW_HZ = 8
+NO_SOUND_S = 3.0
+DRAW_EVERY = 2
 BAR_DBFS, BAR_WIDTH = -80.0, 40
 
 
@@ -138,42 +139,70 @@ def listen_to_room(
     seconds: float,
     console: Console,
     env: Mapping[str, str] | None = None,
-    looker: Looker | None = None,
 ) -> Room:
     """Listen for `seconds` and return the room; CalibrateError when the microphone gives nothing that could be measured.
 
     `env` is added to arecord's environment (a virtual microphone).
     """
-    overheard = Overheard(looker) if looker is not None else None
-    loop, meter = Loop(model, overheard), Meter()
-    listening = Listening(Trials(model.manifest, model.covert_phrase), seconds, [])
-    with _microphone(config, env) as chunks, Live(listening, console=console, refresh_per_second=DRAW_HZ):
+    deaths: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+    with ExitStack() as opened:
+        ring = Ring.create()
+        opened.callback(ring.close)
+        capture = Capture(config.device, ring, deaths.put, env)
+        opened.callback(capture.close)
+        chunks = _chunks(config, capture, deaths)
+        looker = looker_for(config, model, ring)
+        if looker is not None:
+            opened.callback(looker.close)
+            _await(looker, chunks, console)
+        room = _measure(config, Ear(model, looker), seconds, chunks, console)
+    if model.manifest.second_look is not None and (looker is None or looker.fault is not None):
+        why = f" ({looker.fault.says})" if looker is not None and looker.fault is not None else ""
+        console.print(f"Without a second look{why}: only what the first stage is very sure of counts.", highlight=False)
+    return room
+
+
+def _await(looker: WorkerLooker, chunks: Iterator[Captured], console: Console) -> None:
+    """Wait until the second look is there, or is known not to come; it bounds that itself."""
+    console.print("Starting the second look …")
+    for _ in chunks:
+        looker.turn()
+        if looker.ready or looker.fault is not None:
+            return
+
+
+class Ear:
+    """The ear's own loop, with the trials beside it."""
+
+    def __init__(self, model: PhraseModel, looker: Looker | None) -> None:
+        self.trials = Trials(model.manifest, model.covert_phrase)
+        self._looker = Overheard(looker) if looker is not None else None
+        self._loop = Loop(model, self._looker)
+
+    def hear(self, captured: Captured) -> None:
+        """Take one chunk."""
+        if captured.fresh:
+            self._loop.reset()
+            self.trials.reset()
+        looking = self._looker is not None and self._looker.ready
+        self._loop.step(captured.sound, captured.position)
+        answers = self._looker.last if self._looker is not None else []
+        self.trials.hear(self._loop.audio_s, self._loop.scores, answers, looking=looking)
+
+
+def _measure(config: ListenSection, ear: Ear, seconds: float, chunks: Iterator[Captured], console: Console) -> Room:
+    meter, listening = Meter(), Listening(ear.trials, seconds, [])
+    with Live(listening, console=console, auto_refresh=False) as live:
         for captured in chunks:
-            if captured.fresh:
-                loop.reset()
-                listening.trials.reset()
-            looking = overheard is not None and overheard.ready
-            loop.step(captured.sound, captured.position)
+            ear.hear(captured)
             meter.take(captured.sound)
             listening.levels_dbfs.append(meter.level_dbfs)
-            answers = overheard.last if overheard is not None else []
-            listening.trials.hear(loop.audio_s, loop.scores, answers, looking=looking)
+            if len(listening.levels_dbfs) % DRAW_EVERY == 0:
+                live.refresh()
             if listening.heard_s >= seconds:
                 break
     _check_sound(config, meter, listening)
     return listening.room()
-
-
-@contextmanager
-def _microphone(config: ListenSection, env: Mapping[str, str] | None) -> Iterator[Iterator[Captured]]:
-    deaths: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
-    ring = Ring.create()
-    capture = Capture(config.device, ring, deaths.put, env)
-    try:
-        yield _chunks(config, capture, deaths)
-    finally:
-        capture.close()
-        ring.close()
 
 
 def _chunks(config: ListenSection, capture: Capture, deaths: "queue.SimpleQueue[BaseException]") -> Iterator[Captured]:
