@@ -4,6 +4,7 @@ It keeps going through everything: no microphone, no model, no hub. Each is a fa
 Nothing of what it hears is written, logged or sent but phrase, score and time.
 """
 
+import itertools
 import logging
 import queue
 import resource
@@ -23,13 +24,14 @@ from kiosk.detection import Heard
 from kiosk.listen.calibration import CalibrationFile, calibrated
 from kiosk.listen.capture import Capture, Captured
 from kiosk.listen.chosen import load_chosen
-from kiosk.listen.features import HOP_S, FrontEndError
+from kiosk.listen.features import HOP_S, PRIME_SAMPLES, FrontEndError, chunks, quiet
 from kiosk.listen.level import Meter
 from kiosk.listen.looker import WorkerLooker, looker_for
 from kiosk.listen.loop import Loop
 from kiosk.listen.model import ModelError
+from kiosk.listen.own_voice import OwnVoice
 from kiosk.listen.ring import Ring
-from kiosk.messages import Detection, DetectionTaken, Ear, Fault, Hearing, Hello, Role, ToLeaf
+from kiosk.messages import COVERT_PHRASE, Detection, DetectionTaken, Ear, Fault, Hearing, Hello, Role, Speaking, ToLeaf
 
 log = logging.getLogger("stayby")
 
@@ -41,6 +43,7 @@ OFFER_S = 1.0
 # A detection that the hub has not taken is offered again for this long: a hub that restarts must not lose a call for help.
 KEEP_S = 30.0
 KEEP = 8
+TOLD_LATE_S = 2 * HOP_S
 DEAFENING = frozenset({"mic_silent", "mic_stuck"})
 
 
@@ -74,6 +77,9 @@ class ListenProcess:
         self._broken: Fault | None = None
         self._covert_wrong: Fault | None = None
         self._meter = Meter()
+        self._own_voice, self._speaking = OwnVoice(), False
+        self._quiet_room = itertools.cycle(list(chunks(quiet(PRIME_SAMPLES))))
+        self._position = 0
         self._untaken: deque[Detection] = deque(maxlen=KEEP)
         self._offered_s = -1e9
         self._heard_s = self._report_s = self._reload_s = self._calibrated_s = -1e9
@@ -88,6 +94,7 @@ class ListenProcess:
         self._open_or_close(wanted=wanted)
         self._keep_model(now_s)
         self._keep_calibration(now_s)
+        self._take_answers(now_s)
         captured = self._capture.read(READ_S) if self._capture else None
         if captured is not None:
             self._hear(captured)
@@ -112,7 +119,8 @@ class ListenProcess:
         elif not wanted and self._capture is not None:
             self._gaps_before += self._capture.gaps
             self._capture.close()
-            self._capture = None
+            self._meter.wipe()
+            self._capture, self._speaking = None, False
             if self._loop is not None:
                 self._loop.reset()
 
@@ -160,14 +168,20 @@ class ListenProcess:
 
     def _hear(self, captured: Captured) -> None:
         self._heard_s = captured.end_s
-        self._meter.take(captured.sound)
         self._audio_s += HOP_S
+        was_speaking = self._speaking
+        self._speaking = self._own_voice.covers(captured.end_s - HOP_S, captured.end_s)
+        if not self._speaking:
+            self._position = captured.position
+            self._meter.take(captured.sound)
         if self._loop is None:
             return
-        if captured.fresh:
+        if captured.fresh or (was_speaking and not self._speaking):
             self._loop.reset()
+        # While we speak the loop hears a quiet room: a call from just before is still decided, and our own voice never is one.
+        sound = next(self._quiet_room) if self._speaking else captured.sound
         try:
-            heard = self._loop.step(captured.sound, captured.position)
+            heard = self._loop.step(sound, self._position)
         except ModelError as error:
             self._break(error)
             return
@@ -177,16 +191,29 @@ class ListenProcess:
         if heard is not None:
             self._untaken.append(detection(heard, self._heard_s))
             self._offered_s = -1e9
-            log.warning("heard %s, score %.1f%s", heard.phrase, heard.score, ", clearly" if heard.strong else "")
+            phrase = COVERT_PHRASE if heard.covert else heard.phrase
+            log.warning("heard %s, score %.1f%s", phrase, heard.score, ", clearly" if heard.strong else "")
 
-    def _send_waiting(self, now_s: float) -> None:
-        """Offer what the hub has not taken, again and again: only the hub's own word says that it is safe."""
+    def _take_answers(self, now_s: float) -> None:
         while not self._answers.empty():
             answer = self._answers.get()
             if isinstance(answer, DetectionTaken):
                 self._untaken = deque((one for one in self._untaken if one.audio_end_s != answer.audio_end_s), KEEP)
+            elif isinstance(answer, Speaking):
+                self._speaks(answer, now_s)
+
+    def _speaks(self, speaking: Speaking, now_s: float) -> None:
+        if not self._own_voice.speaks(speaking.start_s, speaking.end_s, now_s):
+            log.warning("a prompt from %.1f to %.1f makes no sense now; ignored", speaking.start_s, speaking.end_s)
+        elif not self._speaking and self._loop is not None and speaking.start_s < self._heard_s - TOLD_LATE_S:
+            self._loop.reset()  # it was told late: what was heard since is our own voice
+
+    def _send_waiting(self, now_s: float) -> None:
+        """Offer what the hub has not taken, again and again: only the hub's own word says that it is safe."""
         while self._untaken and now_s - self._untaken[0].audio_end_s > KEEP_S:
-            log.error("the hub was away for %.0f s: %s could not be told", KEEP_S, self._untaken.popleft().phrase)
+            lost = self._untaken.popleft()
+            phrase = COVERT_PHRASE if lost.covert else lost.phrase
+            log.error("the hub was away for %.0f s: %s could not be told", KEEP_S, phrase)
         if self._untaken and now_s - self._offered_s >= OFFER_S:
             self._offered_s = now_s
             for one in self._untaken:
@@ -204,6 +231,7 @@ class ListenProcess:
             noise_dbfs=None if self._meter.noise_dbfs is None else round(self._meter.noise_dbfs, 1),
             audio_s=round(self._audio_s, 2),
             gaps=self._gaps_before + (self._capture.gaps if self._capture else 0),
+            own_voice=self._speaking,
         )
 
     def _faults(self, now_s: float) -> list[Fault]:
