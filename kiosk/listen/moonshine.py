@@ -7,6 +7,7 @@ come inside PyPI `moonshine-voice` 0.0.4; that package is never imported, for it
 import hashlib
 import importlib
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -68,8 +69,8 @@ class Moonshine:
         place = folder or moonshine_folder()
         for name, sha256 in SHA256.items():
             _check(place / name, sha256)
+        self._decoder = _session(place / DECODER)  # the larger one first: loading holds it in memory twice for a moment
         self._encoder = _session(place / ENCODER)
-        self._decoder = _session(place / DECODER)
         self._inputs = tuple(tensor.name for tensor in self._decoder.get_inputs())
         self._outputs = tuple(tensor.name for tensor in self._decoder.get_outputs())
         self._vocabulary = _vocabulary((place / TOKENIZER).read_bytes())
@@ -147,6 +148,8 @@ def _check(path: Path, sha256: str) -> None:
 
 
 def _session(path: Path) -> _Session:
+    # Versions later than ours tell their maker of their use, with an id that they keep in a file, unless this is set.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
         ort = importlib.import_module("onnxruntime")
     except ImportError as error:
