@@ -16,11 +16,13 @@ from kiosk.bus import BusServer, runtime_socket
 from kiosk.config import ListenSection
 from kiosk.demo.microphone import VirtualMicrophone
 from kiosk.detection import Heard
-from kiosk.listen.hear import hear_file
+from kiosk.listen.hear import file_loop, hear_file
 from kiosk.listen.loop import Loop
 from kiosk.listen.model import load_model, packaged_model
 from kiosk.listen.process import ListenProcess, detection, in_hours
+from kiosk.listen.ring import Ring
 from kiosk.messages import Detection, Ear, FromLeaf, Hearing, Hello
+from tests.looks import model_with_looks, needs_moonshine, say
 
 DEADLINE_S = 30.0
 NOON = datetime.fromisoformat("2026-06-01T12:00:00+00:00")
@@ -148,6 +150,45 @@ def test_a_call_into_the_microphone_reaches_the_hub_as_it_does_from_the_file(tmp
     assert (heard.phrase, heard.grave) == (from_file.phrase, True)
     assert heard.score == pytest.approx(from_file.score, abs=2.0), "the room's noise and the start of a chunk differ"
     assert started_s < heard.audio_end_s < time.monotonic()
+
+
+def looked(process: ListenProcess) -> None:
+    """Wait until the process of the second look is ready."""
+    deadline_s = time.monotonic() + DEADLINE_S
+    while process._loop is None or not process._loop.second_look:
+        assert time.monotonic() < deadline_s
+        threading.Event().wait(0.02)
+
+
+@needs_moonshine
+@pytest.mark.parts
+def test_live_a_call_gets_the_same_second_look_as_from_the_file(tmp_path: Path, hub: Hub) -> None:
+    folder = model_with_looks(tmp_path / "model")
+    call = say(tmp_path / "call.wav", "Call an ambulance!", voice="en-gb-x-rp", pitch=80, speed=180)
+    ring = Ring.create()
+    from_file = hear_file(file_loop(load_model(folder), ring), call, ring=ring)
+    ring.close()
+    with (
+        VirtualMicrophone(tmp_path / "microphone") as microphone,
+        listening(tmp_path, ListenSection(device=microphone.device, model_dir=folder), microphone.env) as process,
+    ):
+        looked(process)
+        next(ear for ear in hub.ears() if ear.state is Hearing.LISTENING)
+        microphone.play(call)
+        heard = next(message for message in hub.messages() if isinstance(message, Detection))
+    assert from_file.second_look
+    assert [heard.phrase] == [one.phrase for one in from_file.detections]
+    assert heard.score == pytest.approx(from_file.detections[0].score, abs=2.0), "where a chunk starts differs"
+
+
+@needs_moonshine
+def test_a_second_look_that_cannot_start_is_a_fault_and_the_ear_goes_on(tmp_path: Path, hub: Hub) -> None:
+    folder = model_with_looks(tmp_path / "model", head="gone.tflite", sha256="0" * 64)
+    with listening(tmp_path, ListenSection(device="no_such_microphone", model_dir=folder)):
+        ear = next(ear for ear in hub.ears() if any(fault.code == "look_dead" for fault in ear.faults))
+    fault = next(fault for fault in ear.faults if fault.code == "look_dead")
+    assert "gone.tflite: cannot read the model" in fault.says
+    assert ear.model, "stage 1 works"
 
 
 @pytest.mark.parts
