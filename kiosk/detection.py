@@ -226,6 +226,8 @@ class Manifest(_Table):
     """In plain words, for whoever decides to rely on it."""
     trained_on: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
+    proof: tuple[Score, ...] = ()
+    """What stage 1 scores at each hop of `kiosk.listen.proof`'s sound, on the machine that trained it."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

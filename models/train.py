@@ -20,9 +20,11 @@ from kiosk.detection import Manifest, SecondLook, Weights, Window
 from kiosk.listen.features import EMBEDDING_SIZE, HOP_S, SAMPLE_RATE_HZ, WINDOW
 from kiosk.listen.loop import Loop
 from kiosk.listen.model import MANIFEST_NAME, ModelError, load_model
-from models import evaluate, look, material, network
+from kiosk.listen.proof import proof_scores
+from models import evaluate, look, material, network, thresholds
+from models.card import write_card
 from models.material import Rows, Spoken
-from models.real_speech import Part, check_root, everything
+from models.real_speech import Part, check_root
 from models.recipe import Recipe, RecipeError, Training, read_recipe
 from models.synthesise import plan, synthesise
 
@@ -56,24 +58,12 @@ def train(recipe: Recipe, out: Path) -> Manifest:
 
 
 def measure(recipe: Recipe, out: Path) -> Manifest:
-    """Choose the thresholds of the model in `out` anew, measure it, and write both into its manifest."""
-    loop = Loop(load_model(out))
-    halves = [
-        evaluate.trace(loop, _recorded(recipe, part), f"Listening to real speech ({part})")
-        for part in Part
-        if part is not Part.TRAIN
-    ]
-    clips = synthesise(plan(recipe, "unseen"), recipe.cache)
-    unseen = evaluate.trace(loop, [(clip.label, path) for clip, path in clips.items()], "Listening to unseen voices")
-    thresholds = evaluate.choose_thresholds(recipe, [one for half in halves for one in half])
-    manifest = loop.manifest.model_copy(update={"phrases": thresholds})
-    manifest = manifest.model_copy(update={"figures": evaluate.figures(manifest, recipe, halves, unseen)})
+    """Choose the thresholds of the model in `out` anew, measure it, and write manifest and card."""
+    manifest = evaluate.measure(recipe, out)
+    manifest = manifest.model_copy(update={"proof": proof_scores(Loop(load_model(out)))})
     _write(manifest, out)
+    write_card(manifest, recipe, out)
     return manifest
-
-
-def _recorded(recipe: Recipe, part: Part) -> list[tuple[str, Path]]:
-    return [(path.parent.name, path) for path in everything(recipe.real_data, part, recipe.real_files)]
 
 
 @dataclass(frozen=True)
@@ -141,7 +131,7 @@ def _manifest(recipe: Recipe, content: bytes, look_content: bytes, *, real: bool
         window=Window(frames=WINDOW, features=EMBEDDING_SIZE, hop_s=HOP_S),
         refractory_s=recipe.thresholds.refractory_s,
         repeat_s=recipe.thresholds.repeat_s,
-        phrases=evaluate.phrases(recipe, 0.0, 0.0, 0.0),
+        phrases=thresholds.phrases(recipe, thresholds.UNSET, thresholds.UNSET),
         second_look=_second_look(recipe, look_content),
         never_tested=NEVER_TESTED,
         trained_on=(SYNTHETIC, REAL if real else NO_REAL),
