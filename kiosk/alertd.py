@@ -62,6 +62,7 @@ from kiosk.messages import (
     SeenReply,
     Show,
     Snapshot,
+    Speaking,
     State,
     Status,
     StatusAnswer,
@@ -539,6 +540,8 @@ class Hub:
             self._ear_says(message)
         elif isinstance(message, ScreenBeat):
             self._faults.replace("screen-", message.faults)
+        elif isinstance(message, Speaking):
+            self._speaking(message)
         elif isinstance(message, AskStatus):
             self._answer_status(item.number)
         role = self._roles.get(item.number)
@@ -554,6 +557,12 @@ class Hub:
             self._tell(said)
         if self._bus is not None:
             self._bus.send(number, DetectionTaken(audio_end_s=heard.audio_end_s))
+
+    def _speaking(self, speaking: Speaking) -> None:
+        """Let the ear know that what it hears now is us."""
+        for number, role in list(self._roles.items()):
+            if role is Role.LISTEN and self._bus is not None:
+                self._bus.send(number, speaking)
 
     def _leaf_bad(self, item: LeafBad) -> None:
         log.warning("%s", item.text)
@@ -634,6 +643,7 @@ class Hub:
             reach=self._machine.reach,
             listeners=tuple(one.person for one in self._machine.listeners),
             hearing=self._hearing(),
+            own_voice=self._ear is not None and self._ear.own_voice,
             unsent=len(self._store.unsent()),
         )
         if self._bus is not None:

@@ -401,6 +401,19 @@ class Ear(Record):
     noise_dbfs: float | None = None
     audio_s: float = 0.0
     gaps: int = 0
+    own_voice: bool = False
+    """It does not listen at this moment, because the unit itself speaks."""
+
+
+class Speaking(Record):
+    """A prompt is played by the unit's own speaker between these times (CLOCK_MONOTONIC): the hub tells the ear.
+
+    Sent before the first sound, with a generous end; sent again with the same start and the true end when it is done.
+    """
+
+    kind: Literal["speaking"] = "speaking"
+    start_s: float
+    end_s: float
 
 
 class TouchAction(StrEnum):
@@ -483,11 +496,12 @@ class StatusAnswer(Record):
     reach: Reach
     listeners: tuple[Person, ...] = ()
     hearing: Hearing = Hearing.OFF
+    own_voice: bool = False
     unsent: int = 0
 
 
-FromLeaf = Hello | Detection | Ear | Touch | ScreenBeat | AskStatus
-ToLeaf = Show | DetectionTaken | StatusAnswer
+FromLeaf = Hello | Detection | Ear | Speaking | Touch | ScreenBeat | AskStatus
+ToLeaf = Show | DetectionTaken | Speaking | StatusAnswer
 
 _FROM_LEAF: TypeAdapter[FromLeaf] = TypeAdapter(Annotated[FromLeaf, Field(discriminator="kind")])
 _TO_LEAF: TypeAdapter[ToLeaf] = TypeAdapter(Annotated[ToLeaf, Field(discriminator="kind")])

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from kiosk.messages import (
     SeenReply,
     Severity,
     Show,
+    Speaking,
     State,
     ToLeaf,
     Touch,
@@ -273,6 +275,24 @@ def test_a_phrase_asks_and_a_touch_raises(unit: Stage, sam: Staff, screen: Scree
     screen.send(Touch(action=TouchAction.CHOOSE, incident=checking.id, choice=Choice.CHEST_OR_BREATHING))
     told = sam.wait(lambda snapshot: snapshot.choice)
     assert (told.state, told.severity) == (State.RAISED, Severity.GRAVE)
+    ear.close()
+
+
+def test_the_ear_is_told_when_the_unit_speaks_and_touch_works_meanwhile(
+    unit: Stage, sam: Staff, screen: Screen
+) -> None:
+    ear = Screen(unit, Role.LISTEN)
+    ear.send(Ear(state=Hearing.LISTENING))
+    screen.wait(None)
+    wait_for(
+        "the ear on the screen",
+        lambda: isinstance(screen.shown[-1], Show) and screen.shown[-1].hearing is Hearing.LISTENING,
+    )
+    speaking = Speaking(start_s=time.monotonic(), end_s=time.monotonic() + 10)
+    screen.send(speaking)
+    wait_for("the ear to be told", lambda: speaking in ear.shown)
+    screen.send(Touch(action=TouchAction.HELP))
+    sam.wait(lambda snapshot: snapshot.state is State.RAISED)
     ear.close()
 
 
