@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,6 +33,8 @@ CODE = (
     "kiosk.listen.second_look",
 )
 """Modules on which a trace depends: where one changes, traces are made anew."""
+MANY = 40
+"""So many files are worth processes of their own."""
 Labelled = Sequence[tuple[str, Path]]
 
 
@@ -41,17 +45,35 @@ class Ear:
         """Take the model of `folder`; ModelError when it cannot be used. Traces are kept under `cache`."""
         self.folder, self.covert_phrase = folder, covert_phrase
         self.manifest = read_manifest(folder)
-        self._cache = cache / "traces"
+        self._cache = cache
         self._key = self._fingerprint()
         self._looks: list[Look] = []
 
     def hear(self, files: Labelled, description: str) -> list[Trace]:
-        """Hear labelled files; what was heard before is read from the cache. A file that is not sound is said and left out.
+        """Hear labelled files, many of them on all cores; what was heard before is read from the cache.
 
-        ModelError or MoonshineError when the model or the second look cannot be used.
+        A file that is not sound is said and left out. ModelError or MoonshineError when the ear cannot be used.
         """
-        heard = [self._one(label, path) for label, path in track(files, description=description)]
-        return [one for one in heard if one is not None]
+        missing = [path for _, path in files if not self._kept(path).exists()]
+        if len(missing) >= MANY:
+            with ProcessPoolExecutor(
+                initializer=_start, initargs=(self.folder, self._cache, self.covert_phrase)
+            ) as pool:
+                jobs = [pool.submit(_hear_one, path) for path in missing]
+                for job in track(as_completed(jobs), description=description, total=len(jobs)):
+                    job.result()
+            missing = []
+        for path in track(missing, description=description, disable=not missing):
+            self.keep_one(path)
+        kept = [(label, path, self._kept(path)) for label, path in files]
+        return [kept_trace(label, path, where) for label, path, where in kept if where.exists()]
+
+    def keep_one(self, path: Path) -> None:
+        """Hear one file into the cache; one that is not sound is said and left out."""
+        try:
+            keep(self.fresh("", path), self._kept(path))
+        except SoundFileError as error:
+            print(error)
 
     def fresh(self, label: str, path: Path) -> Trace:
         """Hear one file now, whatever the cache holds; SoundFileError if it is not sound."""
@@ -63,16 +85,10 @@ class Ear:
         cpu_s = time.process_time() - started_s
         return Trace(label, path, report.duration_s, np.array(scores, np.float64), tuple(self._looks), cpu_s)
 
-    def _one(self, label: str, path: Path) -> Trace | None:
+    def _kept(self, path: Path) -> Path:
+        """Where the trace of a file is, or would be."""
         sound = hashlib.sha256(path.read_bytes()).hexdigest()
-        kept = self._cache / f"{hashlib.sha256(f'{sound} {self._key}'.encode()).hexdigest()[:24]}.npz"
-        if not kept.exists():
-            try:
-                keep(self.fresh(label, path), kept)
-            except SoundFileError as error:
-                print(error)
-                return None
-        return kept_trace(label, path, kept)
+        return self._cache / "traces" / f"{hashlib.sha256(f'{sound} {self._key}'.encode()).hexdigest()[:24]}.npz"
 
     @cached_property
     def _loop(self) -> tuple[Loop, Ring]:
@@ -94,6 +110,17 @@ class Ear:
         return hashlib.sha256(json.dumps([said, [_source(module) for module in CODE]]).encode()).hexdigest()
 
 
+_ears: list[Ear] = []
+
+
+def _start(folder: Path, cache: Path, covert_phrase: str | None) -> None:
+    _ears.append(Ear(folder, cache, covert_phrase))
+
+
+def _hear_one(path: Path) -> None:
+    _ears[0].keep_one(path)
+
+
 def _source(module: str) -> str:
     spec = find_spec(module)
     if spec is None or spec.origin is None:
@@ -109,8 +136,9 @@ def keep(trace: Trace, path: Path) -> None:
     ]
     about = json.dumps({"duration_s": trace.duration_s, "cpu_s": trace.cpu_s, "looks": looks})
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part.npz")
-    np.savez_compressed(part, scores=trace.scores, about=np.array(about))
+    part = path.with_suffix(f".{os.getpid()}.npz.part")
+    with part.open("wb") as file:
+        np.savez_compressed(file, scores=trace.scores, about=np.array(about))
     part.replace(path)
 
 

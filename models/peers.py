@@ -10,6 +10,7 @@ import importlib.metadata
 import importlib.util
 import json
 import math
+import os
 import re
 import tempfile
 import time
@@ -165,7 +166,7 @@ def ask(peer: Peer, path: Path, cache: Path) -> PeerHeard:
     cpu_s = time.process_time() - started_s
     heard = PeerHeard(duration_s=len(sound) / SAMPLE_RATE_HZ, cpu_s=round(cpu_s, 4), events=tuple(events))
     kept.parent.mkdir(parents=True, exist_ok=True)
-    part = kept.with_suffix(".part")
+    part = kept.with_suffix(f".{os.getpid()}.part")
     part.write_text(heard.model_dump_json(), encoding="utf-8")
     part.replace(kept)
     return heard

@@ -130,10 +130,13 @@ def _bars(report: Report, group: str, basis: str, most: float = 1.0) -> str:
     names = list(dict.fromkeys(one.name for ear in ears for one in report.group(ear, group, basis)))
     figure = Figure(figsize=(WIDTH_IN, 0.6 + 0.16 * len(names) * (len(ears) + 1)))
     axes = figure.add_subplot()
+    for one in report.group(ears[0], group, basis) if ears else ():
+        at = {"x": 1.01, "y": names.index(one.name), "transform": axes.get_yaxis_transform()}
+        axes.text(**at, s=f"{one.value:.0%}", va="center", color=COLOURS[ears[0]])
     for row, ear in enumerate(ears):
         _bar_row(axes, report.group(ear, group, basis), names, row, len(ears))
     axes.set_yticks(range(len(names)), [f"{said(name)}" for name in names])
-    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.45, -0.55)
     axes.set_xlim(0, most)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0%}"))
     axes.grid(axis="x", color=FAINT, lw=0.6)

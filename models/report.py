@@ -38,6 +38,7 @@ p, li { max-width: 46rem; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; }
 th, td { text-align: left; padding: .38rem .7rem .38rem 0; border-bottom: 1px solid #d5dbe1; vertical-align: top; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td:nth-child(2) { white-space: nowrap; }
 tr.own td { font-weight: 600; }
 .short { color: #b3261e; } .met { color: #1d6b33; }
 figure { margin: .8rem 0 0; overflow-x: auto; }
