@@ -94,9 +94,9 @@ def _apart(file: Sequence[Moment], refractory_s: float) -> list[Moment]:
 
 
 def _level(alarms: Sequence[float], allowed: float) -> float:
-    """The least score that all but `allowed` of the alarms stay below."""
+    """The least score that all but `allowed` of the alarms, to the nearest whole one, stay below."""
     ranked = sorted(alarms, reverse=True)
-    over = int(allowed + 1e-9)
+    over = round(allowed)
     return round(ranked[over] + 0.01, 2) if over < len(ranked) else -SCORE_LIMIT
 
 
