@@ -319,7 +319,7 @@ def bare_worker(model: PhraseModel, ring: Ring, home: Path) -> Iterator[tuple[su
                 **os.environ,
                 **folders,
                 "PYTHONDONTWRITEBYTECODE": "1",
-                "PYTHONPATH": str(Path(__file__).parent.parent),
+                "PYTHONPATH": os.pathsep.join(sys.path),
             },
             cwd=home,
             stdout=words,
