@@ -57,9 +57,10 @@ class Ear:
         """
         missing = [path for _, path in files if not self._kept(path).exists()]
         if len(missing) >= MANY:
-            with ProcessPoolExecutor(
-                initializer=_start, initargs=(self.folder, self._cache, self.covert_phrase)
-            ) as pool:
+            given = (self.folder, self._cache, self.covert_phrase)
+            # Not forked: whoever calls may hold the threads of TensorFlow.
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(mp_context=context, initializer=_start, initargs=given) as pool:
                 jobs = [pool.submit(_hear_one, path) for path in missing]
                 for job in track(as_completed(jobs), description=description, total=len(jobs)):
                     job.result()
