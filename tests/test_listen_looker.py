@@ -303,6 +303,20 @@ def test_killed_it_comes_back(model: PhraseModel, ring: Ring) -> None:
         looker.close()
 
 
+@needs_moonshine
+def test_a_model_that_was_exchanged_meanwhile_is_refused(tmp_path: Path, ring: Ring) -> None:
+    model = load_model(model_with_looks(tmp_path / "model"))
+    path = model.folder / "manifest.json"
+    path.write_text(path.read_text().replace(model.manifest.sha256, "0" * 64))
+    looker = WorkerLooker(model, ring)
+    try:
+        until(looker, lambda: looker.fault is not None)
+        assert looker.fault is not None
+        assert looker.fault.says.startswith(f"{model.folder}: another model than the ear has loaded")
+    finally:
+        looker.close()
+
+
 @contextmanager
 def bare_worker(model: PhraseModel, ring: Ring, home: Path) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket]]:
     """The real process with all that it could write to in the hands of the test."""
@@ -314,7 +328,7 @@ def bare_worker(model: PhraseModel, ring: Ring, home: Path) -> Iterator[tuple[su
     with (
         said.open("wb") as words,
         subprocess.Popen(
-            [*command, str(model.folder)],
+            [*command, str(model.folder), model.manifest.sha256],
             env={
                 **os.environ,
                 **folders,

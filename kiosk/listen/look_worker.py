@@ -2,7 +2,8 @@
 
 It maps the ring of sound for reading, forms words, and has nothing to send or write them with: from its first look on, stdout
 and stderr are /dev/null, core dumps are off, and an answer is `ANSWER`, whatever was said. When the listen process ends, so
-does it. Run by `kiosk.listen.looker`: python -m kiosk.listen.look_worker RING_FD SOCKET_FD MODEL_DIR [COVERT_PHRASE]
+does it. Run by `kiosk.listen.looker`: python -m kiosk.listen.look_worker RING_FD SOCKET_FD MODEL_DIR
+MODEL_SHA256 [COVERT_PHRASE]
 """
 
 import math
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kiosk.detection import Verdict
+from kiosk.detection import Manifest, Verdict
 from kiosk.listen.features import Samples
 from kiosk.listen.model import ModelError, read_manifest
 from kiosk.listen.moonshine import MoonshineError
@@ -41,8 +42,8 @@ OOM_SCORE = "800"
 class Worker:
     """One second look with its end of the socket."""
 
-    def __init__(self, second_look: SecondLook, ring: Ring, phrases: int) -> None:
-        self._second_look, self._ring, self._phrases = second_look, ring, phrases
+    def __init__(self, second_look: SecondLook, ring: Ring) -> None:
+        self._second_look, self._ring, self._phrases = second_look, ring, len(second_look.phrases)
 
     def hello(self) -> bytes:
         """Look at noise, first to warm up, then to know how long a look takes here."""
@@ -77,11 +78,10 @@ def main(arguments: Sequence[str]) -> int:
     """Serve until the other end is gone; what keeps it from starting is one line on stderr and exit code 1."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _be_modest()
-    ring_fd, socket_fd, folder, *covert = arguments
+    ring_fd, socket_fd, folder, sha256, *covert = arguments
     try:
-        manifest = read_manifest(Path(folder))
-        second_look = SecondLook(Path(folder), manifest, covert[0] if covert else None)
-        worker = Worker(second_look, Ring.attach(int(ring_fd)), len(manifest.active(covert[0] if covert else None)))
+        second_look = SecondLook(Path(folder), _manifest(Path(folder), sha256), covert[0] if covert else None)
+        worker = Worker(second_look, Ring.attach(int(ring_fd)))
         hello = worker.hello()
     except (MoonshineError, ModelError, OSError) as error:
         print(error, file=sys.stderr, flush=True)
@@ -92,6 +92,14 @@ def main(arguments: Sequence[str]) -> int:
         while question := asked.recv(QUESTION.size):
             asked.send(worker.answer(question))
     return 0
+
+
+def _manifest(folder: Path, sha256: str) -> Manifest:
+    """The manifest, if it is still that of the model in the listen process: its phrases give the scores their order."""
+    manifest = read_manifest(folder)
+    if manifest.sha256 != sha256:
+        raise ModelError(f"{folder}: another model than the ear has loaded; restart stayby-listen")
+    return manifest
 
 
 def _be_modest() -> None:

@@ -152,9 +152,10 @@ class WorkerLooker:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         covert = [self._model.covert_phrase] if self._model.covert_phrase else []
+        model = [str(self._model.folder), self._model.manifest.sha256, *covert]
         try:
             process = subprocess.Popen(
-                [*self._command, str(self._ring.fd), str(theirs.fileno()), str(self._model.folder), *covert],
+                [*self._command, str(self._ring.fd), str(theirs.fileno()), *model],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -194,7 +195,7 @@ class WorkerLooker:
             self._fail(dead("its process answered what nobody asked"))
 
     def _welcome(self, child: _Child, took_ms: float) -> None:
-        if took_ms > SLOW_MS:
+        if not 0 <= took_ms <= SLOW_MS:
             self._fail(slow(took_ms), SLOW_PAUSE_S)
             return
         child.ready = True

@@ -42,10 +42,11 @@ class SecondLook:
             raise ModelError(f"{folder}: this model has no second look; set [listen] second_look to off")
         self._recipe = manifest.second_look
         self._active = manifest.active(covert_phrase)
-        self._phrases = tuple(manifest.phrases[i] for i in self._active)
+        self.phrases = tuple(manifest.phrases[i] for i in self._active)
+        """The active phrases, in the order of the scores."""
         self._head = _head(folder, manifest)
         self._moonshine = Moonshine()
-        ids = {phrase.id for phrase in self._phrases}
+        ids = {phrase.id for phrase in self.phrases}
         words = self._recipe.words.items()
         self._words = [(i, re.compile(p)) for i, patterns in words if i in ids for p in patterns]
         self._ordinary = [re.compile(pattern) for pattern in self._recipe.ordinary]
@@ -62,7 +63,7 @@ class SecondLook:
     def join(self, scores: Sequence[float], parts: Parts) -> Verdict:
         """The fused scores; ModelError when the head does not give probabilities."""
         try:
-            return fuse(self._recipe.weights, self._phrases, scores, parts)
+            return fuse(self._recipe.weights, self.phrases, scores, parts)
         except ScoreError as error:
             raise ModelError(f"the second look's head {self._recipe.head}: {error}") from None
 
