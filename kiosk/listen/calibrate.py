@@ -3,12 +3,13 @@
 No sound is kept: one level and one score for each 80 ms, until it ends. Nothing changes before the technician says yes.
 """
 
+import itertools
 import queue
 import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -27,17 +28,42 @@ from kiosk.listen.looker import WorkerLooker, looker_for
 from kiosk.listen.loop import Answer, Looker, Loop
 from kiosk.listen.model import PhraseModel
 from kiosk.listen.ring import Ring
-from kiosk.listen.room import OFFSETS, Room, Tried, in_words, measured, proposal, propose, times, week_words
+from kiosk.listen.room import (
+    OFFSETS,
+    Room,
+    Tried,
+    in_words,
+    measured,
+    proposal,
+    propose,
+    speech_level,
+    times,
+    week_words,
+)
 
 READ_S = 0.2
 TAKEN_LIMIT = 1000
 NO_SOUND_S = 3.0
+READ_ALOUD_S = 8.0
+SENTENCE = (
+    "“The shop opens at nine in the morning. On Sundays it is closed, and the bakery next door sells its own bread.”"
+)
 DRAW_EVERY = 2
 BAR_DBFS, BAR_WIDTH = -80.0, 40
 
 
 class CalibrateError(RuntimeError):
     """Why the room could not be listened to; its text is one line: what, where, what to do."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the technician asked for: `offset` if None is the proposed one, `accept` if None is asked about."""
+
+    seconds: float
+    offset: float | None = None
+    accept: bool | None = None
+    read_aloud: bool = False
 
 
 class Trials:
@@ -136,11 +162,11 @@ class Listening:
 def listen_to_room(
     config: ListenSection,
     model: PhraseModel,
-    seconds: float,
+    wanted: Wanted,
     console: Console,
     env: Mapping[str, str] | None = None,
 ) -> Room:
-    """Listen for `seconds` and return the room; CalibrateError when the microphone gives nothing that could be measured.
+    """Listen as `wanted` and return the room; CalibrateError when the microphone gives nothing that could be measured.
 
     `env` is added to arecord's environment (a virtual microphone).
     """
@@ -155,7 +181,9 @@ def listen_to_room(
         if looker is not None:
             opened.callback(looker.close)
             _await(looker, chunks, console)
-        room = _measure(config, Ear(model, looker), seconds, chunks, console)
+        room = _measure(config, Ear(model, looker), wanted.seconds, chunks, console)
+        if wanted.read_aloud:
+            room = _read_aloud(room, chunks, console)
     if model.manifest.second_look is not None and (looker is None or looker.fault is not None):
         why = f" ({looker.fault.says})" if looker is not None and looker.fault is not None else ""
         console.print(f"Without a second look{why}: only what the first stage is very sure of counts.", highlight=False)
@@ -205,6 +233,21 @@ def _measure(config: ListenSection, ear: Ear, seconds: float, chunks: Iterator[C
     return listening.room()
 
 
+def _read_aloud(room: Room, chunks: Iterator[Captured], console: Console) -> Room:
+    """Let the technician read a sentence, and return the room with how loud speech arrives here."""
+    console.print(
+        f"Now read this aloud from 1 m, as you talk to a customer, until I go on: {SENTENCE}", highlight=False
+    )
+    meter, levels_dbfs = Meter(), []
+    for captured in itertools.islice(chunks, int(READ_ALOUD_S / HOP_S)):
+        meter.take(captured.sound)
+        levels_dbfs.append(meter.level_dbfs)
+    heard = speech_level(levels_dbfs, room)
+    if heard is None:
+        console.print("I did not hear you above the room: what speech is like here stays an assumption.")
+    return replace(room, speech_dbfs=heard)
+
+
 def _chunks(config: ListenSection, capture: Capture, deaths: "queue.SimpleQueue[BaseException]") -> Iterator[Captured]:
     heard_s = time.monotonic()
     while True:
@@ -239,15 +282,6 @@ def _check_sound(config: ListenSection, meter: Meter, listening: Listening) -> N
 # --- the technician ---------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What the technician asked for: `offset` if None is the proposed one, `accept` if None is asked about."""
-
-    seconds: float
-    offset: float | None = None
-    accept: bool | None = None
-
-
 def calibrate(
     config: ListenSection, path: Path, wanted: Wanted, console: Console, env: Mapping[str, str] | None = None
 ) -> bool:
@@ -260,7 +294,7 @@ def calibrate(
     if wrong is not None:
         console.print(f"{wrong.where}: {wrong.says}; {wrong.do}", soft_wrap=True)
     console.print("Let the store do what it does. Say none of the phrases.")
-    room = listen_to_room(config, model, wanted.seconds, console, env)
+    room = listen_to_room(config, model, wanted, console, env)
     explain(room, model.manifest, config.hours, console)
     offset = propose(room) if wanted.offset is None else wanted.offset
     if not _accepted(wanted, offset, console):

@@ -28,6 +28,12 @@ def listen_command(
         float | None,
         typer.Option(min=LOOSEST, max=STRICTEST, help="With --calibrate: another offset than the proposed one."),
     ] = None,
+    read_aloud: Annotated[
+        bool,
+        typer.Option(
+            "--read-aloud", help="With --calibrate: let me hear you read a sentence, for how well I hear here."
+        ),
+    ] = False,
     accept: Annotated[
         bool | None,
         typer.Option(
@@ -36,8 +42,8 @@ def listen_command(
     ] = None,
 ) -> None:
     """Listen until it is told to stop."""
-    if not calibrating and (offset is not None or accept is not None):
-        _fail("--offset, --accept and --dry-run go with --calibrate")
+    if not calibrating and (offset is not None or accept is not None or read_aloud):
+        _fail("--offset, --read-aloud, --accept and --dry-run go with --calibrate")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     unit, file = load_or_exit(config).config, calibration_path(config)
     if not calibrating:
@@ -45,7 +51,7 @@ def listen_command(
     elif unit.listen is None:
         _fail(f"{config}: there is no [listen]: this unit has no ear to calibrate")
     else:
-        _calibrate(unit.listen, file, Wanted(seconds, offset, accept))
+        _calibrate(unit.listen, file, Wanted(seconds, offset, accept, read_aloud))
 
 
 def _calibrate(config: ListenSection, file: Path, wanted: Wanted) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from kiosk.detection import Manifest
 from kiosk.listen.calibration import LOOSEST, STRICTEST
+from kiosk.listen.features import HOP_S
 from kiosk.pages import PHRASES
 
 OFFSETS = (LOOSEST, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, STRICTEST)
@@ -20,6 +21,8 @@ OFFSETS = (LOOSEST, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, STRICTEST)
 SPEECH_DB_SPL, FULL_SCALE_DB_SPL = 65, 120
 """Ordinary speech at 1 m (ISO 9921), and what fills a digital microphone that gives -26 dBFS at 94 dB, as many do."""
 SPEECH_DBFS = SPEECH_DB_SPL - FULL_SCALE_DB_SPL
+SPEECH_ABOVE_DB, SPEECH_LEAST_S = 6.0, 1.5
+"""What counts as speech when somebody reads aloud: this far above the room's noise, for this long in all."""
 WEEK_H = 168.0
 FLOOR_SHARE = 0.1
 
@@ -44,6 +47,8 @@ class Room:
     tried: tuple[Tried, ...]
     taken: tuple[tuple[str, float], ...] = ()
     """Phrase and score of what was taken for a call with the thresholds as shipped."""
+    speech_dbfs: float | None = None
+    """How loud ordinary speech at 1 m arrives here, if somebody read aloud."""
 
     def at(self, offset: float) -> Tried:
         """Return what was counted with `offset`, one of `OFFSETS`."""
@@ -57,6 +62,14 @@ def measured(
     ordered = sorted(levels_dbfs)
     floor, middle = ordered[int(len(ordered) * FLOOR_SHARE)], ordered[len(ordered) // 2]
     return Room(seconds, floor, middle, ordered[-1], tuple(tried), tuple(taken))
+
+
+def speech_level(levels_dbfs: Sequence[float], room: Room) -> float | None:
+    """Return the active level of speech (as in ITU-T P.56, by 80 ms) in what was heard; None when there was too little."""
+    spoken = [level for level in levels_dbfs if level > room.usual_dbfs + SPEECH_ABOVE_DB]
+    if len(spoken) * HOP_S < SPEECH_LEAST_S:
+        return None
+    return 10 * math.log10(sum(10 ** (level / 10) for level in spoken) / len(spoken))
 
 
 def propose(room: Room) -> float:
@@ -157,9 +170,13 @@ def _of_a_week(room: Room, manifest: Manifest, hours: float) -> Iterator[str]:
 
 
 def _of_recall(room: Room, manifest: Manifest) -> Iterator[str]:
-    snr_db = SPEECH_DBFS - room.usual_dbfs
+    snr_db = (SPEECH_DBFS if room.speech_dbfs is None else room.speech_dbfs) - room.usual_dbfs
     found = recall_at(manifest, snr_db)
-    assumed = f"if speech at 1 m ({SPEECH_DB_SPL} dB) reaches this microphone at {SPEECH_DBFS} dB, which was not measured here"
+    assumed = (
+        f"if speech at 1 m ({SPEECH_DB_SPL} dB) reaches this microphone at {SPEECH_DBFS} dB, which was not measured here"
+        if room.speech_dbfs is None
+        else f"as it was read aloud: {room.speech_dbfs:.0f} dB"
+    )
     if found is None:
         yield f"How many calls are heard in this noise is not known: the model's manifest has no figures for it ({assumed})."
         return
