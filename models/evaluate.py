@@ -18,7 +18,7 @@ from kiosk.listen.moonshine import installed as moonshine_installed
 from models import judge, thresholds
 from models.figures import OTHER_ENGINES, Report, measured
 from models.hearing import Ear
-from models.judge import HELD_OUT, SHIPPED, Judged, Traces
+from models.judge import HELD_OUT, SHIPPED, UNASKED, Judged, Traces
 from models.measuring import clean, make
 from models.peers import PocketSphinx, Words, installed
 from models.recipe import Recipe, RecipeError, read_recipe
@@ -124,11 +124,12 @@ def _of_ear(found: Report, ear: str, more: str) -> list[Figure]:
 
 def _rate_figures(found: Report, ear: str, more: str) -> list[Figure]:
     made = []
-    for part, says, on in (
-        (HELD_OUT[0], "false_per_h_chosen_on", "hours of real speech that thresholds were chosen on"),
-        (HELD_OUT[1], "false_per_h", "hours of real speech that nothing was chosen on"),
+    for part, basis, says, on in (
+        (HELD_OUT[0], SHIPPED, "false_per_h_chosen_on", "hours of real speech that thresholds were chosen on"),
+        (HELD_OUT[1], SHIPPED, "false_per_h", "hours of real speech that nothing was chosen on"),
+        (HELD_OUT[1], UNASKED, "false_at_once_per_h", "the same hours; alarms that nobody is asked about first"),
     ):
-        rate = found.rate(ear, part, SHIPPED)
+        rate = found.rate(ear, part, basis)
         if rate is not None:
             made.append(Figure(name=f"{says}{more}", value=round(rate.per_h, 3), unit="1/h", n=rate.hours, on=on))
     return made

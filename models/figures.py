@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from kiosk.detection import Manifest
 from models import curves
 from models.curves import Share
-from models.judge import AT_ONE, COVERT, HELD_OUT, SHIPPED, Judged
+from models.judge import AT_ONE, COVERT, HELD_OUT, SHIPPED, UNASKED, Judged
 from models.sounds import BODIES, CONDITIONS, ENGINES, QUIET, SPOKEN, VOICES, Sounds
 
 CURVE_POINTS = 400
@@ -149,6 +149,8 @@ def _groups(ear: Judged, basis: str) -> Iterable[tuple[str, str, Share]]:
     for name in ear.files:
         if name.startswith(COVERT):
             yield "phrase", name.removeprefix(f"{COVERT} "), ear.found(name, basis)
+    if basis == SHIPPED and ear.named:
+        yield from _kinds(ear)
     for phrase in dict.fromkeys(one.label for one in spoken):
         yield "phrase by other engines", phrase, _together([ear.found(name, basis, phrase) for name in ENGINES])
     for group, names in (
@@ -161,12 +163,22 @@ def _groups(ear: Judged, basis: str) -> Iterable[tuple[str, str, Share]]:
             yield group, name, ear.found(name, basis)
 
 
+def _kinds(ear: Judged) -> Iterable[tuple[str, str, Share]]:
+    """Of what was announced, how much by its right name; and of grave phrases, how many without asking."""
+    labels = [one.label for one in ear.files.get(SPOKEN, [])]
+    pairs = list(zip(labels, ear.named.get(SPOKEN, []), ear.at_once.get(SPOKEN, []), strict=True))
+    heard = [label == named for label, named, _ in pairs if named is not None]
+    yield "kind", "named rightly", curves.share(sum(heard), len(heard))
+    grave = [clear > 0 for label, _, clear in pairs if label in ear.grave]
+    yield "kind", UNASKED, curves.share(sum(grave), len(grave))
+
+
 def _together(shares: Sequence[Share]) -> Share:
     return curves.share(sum(one.hits for one in shares), sum(one.n for one in shares))
 
 
 def _rates(ear: Judged) -> Iterable[Rate]:
-    for basis in (AT_ONE, SHIPPED) if ear.graded else (SHIPPED,):
+    for basis in (*((AT_ONE,) if ear.graded else ()), SHIPPED, *((UNASKED,) if ear.at_once else ())):
         for part in HELD_OUT:
             files = ear.files.get(part, [])
             if files:

@@ -22,6 +22,8 @@ AT_ONE = "at 1 false an hour"
 """A threshold read off the curve: one false alarm an hour on all the real speech and sound that training never read."""
 SHIPPED = "as shipped"
 """The thresholds in the manifest; a peer's are chosen the same way, on the first held-out part."""
+UNASKED = "alarm without asking"
+"""As shipped, and of grave phrases only those that raise the alarm without asking first."""
 BOTH, ALONE = "Stayby, both stages", "Stayby, stage 1 alone"
 COVERT = "covert"
 Traces = Mapping[str, Sequence[Trace]]
@@ -37,7 +39,11 @@ class Judged:
     paths: dict[str, list[Path]] = field(default_factory=dict)
     shipped: dict[str, list[int]] = field(default_factory=dict)
     named: dict[str, list[str | None]] = field(default_factory=dict)
-    """The phrase that was announced first."""
+    """The phrase that was announced first; of our own ear."""
+    at_once: dict[str, list[int]] = field(default_factory=dict)
+    """How often a grave phrase was so clear that the alarm was raised without asking first; of our own ear."""
+    grave: frozenset[str] = frozenset()
+    """Its grave phrases."""
     graded: bool = True
     """Whether it has scores, so that there is a curve."""
     cpu_s: float = 0.0
@@ -62,8 +68,8 @@ class Judged:
 
     def announcements(self, name: str, basis: str) -> int:
         """How often something was announced in a set."""
-        if basis == SHIPPED:
-            return sum(self.shipped.get(name, []))
+        if basis in {SHIPPED, UNASKED}:
+            return sum((self.shipped if basis == SHIPPED else self.at_once).get(name, []))
         return curves.false_count(self.files.get(name, []), self.threshold(basis))
 
 
@@ -110,13 +116,14 @@ def traces_of(folder: Path, sets: Mapping[str, Labelled], covert: Mapping[str, L
 
 def heard_by_us(manifest: Manifest, traces: Traces, *, looked: bool) -> Judged:
     """Our own ear, with its second look or by stage 1 alone."""
-    judged = Judged(BOTH if looked else ALONE)
+    judged = Judged(BOTH if looked else ALONE, grave=frozenset(one.id for one in manifest.phrases if one.grave))
     for name, group in traces.items():
         covert = name.removeprefix(f"{COVERT} ") if name.startswith(COVERT) else None
         judged.files[name] = [margins_of(manifest, one, looked=looked, covert_phrase=covert) for one in group]
         judged.paths[name] = [one.path for one in group]
         decided = [replay(manifest, one, looked=looked, covert_phrase=covert) for one in group]
         judged.shipped[name] = [len(one) for one in decided]
+        judged.at_once[name] = [sum(heard.strong for heard in one) for one in decided]
         judged.named[name] = [one[0].phrase if one else None for one in decided]
     if looked:
         real = [one for part in HELD_OUT for one in traces.get(part, [])]

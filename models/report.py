@@ -6,7 +6,7 @@ from pathlib import Path
 from string import Template
 
 from models.figures import OTHER_ENGINES, Fired, Recall, Report
-from models.judge import ALONE, AT_ONE, BOTH, HELD_OUT, SHIPPED
+from models.judge import ALONE, AT_ONE, BOTH, HELD_OUT, SHIPPED, UNASKED
 from models.pictures import COLOURS, pictures, said
 from models.sounds import SPOKEN
 
