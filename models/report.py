@@ -170,6 +170,15 @@ def in_plain_words(report: Report) -> list[str]:
             f"In {false.hours:.2f} h of real speech that nothing was chosen on it raised {false.count} false alarms:"
             f" {false.per_h:.1f} an hour."
         )
+    unasked, clear = report.rate(own, HELD_OUT[1], UNASKED), report.recall(own, "kind", UNASKED, SHIPPED)
+    if unasked and clear:
+        lines.append(
+            f"{unasked.count} of these would have raised the alarm without asking first, and so would {clear.hits} of"
+            f" {clear.n} calls with a grave phrase."
+        )
+    named = report.recall(own, "kind", "named rightly", SHIPPED)
+    if named:
+        lines.append(f"What it heard it called by the right name {_percent(named.value)} of the time.")
     ordinary, alike = (
         report.recall(own, "quiet", "ordinary", SHIPPED),
         report.recall(own, "quiet", "confusables", SHIPPED),
