@@ -67,7 +67,7 @@ def test_a_second_look_lifts_what_stage_1_alone_would_miss() -> None:
     (heard,) = replay(MANIFEST, one, looked=True)
     assert heard.phrase == "police"
     assert heard.score == pytest.approx(5.0)
-    assert margins_of(MANIFEST, one, looked=True).scores == (pytest.approx(3.0),)
+    assert margins_of(MANIFEST, one, looked=True).scores == pytest.approx((3.0,))
     assert margins_of(MANIFEST, one, looked=False).scores[0] == pytest.approx(-1.0)
 
 
