@@ -5,7 +5,6 @@ No sound is kept: one level and one score for each 80 ms, until it ends. Nothing
 
 import itertools
 import queue
-import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -27,7 +26,7 @@ from kiosk.listen.level import SILENT_DBFS, Meter
 from kiosk.listen.looker import WorkerLooker, looker_for
 from kiosk.listen.loop import Answer, Looker, Loop
 from kiosk.listen.model import PhraseModel
-from kiosk.listen.ring import Ring
+from kiosk.listen.ring import Ring, refuse_dumps
 from kiosk.listen.room import (
     OFFSETS,
     Room,
@@ -289,7 +288,7 @@ def calibrate(
 
     CalibrateError, ModelError or FrontEndError says why there is nothing to accept; OSError that it cannot be written.
     """
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # as for the ear itself: no core dump holds sound
+    refuse_dumps()
     model, wrong = load_chosen(config)
     if wrong is not None:
         console.print(f"{wrong.where}: {wrong.says}; {wrong.do}", soft_wrap=True)

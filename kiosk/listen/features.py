@@ -77,7 +77,9 @@ class Features:
 
         The network floors what it is given 80 dB below its loudest band: chunk by chunk that hides nothing.
         """
-        _roll_in(self._sound[0], chunk.astype(np.float32))
+        sound = self._sound[0]
+        sound[:MEL_CONTEXT_SAMPLES] = sound[-MEL_CONTEXT_SAMPLES:]
+        sound[MEL_CONTEXT_SAMPLES:] = chunk
         frames = self._to_mel(self._sound).reshape(MEL_PER_CHUNK, MEL_BANDS, 1)
         floored: Floats = np.maximum(frames / np.float32(10) + np.float32(2), MEL_FLOOR)
         return floored

@@ -8,7 +8,6 @@ MODEL_SHA256 [COVERT_PHRASE]
 
 import math
 import os
-import resource
 import signal
 import socket
 import statistics
@@ -24,7 +23,7 @@ from kiosk.detection import Manifest, Verdict
 from kiosk.listen.features import Samples
 from kiosk.listen.model import ModelError, read_manifest
 from kiosk.listen.moonshine import MoonshineError
-from kiosk.listen.ring import Ring
+from kiosk.listen.ring import Ring, refuse_dumps
 from kiosk.listen.second_look import LOOK_SAMPLES, SecondLook
 
 MAX_PHRASES = 32
@@ -104,9 +103,9 @@ def _manifest(folder: Path, sha256: str) -> Manifest:
 
 def _be_modest() -> None:
     """Leave no core dump, let stage 1 go first, and be what the kernel ends when memory runs out."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.nice(NICE)
     Path("/proc/self/oom_score_adj").write_text(OOM_SCORE, encoding="ascii")
+    refuse_dumps()  # last: the files in /proc of a process that refuses dumps are root's
 
 
 def _fall_silent() -> None:

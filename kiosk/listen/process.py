@@ -7,7 +7,6 @@ Nothing of what it hears is written, logged or sent but phrase, score and time.
 import itertools
 import logging
 import queue
-import resource
 import signal
 import threading
 import time
@@ -30,7 +29,7 @@ from kiosk.listen.looker import WorkerLooker, looker_for
 from kiosk.listen.loop import Loop
 from kiosk.listen.model import ModelError
 from kiosk.listen.own_voice import OwnVoice
-from kiosk.listen.ring import Ring
+from kiosk.listen.ring import Ring, refuse_dumps
 from kiosk.messages import COVERT_PHRASE, Detection, DetectionTaken, Ear, Fault, Hearing, Hello, Role, Speaking, ToLeaf
 
 log = logging.getLogger("stayby")
@@ -284,7 +283,7 @@ def run(
     if config.listen is None:
         log.warning("there is no [listen] in the configuration: this unit has no ear, and nothing to do here")
         return
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core dump would hold the last three seconds of sound
+    refuse_dumps()
     ended = stop or _stop_on_signals()
     process = ListenProcess(config.listen, runtime_socket(config.unit.run_dir), capture_env, calibration)
     try:

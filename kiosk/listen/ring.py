@@ -12,6 +12,7 @@ import fcntl
 import logging
 import mmap
 import os
+import resource
 import struct
 import zlib
 from collections.abc import Iterator
@@ -31,7 +32,19 @@ _SLOT = np.dtype(
     [("number", "<i8"), ("end_s", "<f8"), ("check", "<u4"), ("spare", "<u4"), ("sound", "<i2", (CHUNK_SAMPLES,))]
 )
 RING_BYTES = _HEAD.itemsize + RING_CHUNKS * _SLOT.itemsize
+_PR_SET_DUMPABLE = 4
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+
+
+def refuse_dumps() -> None:
+    """Let no dump of this process be made: it would hold the last three seconds of sound.
+
+    The limit stops the kernel's own core files; only a process that is not dumpable stops a collector that dumps are piped to.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "the system does not let this process refuse core dumps")
 
 
 class Ring:
