@@ -36,8 +36,11 @@ QUIET_SETS = {
     "store": ("store",),
 }
 QUIET_DB = -30.0
+SHORTEST_S = 0.3
 AMBIENCE = ("ambience", "Ambience_Objects", "Machines", "_silence_")
 """What in the real sounds is a background: rooms, machines and the noise between words, not music or effects."""
+PROMPTS = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
+"""A telephone exchange's prompts, spoken by a woman: apt's asterisk-core-sounds-en-wav (CC BY-SA 3.0), only ever measured on."""
 VERSION = 1
 """Part of each made sound's name: raise it when `models.conditions` changes what it makes."""
 
@@ -91,7 +94,7 @@ def make(recipe: Recipe) -> Sounds:
     sets = dict(clean(recipe).sets)
     quiet = [recipe.cache / one.file for name in QUIET_SETS for one in sets[name]]
     sets |= _hard(recipe, sets[SPOKEN], quiet)
-    sets |= _other_engines(recipe)
+    sets |= _other_engines(recipe) | _prompts(recipe)
     sounds = Sounds(sets=sets)
     write_sounds(sounds, recipe.cache)
     return sounds
@@ -194,6 +197,25 @@ def _said(recipe: Recipe, saying: Saying) -> Sound:
     if not (recipe.cache / file).exists():
         _write(spoken(saying), recipe.cache / file)
     return Sound(label=saying.label, file=file, text=saying.text, voice=f"{saying.engine} {saying.voice}")
+
+
+def _prompts(recipe: Recipe) -> dict[str, tuple[Sound, ...]]:
+    """Real recorded speech that is short and clear, as calls are; none when the package is not installed."""
+    files = sorted(PROMPTS.rglob("*.wav"))
+    if not files:
+        print(f"{PROMPTS} is not there (apt: asterisk-core-sounds-en-wav): telephone prompts are not measured")
+    return {"prompts": tuple(sound for path in files if (sound := _prompt(recipe, path)) is not None)} if files else {}
+
+
+def _prompt(recipe: Recipe, path: Path) -> Sound | None:
+    name = path.relative_to(PROMPTS).with_suffix("").as_posix()
+    file = _file("prompts", name)
+    if not (recipe.cache / file).exists():
+        said = np.concatenate(list(read_sound(path))).astype(np.float32) / np.float32(32768)
+        if len(said) < SHORTEST_S * SAMPLE_RATE_HZ:
+            return None
+        _write(said, recipe.cache / file)
+    return Sound(label="prompts", file=file, text=name.replace("-", " "), voice="asterisk")
 
 
 def main(config: Annotated[Path, typer.Option(help="The train.toml to follow.")]) -> None:

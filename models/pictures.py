@@ -36,6 +36,7 @@ SPOKEN_OF = {
     "ordinary": "ordinary sentences",
     "confusables": "words that sound alike",
     "store": "talk in a shop",
+    "prompts": "telephone prompts",
     "espeak": "espeak-ng",
     "piper": "Piper",
     "flite": "Flite",

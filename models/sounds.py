@@ -10,7 +10,7 @@ MAKE = "make them with `python -m models.measuring` in the training environment"
 
 SPOKEN = "unseen"
 """The set of clean phrases by voices that training never met."""
-QUIET = ("ordinary", "confusables", "store")
+QUIET = ("ordinary", "confusables", "store", "prompts")
 """Sets in which no phrase is said."""
 ENGINES = ("espeak", "flite", "festival", "piper")
 """Sets of phrases by speech synthesis that training never used."""
