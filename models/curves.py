@@ -73,9 +73,9 @@ def false_count(quiet: Iterable[Heard], threshold: float) -> int:
 
 
 def threshold_at(quiet: Sequence[Heard], per_h: float) -> float:
-    """The least threshold at which speech without a phrase causes at most `per_h` announcements an hour."""
+    """The least threshold at which speech without a phrase causes `per_h` announcements an hour, to the nearest whole one."""
     scores = sorted((score for one in quiet for score in one.scores), reverse=True)
-    allowed = int(per_h * hours(quiet) + 1e-9)
+    allowed = round(per_h * hours(quiet))
     if allowed >= len(scores):
         return LOWEST
     return math.nextafter(scores[allowed], math.inf)

@@ -26,6 +26,7 @@ UNASKED = "alarm without asking"
 """As shipped, and of grave phrases only those that raise the alarm without asking first."""
 BOTH, ALONE = "Stayby, both stages", "Stayby, stage 1 alone"
 COVERT = "covert"
+Answer = tuple[str, Path, PeerHeard]
 Traces = Mapping[str, Sequence[Trace]]
 HELD_OUT = (Part.HELD_OUT_1.value, Part.HELD_OUT_2.value)
 
@@ -134,27 +135,37 @@ def heard_by_us(manifest: Manifest, traces: Traces, *, looked: bool) -> Judged:
 def heard_by_peer(peer: Peer, sets: Mapping[str, Labelled], phrases: Sequence[str], cache: Path) -> Judged:
     """A peer: each of its phrases counted from its own highest false score, then one step for all of them together."""
     answers = {name: _asked(peer, files, cache) for name, files in sets.items()}
-    own = dict.fromkeys(phrases, 0.0)
+    own, own_shipped = _own(peer, answers, HELD_OUT, phrases), _own(peer, answers, HELD_OUT[:1], phrases)
+    chosen = 0.0
     if peer.graded:
-        own = own_thresholds([heard for _, heard in answers.get(HELD_OUT[0], [])], phrases)
+        chosen = curves.threshold_at(_announced(answers.get(HELD_OUT[0], []), own_shipped), 1.0)
     judged = Judged(peer.name, graded=peer.graded)
     for name, group in answers.items():
-        judged.files[name] = [announced(path_label[0], heard, own) for path_label, heard in group]
-        judged.paths[name] = [path_label[1] for path_label, _ in group]
-        judged.cpu_s += sum(heard.cpu_s for _, heard in group)
-        judged.audio_s += sum(heard.duration_s for _, heard in group)
-    chosen = curves.threshold_at(judged.files.get(HELD_OUT[0], []), 1.0) if peer.graded else 0.0
-    judged.shipped = {
-        name: [curves.false_count([one], chosen) for one in group] for name, group in judged.files.items()
-    }
+        judged.files[name] = _announced(group, own)
+        judged.paths[name] = [path for _, path, _ in group]
+        judged.shipped[name] = [curves.false_count([one], chosen) for one in _announced(group, own_shipped)]
+        judged.cpu_s += sum(heard.cpu_s for _, _, heard in group)
+        judged.audio_s += sum(heard.duration_s for _, _, heard in group)
     return judged
 
 
-def _asked(peer: Peer, files: Labelled, cache: Path) -> list[tuple[tuple[str, Path], PeerHeard]]:
+def _own(
+    peer: Peer, answers: Mapping[str, Sequence[Answer]], parts: Sequence[str], phrases: Sequence[str]
+) -> dict[str, float]:
+    if not peer.graded:
+        return dict.fromkeys(phrases, 0.0)
+    return own_thresholds([heard for part in parts for _, _, heard in answers.get(part, [])], phrases)
+
+
+def _announced(group: Sequence[Answer], own: Mapping[str, float]) -> list[curves.Heard]:
+    return [announced(label, heard, own) for label, _, heard in group]
+
+
+def _asked(peer: Peer, files: Labelled, cache: Path) -> list[Answer]:
     answers = []
     for label, path in track(files, description=peer.name):
         try:
-            answers.append(((label, path), ask(peer, path, cache)))
+            answers.append((label, path, ask(peer, path, cache)))
         except SoundFileError as error:
             print(error)
     return answers
