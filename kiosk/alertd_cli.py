@@ -45,6 +45,7 @@ def status_lines(answer: StatusAnswer) -> list[str]:
     lines = [
         f"{status.place} ({status.store}/{status.unit}), version {status.version}: {status.state}",
         f"staff: {answer.reach}, listening: {who}; {answer.unsent} unsent",
+        f"voice: {answer.hearing}{', not now: the unit itself speaks' if answer.own_voice else ''}",
     ]
     if answer.incident is not None:
         lines.append(

@@ -17,7 +17,7 @@ import soxr
 from kiosk.bus import BusServer, runtime_socket
 from kiosk.config import ListenSection
 from kiosk.listen.process import ListenProcess
-from kiosk.messages import FromLeaf, ToLeaf
+from kiosk.messages import Detection, DetectionTaken, FromLeaf, ToLeaf
 from tests.wired import Floats
 
 DEADLINE_S = 30.0
@@ -36,6 +36,8 @@ class Hub:
     def _message(self, number: int, message: FromLeaf) -> None:
         self._ear = number
         self.said.put(message)
+        if isinstance(message, Detection):
+            self._server.send(number, DetectionTaken(audio_end_s=message.audio_end_s))
 
     def _bad(self, _number: int, text: str) -> None:
         raise AssertionError(text)
