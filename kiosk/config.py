@@ -105,7 +105,7 @@ class ListenSection(Section):
     """The ear."""
 
     device: str = "default"
-    """The ALSA capture device, as `arecord -D` takes it."""
+    """The ALSA capture device, as `arecord -D` takes it, best by its card's name; `default` finds the only one, too."""
     model_dir: File | None = None
     """The folder of a model and its manifest; the packaged English one if unset."""
     hours: str | None = Field(default=None, pattern=HOURS_PATTERN)
