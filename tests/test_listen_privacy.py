@@ -91,7 +91,14 @@ def search(pid: int) -> list[Found]:
                     break  # a mapping that nobody may read, such as a device's
                 if data.strip(b"\0"):
                     found |= {(one.kind, one.address): one for one in _search_piece(name, at, data)}
-    return list(found.values())
+    return [one for one in found.values() if not any(_within(one, other) for other in found.values())]
+
+
+def _within(one: Found, other: Found) -> bool:
+    """Whether a run is the rest of another one, seen where two pieces of memory overlap."""
+    form, _, times = KINDS[one.kind]
+    length = other.samples * times * np.dtype(form).itemsize
+    return one.kind == other.kind and 0 < one.address - other.address < length
 
 
 @contextmanager
@@ -148,7 +155,7 @@ def _alike(one: Samples, other: Samples) -> int:
 def test_the_search_finds_what_is_there() -> None:
     """The search is run on this very process, which holds the sound in every form."""
     held = [KNOWN.astype(np.float32) / 32768, KNOWN.astype(np.int32), KNOWN.astype(np.float64), np.repeat(KNOWN, 2)]
-    kinds = {one.kind for one in search(os.getpid()) if one.samples == len(KNOWN)}
+    kinds = {one.kind for one in search(os.getpid()) if one.samples > len(KNOWN) // 4}
     assert kinds >= {"int16", "int32", "float32 of 1", "float64", "int16 twice"}
     assert len(held) == 4
 

@@ -120,7 +120,7 @@ class Ring:
         """CLOCK_MONOTONIC at which the last sample of a chunk was read; None if the chunk is not there."""
         slot = self._slots[number % RING_CHUNKS]
         end_s = float(slot["end_s"])
-        return end_s if int(slot["number"]) == number + 1 else None
+        return end_s if number >= 0 and int(slot["number"]) == number + 1 else None
 
     def wipe(self) -> None:
         """Put zeros over all sound; the numbering goes on. For the writer."""
