@@ -48,7 +48,7 @@ def _levels(recipe: Recipe, manifest: Manifest, traces: Traces, *, looked: bool)
     quiet = traces[HELD_OUT[0]]
     heard = [moments(manifest, one, looked=looked) for one in quiet]
     ids = [phrase.id for phrase in active_phrases(manifest)]
-    return thresholds.levels(recipe, ids, heard, sum(one.duration_s for one in quiet) / 3600)
+    return thresholds.levels(recipe, ids, heard, sum(one.duration_s for one in quiet) / 3600, looked=looked)
 
 
 def measure(recipe: Recipe, folder: Path) -> Manifest:

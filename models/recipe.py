@@ -79,11 +79,13 @@ class SecondLookRules(_Table):
 class Thresholds(_Table):
     """What the thresholds are chosen for: false alarms per hour of real speech that training never read.
 
-    `lowest` is the least score that may ever count, whatever little real speech there was.
+    `lowest` is the least score that may ever count, whatever little real speech there was; `lowest_looked` the same after
+    a second look, whose scores run lower (`lowest` if not given).
     """
 
     false_per_h: float = Field(gt=0)
     lowest: float = Field(ge=0)
+    lowest_looked: float | None = None
     refractory_s: float = Field(gt=0)
     repeat_s: float = Field(gt=0)
 

@@ -48,8 +48,8 @@ def phrases(recipe: Recipe, alone: Levels, looked: Levels | None) -> tuple[Phras
         Phrase(
             id=phrase_id,
             opens=texts.opens,
-            alone=_thresholds(recipe, phrase_id, alone),
-            looked=None if looked is None else _thresholds(recipe, phrase_id, looked),
+            alone=_thresholds(recipe, phrase_id, alone, lowest(recipe, looked=False)),
+            looked=None if looked is None else _thresholds(recipe, phrase_id, looked, lowest(recipe, looked=True)),
             grave=texts.grave,
             needs_repeat=texts.needs_repeat,
             covert=texts.covert,
@@ -58,18 +58,26 @@ def phrases(recipe: Recipe, alone: Levels, looked: Levels | None) -> tuple[Phras
     )
 
 
-def levels(recipe: Recipe, ids: Sequence[str], quiet: Sequence[Sequence[Moment]], hours: float) -> Levels:
+def lowest(recipe: Recipe, *, looked: bool) -> float:
+    """The least score that may count, after a second look or without one."""
+    bound = recipe.thresholds.lowest_looked if looked else None
+    return recipe.thresholds.lowest if bound is None else bound
+
+
+def levels(
+    recipe: Recipe, ids: Sequence[str], quiet: Sequence[Sequence[Moment]], hours: float, *, looked: bool = False
+) -> Levels:
     """The levels for moments of `hours` of quiet speech, file by file, with a score for each phrase of `ids`."""
     texts = [recipe.phrases[phrase_id] for phrase_id in ids]
     found = [moment for file in quiet for moment in _apart(file, recipe.thresholds.refractory_s)]
-    lowest = recipe.thresholds.lowest
+    least = lowest(recipe, looked=looked)
     repeats = [index for index, one in enumerate(texts) if one.needs_repeat]
     alarms = [max(_over(texts, moment)) for moment in found]
     calls = [max(_over(texts, moment)[index] for index in repeats) for moment in found] if repeats else []
-    once = max(lowest, _level(alarms, recipe.thresholds.false_per_h * hours))
+    once = max(least, _level(alarms, recipe.thresholds.false_per_h * hours))
     return Levels(
         once=once,
-        repeat=min(once, max(lowest, _level(calls, REPEATS_PER_H * hours))),
+        repeat=min(once, max(least, _level(calls, REPEATS_PER_H * hours))),
         grave=_grave(texts, found, once),
         worst={phrase_id: max((m.scores[i] for m in found), default=-SCORE_LIMIT) for i, phrase_id in enumerate(ids)},
     )
@@ -100,11 +108,11 @@ def _level(alarms: Sequence[float], allowed: float) -> float:
     return round(ranked[over] + 0.01, 2) if over < len(ranked) else -SCORE_LIMIT
 
 
-def _thresholds(recipe: Recipe, phrase_id: str, level: Levels) -> Thresholds:
+def _thresholds(recipe: Recipe, phrase_id: str, level: Levels, least: float) -> Thresholds:
     texts = recipe.phrases[phrase_id]
     once = level.once + texts.margin
     sooner = level.worst.get(phrase_id, SCORE_LIMIT) + SAFETY
-    once = round(min(once, max(sooner, recipe.thresholds.lowest)), 2)
+    once = round(min(once, max(sooner, least)), 2)
     return Thresholds(
         threshold=min(level.repeat, once) if texts.needs_repeat else once,
         strong_threshold=once if texts.needs_repeat else None,

@@ -132,6 +132,13 @@ def test_without_any_alarm_the_lowest_level_of_the_recipe_holds(recipe: Recipe) 
     assert found.once == found.repeat == recipe.thresholds.lowest
 
 
+def test_after_a_second_look_a_lower_level_may_hold(recipe: Recipe) -> None:
+    lower = recipe.model_copy(update={"thresholds": recipe.thresholds.model_copy(update={"lowest_looked": -0.5})})
+    ids = list(recipe.phrases)
+    assert thresholds.levels(lower, ids, [[]], hours=3.0, looked=True).once == -0.5
+    assert thresholds.levels(lower, ids, [[]], hours=3.0).once == recipe.thresholds.lowest
+
+
 def test_voices_are_grouped_by_their_names() -> None:
     voices = ["af_nova", "bm_george", "hm_psi", "zf_xiaoyi"]
     assert [voice_group(voice) for voice in voices] == ["women", "men", "accents", "accents"]
