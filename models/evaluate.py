@@ -75,7 +75,7 @@ def our_ears(manifest: Manifest, traces: Traces) -> list[Judged]:
     return [judge.heard_by_us(manifest, traces, looked=looked) for looked in ((True, False) if both else (False,))]
 
 
-def evaluate(recipe: Recipe, folder: Path, *, peers: bool = True) -> Report:
+def evaluate(recipe: Recipe, folder: Path, *, peers: bool = True, words: bool = True) -> Report:
     """All figures of the model in `folder`, beside the peers that are installed here."""
     sounds = read_sounds(recipe.cache)
     sets = judge.sets_of(recipe, sounds, recipe.cache)
@@ -87,10 +87,10 @@ def evaluate(recipe: Recipe, folder: Path, *, peers: bool = True) -> Report:
         ears.append(judge.heard_by_peer(PocketSphinx(phrases), sets, phrases, recipe.cache))
     elif peers:
         notes.append("PocketSphinx is not installed: not measured beside it.")
-    if peers and moonshine_installed():
-        words = {phrase: recipe.phrases[phrase].words for phrase in phrases}
+    if words and moonshine_installed():
+        patterns = {phrase: recipe.phrases[phrase].words for phrase in phrases}
         some = {name: files for name, files in sets.items() if name in WORDS_SETS}
-        ears.append(judge.heard_by_peer(Words(words), some, phrases, recipe.cache))
+        ears.append(judge.heard_by_peer(Words(patterns), some, phrases, recipe.cache))
     return measured(manifest, sounds, ears, notes)
 
 
@@ -143,7 +143,8 @@ def main(
     choose: Annotated[
         bool, typer.Option(help="First choose thresholds anew and write them into the manifest.")
     ] = False,
-    peers: Annotated[bool, typer.Option(help="Let PocketSphinx and Moonshine's words hear the same sounds.")] = True,
+    peers: Annotated[bool, typer.Option(help="Let PocketSphinx hear the same sounds.")] = True,
+    words: Annotated[bool, typer.Option(help="And Moonshine's words alone: some 20 minutes the first time.")] = True,
 ) -> None:
     """Judge a model on every measuring set and write the report."""
     folder = model_dir or config.parent
@@ -152,7 +153,7 @@ def main(
         make(recipe)
         if choose:
             measure(recipe, folder)
-        found = evaluate(recipe, folder, peers=peers)
+        found = evaluate(recipe, folder, peers=peers, words=words)
     except (RecipeError, ModelError, FrontEndError, MoonshineError, SoundsMissing) as error:
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
