@@ -13,7 +13,7 @@ from rich.progress import track
 from kiosk.listen.features import CHUNK_SAMPLES, HOP_S, WINDOW
 from kiosk.listen.hear import read_sound
 from kiosk.listen.moonshine import Moonshine, encoder_features
-from models.material import Halves, Labels, Spoken, Windows, windows
+from models.material import Halves, Labels, Spoken, Windows, every_window
 from models.recipe import Recipe
 
 LOOK_FRAMES, LOOK_FEATURES = 51, 288
@@ -32,16 +32,15 @@ def said(spoken: list[Spoken], phrases: list[str]) -> tuple[Halves, Labels]:
 
 def mistaken(recipe: Recipe, recorded: dict[Path, Halves], score: Score, most: int) -> Halves:
     """States of the `most` moments of real recordings that stage 1 takes most for distress, at least a second apart."""
-    found = [(value, path, hop) for path, e in recorded.items() for value, hop in _peaks(score(_all_windows(e)))]
+    scores = score(every_window(recorded))  # all at once: a call to the network costs more than a recording
+    ends = np.cumsum([len(e) - WINDOW + 1 for e in recorded.values()])
+    by_path = zip(recorded, np.split(scores, ends[:-1]), strict=True)
+    found = [(value, path, hop) for path, one in by_path for value, hop in _peaks(one)]
     worst = sorted(found, key=lambda one: (-one[0], str(one[1]), one[2]))[:most]
     by_file: dict[Path, list[int]] = {}
     for _, path, hop in worst:
         by_file.setdefault(path, []).append(hop)
     return _states(recipe, by_file)
-
-
-def _all_windows(embeddings: Halves) -> Windows:
-    return windows(embeddings, range(len(embeddings) - WINDOW + 1))
 
 
 def _peaks(scores: Windows) -> list[tuple[float, int]]:
