@@ -105,8 +105,8 @@ class Texts(_Table):
 class PhraseTexts(Texts):
     """One phrase: its spellings, and what a detection of it means.
 
-    `margin` is added to its threshold: for words that ordinary sentences are full of. `words` are regular expressions
-    that the second look knows it by; `opens` is the guidance case that it opens.
+    `margin` is added to its threshold where stage 1 decides alone: for words that ordinary sentences are full of. `words`
+    are regular expressions that the second look knows it by; `opens` is the guidance case that it opens.
     """
 
     words: list[str] = Field(min_length=1)

@@ -2,7 +2,8 @@
 
 Rules
 - Pure: no file, sound or clock.
-- All phrases share one level, at which false alarms are as rare as the recipe asks; a phrase's `margin` comes on top.
+- All phrases share one level, at which false alarms are as rare as the recipe asks; a phrase's
+  `margin` comes on top where stage 1 decides alone: a second look knows ordinary sentences by their words.
 - A phrase whose own worst false alarm lies far below that level may count sooner: from `SAFETY` above that alarm.
 - A bare call counts when repeated from a lower level, and once from the shared one. What raises the alarm without asking
   lies above every false alarm that was met.
@@ -48,8 +49,8 @@ def phrases(recipe: Recipe, alone: Levels, looked: Levels | None) -> tuple[Phras
         Phrase(
             id=phrase_id,
             opens=texts.opens,
-            alone=_thresholds(recipe, phrase_id, alone, lowest(recipe, looked=False)),
-            looked=None if looked is None else _thresholds(recipe, phrase_id, looked, lowest(recipe, looked=True)),
+            alone=_thresholds(recipe, phrase_id, alone, looked=False),
+            looked=None if looked is None else _thresholds(recipe, phrase_id, looked, looked=True),
             grave=texts.grave,
             needs_repeat=texts.needs_repeat,
             covert=texts.covert,
@@ -72,8 +73,9 @@ def levels(
     found = [moment for file in quiet for moment in _apart(file, recipe.thresholds.refractory_s)]
     least = lowest(recipe, looked=looked)
     repeats = [index for index, one in enumerate(texts) if one.needs_repeat]
-    alarms = [max(_over(texts, moment)) for moment in found]
-    calls = [max(_over(texts, moment)[index] for index in repeats) for moment in found] if repeats else []
+    over = [_over(texts, moment, looked=looked) for moment in found]
+    alarms = [max(scores) for scores in over]
+    calls = [max(scores[index] for index in repeats) for scores in over] if repeats else []
     once = max(least, _level(alarms, recipe.thresholds.false_per_h * hours))
     return Levels(
         once=once,
@@ -83,8 +85,12 @@ def levels(
     )
 
 
-def _over(texts: Sequence[PhraseTexts], moment: Moment) -> list[float]:
-    return [score - one.margin for one, score in zip(texts, moment.scores, strict=True)]
+def _over(texts: Sequence[PhraseTexts], moment: Moment, *, looked: bool) -> list[float]:
+    return [score - _margin(one, looked=looked) for one, score in zip(texts, moment.scores, strict=True)]
+
+
+def _margin(texts: PhraseTexts, *, looked: bool) -> float:
+    return 0.0 if looked else texts.margin
 
 
 def _grave(texts: Sequence[PhraseTexts], found: Sequence[Moment], once: float) -> float:
@@ -108,11 +114,11 @@ def _level(alarms: Sequence[float], allowed: float) -> float:
     return round(ranked[over] + 0.01, 2) if over < len(ranked) else -SCORE_LIMIT
 
 
-def _thresholds(recipe: Recipe, phrase_id: str, level: Levels, least: float) -> Thresholds:
+def _thresholds(recipe: Recipe, phrase_id: str, level: Levels, *, looked: bool) -> Thresholds:
     texts = recipe.phrases[phrase_id]
-    once = level.once + texts.margin
+    once = level.once + _margin(texts, looked=looked)
     sooner = level.worst.get(phrase_id, SCORE_LIMIT) + SAFETY
-    once = round(min(once, max(sooner, least)), 2)
+    once = round(min(once, max(sooner, lowest(recipe, looked=looked))), 2)
     return Thresholds(
         threshold=min(level.repeat, once) if texts.needs_repeat else once,
         strong_threshold=once if texts.needs_repeat else None,
