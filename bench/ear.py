@@ -126,14 +126,14 @@ def _family(ear: Part, least: int) -> list[int] | None:
 
 
 def _steady_mb(pids: Sequence[int]) -> float:
-    """Resident memory once it has not grown for a while."""
-    most, since_s = 0.0, time.monotonic()
+    """Resident memory once it has stayed the same for a while: loading a model takes more for a moment."""
+    steady_mb, since_s = 0.0, time.monotonic()
     while time.monotonic() - since_s < STEADY_S:
         now_mb = sum(rss_mb(pid) for pid in pids)
-        if now_mb > most + 0.5:
-            most, since_s = now_mb, time.monotonic()
+        if abs(now_mb - steady_mb) > 1:
+            steady_mb, since_s = now_mb, time.monotonic()
         time.sleep(HOP_S)
-    return most
+    return steady_mb
 
 
 # --- what it hears ----------------------------------------------------------------------------------------------------
