@@ -455,12 +455,15 @@ class Decider:
         looked = verdict is not None
         pairs = zip(self.phrases, scores, strict=True)
         passed = [(score, phrase) for phrase, score in pairs if score >= phrase.bars(looked=looked).threshold]
-        if not passed:
+        ranked = sorted(passed, key=lambda one: one[0], reverse=True)
+        # Stage 1 heard each of them at its own moment: "help" that waits for its repeat must not hide "I can't breathe".
+        # The scores after a look are about one sound: there only the highest is what was said.
+        ranked = ranked[:1] if looked else ranked
+        enough = [one for one in ranked if self._enough(candidate, one[1], one[0], one[1].bars(looked=looked))]
+        if not enough:
             return None
-        score, phrase = max(passed, key=lambda one: one[0])
+        score, phrase = enough[0]
         bars = phrase.bars(looked=looked)
-        if not self._enough(candidate, phrase, score, bars):
-            return None
         strong = bars.grave_threshold is not None and score >= bars.grave_threshold
         heard = Heard(candidate.t_s, phrase.id, score, phrase.grave, strong, phrase.covert, phrase.opens)
         if self._deaf_to(heard, candidate.run):

@@ -175,6 +175,19 @@ def test_a_long_drawn_call_for_help_counts_as_a_repeat_once() -> None:
     assert [(h.phrase, 1.9 < h.t_s < 2.5) for h in heard] == [("help", True)]
 
 
+@pytest.mark.parametrize("phrase", ["ambulance", "police"])
+def test_bare_help_that_waits_for_its_repeat_does_not_hide_what_is_said_in_the_same_breath(phrase: str) -> None:
+    def breath(score: float) -> list[tuple[float, ...]]:
+        hops = zip(
+            [*saying("help", 4.9), *steady(HOP_S, LOW)], [*steady(HOP_S, LOW), *saying(phrase, score)], strict=True
+        )
+        return [tuple(map(max, *both)) for both in hops]
+
+    [heard] = run(alone(), breath(3.5))
+    assert (heard.phrase, heard.score) == (phrase, 3.5)
+    assert run(alone(), breath(2.9)) == []
+
+
 def test_bare_help_twice_too_far_apart_is_not_heard() -> None:
     decider = alone()
     assert said(decider, "help", 3.0, 0.0) == []
