@@ -10,8 +10,8 @@ Rules
   `WAIT_S` in all), so that "help" does not answer for "help, I can't breathe" and a grave phrase is judged by its peak.
 - Second looks are bounded: at most one each `LOOK_EVERY_S`, and while the score just hovers, only for a clear rise, for a
   new saying, or after `SUSTAINED_S`.
-- A new saying begins when the score rises again after falling `REARM_DROP` below its bar, when it stayed over for
-  `SUSTAINED_S`, or that long after the last candidate. One cry is never its own repeat: the look at a repeat reads only
+- A new saying begins when the score rises again after falling `REARM_DROP` below its bar (or below the gate, by `GATE_DROP`
+  in all), when it stayed over for `SUSTAINED_S`, or that long after the last candidate. One cry is never its own repeat: the look at a repeat reads only
   sound that came after the first saying.
 - After a detection the ear is deaf to further ones for `refractory_s`, and to the same phrase until the score fell (for
   `STUCK_S` at most); except that a grave phrase heard clearly breaks in on a lesser one.
@@ -35,6 +35,8 @@ WAIT_S = 1.2
 SCORE_LIMIT = 20.0
 # A score must fall this far below its bar before the next crossing counts as a new saying.
 REARM_DROP = 1.0
+# The loose gate lies so low that a room full of talk may never be that far below it: there a fall from a peak counts, too.
+GATE_DROP = 3.0
 # While the score hovers over the bar, only a rise of this much is worth another judgement of the same saying.
 RISE = 0.5
 # "Help! Help! Help!" without a breath keeps the score up all along: that long a call counts as a repeat too.
@@ -485,12 +487,16 @@ class Decider:
 
     def _follow(self, t_s: float, level: float) -> None:
         here = self._stretch
-        if level < -REARM_DROP:
+        if self._falls(level):
             here.fell, here.over_since_s = True, None
         if level >= 0:
             if here.over_since_s is None or _passed(here.over_last_s, t_s, GAP_S):
                 here.over_since_s = t_s
             here.over_last_s = t_s
+
+    def _falls(self, level: float) -> bool:
+        peak = self._pending.level if self._pending is not None else self._stretch.given_level
+        return level < -REARM_DROP or (self._looks and level < 0 and level <= peak - GATE_DROP)
 
     def _start_or_climb(self, t_s: float, level: float, scores: Sequence[float]) -> None:
         here, pending = self._stretch, self._pending

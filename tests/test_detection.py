@@ -272,6 +272,17 @@ def test_a_dip_that_is_no_fall_needs_two_seconds_for_another_saying() -> None:
         assert [c.saying for _, c in candidates(with_looks(), hops)] == sayings
 
 
+@pytest.mark.parametrize("room", [-2.5, -1.9, -1.2])
+def test_in_a_room_that_stays_just_below_the_gate_a_call_right_after_another_sound_is_looked_at(room: float) -> None:
+    def said_here(score: float) -> list[tuple[float, ...]]:
+        return [(max(room, scores[0]), *scores[1:]) for scores in saying("help", score, 12)]
+
+    given = [c for _, c in candidates(with_looks(), [*said_here(3.5), *said_here(3.5)])]
+    assert [(c.run, c.saying) for c in given] == [(1, 1), (2, 2)]
+    [heard] = run(with_looks(), [*said_here(3.5), *said_here(3.5)], fused(help_score=3.0))
+    assert heard.t_s > 16 * HOP_S, "help twice is a call, and once is not"
+
+
 def test_looks_start_at_most_once_a_second() -> None:
     hops = [*saying("help", 1.0, 1)] * 20
     times_s = [t_s for t_s, _ in candidates(with_looks(), hops)]
