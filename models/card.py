@@ -8,6 +8,15 @@ from kiosk.detection import Figure, Manifest
 from models.recipe import Recipe
 
 CARD_NAME = "MODEL_CARD.md"
+PICTURES = "report"
+PICTURED = {
+    "conditions": "Recall in noise, from a distance, by other bodies",
+    "det": "Missed calls over false alarms an hour, beside PocketSphinx",
+    "engines": "Recall by other speech engines",
+    "phrases": "Recall of each phrase",
+    "quiet": "What fired though it should not",
+    "voices": "Recall for women, men and accents",
+}
 CARD = Template("""\
 # $name: spoken distress, $language
 
@@ -37,6 +46,7 @@ $figures
 
 Synthetic voices flatter: take the recalls as a check that the pipeline works, not as a promise for real people.
 
+$pictures
 ## What it was trained on
 - Synthetic speech: Kokoro-82M (Apache-2.0), $voices voices and blends of them; $unseen more are kept for measuring. Spoilt
   by other throats (WORLD), rooms, noise, babble, cheap microphones, and levels from a whisper to overdrive.
@@ -69,9 +79,14 @@ def card(manifest: Manifest, recipe: Recipe, folder: Path) -> str:
         look_kb=_kb(folder / look.head) if look and look.head else 0,
         repeat_s=f"{manifest.repeat_s:g}",
         figures="\n".join(_row(figure) for figure in manifest.figures),
+        pictures="".join(_picture(path) for path in sorted((folder / PICTURES).glob("*.svg"))),
         voices=len(recipe.synthesis.english_voices) + len(recipe.synthesis.accented_voices),
         unseen=len(recipe.synthesis.unseen_voices),
     )
+
+
+def _picture(path: Path) -> str:
+    return f"![{PICTURED.get(path.stem, path.stem)}]({PICTURES}/{path.name})\n\n"
 
 
 def _names(ids: Iterable[str]) -> str:

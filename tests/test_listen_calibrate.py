@@ -261,7 +261,7 @@ def test_what_the_model_measured_itself_is_scaled_to_the_week() -> None:
 
 
 def test_recall_is_that_of_the_next_worse_noise_that_was_measured() -> None:
-    known = manifest(recall_noise_20db=0.9, recall_noise_10db=0.8, recall_noise_5db=0.6, recall_all=0.99)
+    known = manifest(recall_store_20_db=0.9, recall_store_10_db=0.8, recall_store_5_db=0.6, recall_all=0.99)
     assert [recall_at(known, snr) for snr in (30, 20, 19, 7, -3)] == [
         (0.9, 20),
         (0.9, 20),
@@ -280,7 +280,7 @@ def test_speech_is_measured_where_somebody_reads_aloud() -> None:
     spoken = [-70.0] * 60 + [-30.0] * 30 + [-36.0] * 10
     assert speech_level(spoken, room()) == pytest.approx(-30.9, abs=0.01)
     assert speech_level([-70.0] * 90 + [-30.0] * 10, room()) is None, "0.8 s is a cough"
-    words = " ".join(in_words(replace(room(), speech_dbfs=-40.0), manifest(recall_noise_20db=0.9), None))
+    words = " ".join(in_words(replace(room(), speech_dbfs=-40.0), manifest(recall_store_20_db=0.9), None))
     assert words.endswith(
         "Speech is about 30 dB above this room's noise, as it was read aloud: -40 dB. Of calls 20 dB above the noise the model"
         " heard 90%, of synthetic voices: expect about that here, and fewer of real ones."
@@ -292,7 +292,7 @@ def test_whatever_was_measured_there_are_words_for_it(
     count: int, seconds: float, usual_dbfs: float, hours: str | None
 ) -> None:
     found = room((count,) * len(OFFSETS), seconds, usual_dbfs)
-    lines = [*in_words(found, manifest(false_per_h=1.0, recall_noise_5db=0.5), hours), proposal(found)]
+    lines = [*in_words(found, manifest(false_per_h=1.0, recall_store_5_db=0.5), hours), proposal(found)]
     assert all(line and "nan" not in line and "inf" not in line for line in lines)
     assert math.isfinite(most_an_hour(count, seconds))
 

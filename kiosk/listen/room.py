@@ -117,7 +117,7 @@ def recall_at(manifest: Manifest, snr_db: float) -> tuple[float, int] | None:
     found = {
         int(match[1]): one.value
         for one in manifest.figures
-        if (match := re.fullmatch(r"recall_noise_(\d+)db", one.name))
+        if (match := re.fullmatch(r"recall_store_(\d+)_db", one.name))
     }
     if not found:
         return None
@@ -159,13 +159,15 @@ def _of_a_week(room: Room, manifest: Manifest, hours: float) -> Iterator[str]:
         f"At {hours:.0f} hours a week that makes {about(an_hour * hours)} false checks a week. {_minutes(room.seconds)} prove"
         f" little: up to {about(most * hours)} a week ({about(most)} an hour) fit as well, with 95 % certainty."
     )
-    own = false_an_hour(manifest, 0.0)
+    own = next((one for one in manifest.figures if one.name == "false_per_h"), None)
     if own is None:
         yield "How often this model is mistaken was not measured: its manifest does not say."
     else:
+        an_hour, most = own.value, most_an_hour(round(own.value * own.n), own.n * 3600)
         yield (
-            f"The model's own measurement: {own:.2g} false checks an hour of dense speech, {about(own * hours)} a week of nothing"
-            " but that. Most stores are quieter; nobody has measured yours for a week."
+            f"The model's own measurement: {an_hour:.2g} false checks an hour of dense speech, {about(an_hour * hours)} a week of"
+            f" nothing but that; it rests on {own.n:.1f} hours, which {about(most)} an hour would fit as well. Most stores are"
+            " quieter; nobody has measured yours for a week."
         )
 
 
