@@ -10,9 +10,9 @@ Rules
   `WAIT_S` in all), so that "help" does not answer for "help, I can't breathe" and a grave phrase is judged by its peak.
 - Second looks are bounded: at most one each `LOOK_EVERY_S`, and while the score just hovers, only for a clear rise, for a
   new saying, or after `SUSTAINED_S`.
-- A new saying begins when the score rises again after falling `REARM_DROP` below its bar (or below the gate, by `GATE_DROP`
-  in all), when it stayed over for `SUSTAINED_S`, or that long after the last candidate. One cry is never its own repeat: the look at a repeat reads only
-  sound that came after the first saying.
+- A new saying begins when the score rises again after falling `REARM_DROP` below its bar (or below the gate, `GATE_DROP`
+  under its peak), when it stayed over for `SUSTAINED_S`, or that long after the last candidate. One cry is never its own
+  repeat: the look at a repeat reads only sound that came after the first saying.
 - After a detection the ear is deaf to further ones for `refractory_s`, and to the same phrase until the score fell (for
   `STUCK_S` at most); except that a grave phrase heard clearly breaks in on a lesser one.
 - A phrase with `needs_repeat` counts when it is said twice within `repeat_s`, or once above `strong_threshold`.
