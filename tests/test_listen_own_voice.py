@@ -69,6 +69,14 @@ def test_a_player_that_never_pauses_is_not_believed_any_longer() -> None:
     assert own.covers(70.5, 70.6), "after a pause it is"
 
 
+def test_after_a_prompt_without_an_end_the_next_one_is_ours_again() -> None:
+    own = OwnVoice()
+    own.speaks(10.0, 1e9, 10.0)
+    assert not own.covers(10.0 + LONGEST_S, 10.1 + LONGEST_S)
+    own.speaks(100.0, 102.0, 100.0)
+    assert own.covers(101.0, 101.1)
+
+
 # --- the real ear -----------------------------------------------------------------------------------------------------
 
 

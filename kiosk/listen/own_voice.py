@@ -37,6 +37,9 @@ class OwnVoice:
             return False
         if self._prompts and self._prompts[-1].start_s == start_s:
             self._prompts.pop()
+        end_s = min(
+            end_s, start_s + LONGEST_S
+        )  # an end that never comes must not make every later prompt a part of this row
         last = self._prompts[-1] if self._prompts else None
         if last is None or start_s > last.row_end_s + PAUSE_S:
             self._prompts.append(_Prompt(start_s, end_s, start_s, end_s))
