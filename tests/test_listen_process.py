@@ -92,6 +92,8 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
         ("22:00-06:00", "23:30", True),
         ("22:00-06:00", "05:59", True),
         ("22:00-06:00", "12:00", False),
+        ("00:00-00:00", "12:00", True),
+        ("08:00-08:00", "03:00", True),
     ],
 )
 def test_hours(hours: str | None, clock: str, inside: bool) -> None:

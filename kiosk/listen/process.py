@@ -262,10 +262,12 @@ def detection(heard: Heard, audio_end_s: float) -> Detection:
 
 
 def in_hours(hours: str | None, now: datetime) -> bool:
-    """Whether `now` lies in "HH:MM-HH:MM" (which may pass midnight); always if there are no hours."""
+    """Whether `now` lies in "HH:MM-HH:MM" (which may pass midnight); always if there are no hours, or "00:00-00:00"."""
     if hours is None:
         return True
     start, end = hours.split("-")
+    if start == end:
+        return True
     clock = now.strftime("%H:%M")
     return start <= clock < end if start <= end else clock >= start or clock < end
 
