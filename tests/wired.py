@@ -50,7 +50,7 @@ class Wired:
             f"channels {self.channels} }} }}\n",
             encoding="utf-8",
         )
-        self._stop = threading.Event()
+        self._stop, self._hanging = threading.Event(), threading.Event()
         self._said: Floats = np.zeros(0, np.float32)
         self._lock = threading.Lock()
         self._noise = np.random.default_rng(5)
@@ -72,6 +72,10 @@ class Wired:
         with self._lock:
             return len(self._said) == 0
 
+    def hang(self) -> None:
+        """Once everything was said give nothing any more, not even an end."""
+        self._hanging.set()
+
     def close(self) -> None:
         """Stop feeding."""
         self._stop.set()
@@ -84,7 +88,7 @@ class Wired:
     def _feed(self) -> None:
         count = int(self.rate_hz * BLOCK_S)
         next_s = time.monotonic()
-        while not self._stop.is_set():
+        while not self._stop.is_set() and not (self._hanging.is_set() and self.silent):
             with self._lock:
                 said, self._said = self._said[:count], self._said[count:]
             sound = self._noise.standard_normal(count) * self.room

@@ -23,7 +23,7 @@ from kiosk.detection import Heard
 from kiosk.listen.calibration import CalibrationFile, calibrated
 from kiosk.listen.capture import Capture, Captured
 from kiosk.listen.chosen import load_chosen
-from kiosk.listen.features import HOP_S, PRIME_SAMPLES, FrontEndError, chunks, quiet
+from kiosk.listen.features import HOP_S, PRIME_SAMPLES, FrontEndError, Samples, chunks, quiet
 from kiosk.listen.level import Meter
 from kiosk.listen.looker import WorkerLooker, looker_for
 from kiosk.listen.loop import Loop
@@ -43,6 +43,8 @@ OFFER_S = 1.0
 KEEP_S = 30.0
 KEEP = 8
 TOLD_LATE_S = 2 * HOP_S
+# So much of a quiet room settles whatever was said before it.
+SETTLE_HOPS = round(2.0 / HOP_S)
 DEAFENING = frozenset({"mic_silent", "mic_stuck"})
 
 
@@ -78,7 +80,7 @@ class ListenProcess:
         self._meter = Meter()
         self._own_voice, self._speaking = OwnVoice(), False
         self._quiet_room = itertools.cycle(list(chunks(quiet(PRIME_SAMPLES))))
-        self._position = 0
+        self._position, self._quiet_hops = 0, SETTLE_HOPS
         self._untaken: deque[Detection] = deque(maxlen=KEEP)
         self._offered_s = -1e9
         self._heard_s = self._report_s = self._reload_s = self._calibrated_s = -1e9
@@ -97,8 +99,8 @@ class ListenProcess:
         captured = self._capture.read(READ_S) if self._capture else None
         if captured is not None:
             self._hear(captured)
-        elif self._loop is not None:
-            self._tell(self._loop.catch_up())
+        else:
+            self._hear_nothing()
         self._send_waiting(now_s)
         if now_s - self._report_s >= REPORT_S:
             self._report_s = now_s
@@ -179,8 +181,22 @@ class ListenProcess:
             self._loop.reset()
         # While we speak the loop hears a quiet room: a call from just before is still decided, and our own voice never is one.
         sound = next(self._quiet_room) if self._speaking else captured.sound
+        self._quiet_hops = 0
+        self._step(self._loop, sound)
+
+    def _hear_nothing(self) -> None:
+        """No sound came. Where it has ended, the loop hears a quiet room: a call from just before is still decided."""
+        if self._loop is not None:
+            self._tell(self._loop.catch_up())
+        ended = self._capture is not None and self._capture.fault is not None
+        for _ in range(int(READ_S / HOP_S)):
+            if ended and self._loop is not None and self._quiet_hops < SETTLE_HOPS:
+                self._quiet_hops += 1
+                self._step(self._loop, next(self._quiet_room))
+
+    def _step(self, loop: Loop, sound: Samples) -> None:
         try:
-            heard = self._loop.step(sound, self._position)
+            heard = loop.step(sound, self._position)
         except ModelError as error:
             self._break(error)
             return
