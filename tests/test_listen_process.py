@@ -18,7 +18,7 @@ from kiosk.demo.microphone import VirtualMicrophone
 from kiosk.detection import Heard
 from kiosk.listen.hear import file_loop, hear_file
 from kiosk.listen.loop import Loop
-from kiosk.listen.model import load_model, packaged_model
+from kiosk.listen.model import load_model, packaged_model, read_manifest
 from kiosk.listen.process import ListenProcess, detection, in_hours
 from kiosk.listen.ring import Ring
 from kiosk.messages import Detection, Ear, FromLeaf, Hearing, Hello
@@ -124,7 +124,7 @@ def test_outside_its_hours_the_ear_is_off_and_holds_no_microphone(tmp_path: Path
 def test_a_model_with_a_wrong_hash_is_a_fault_in_one_line(tmp_path: Path, hub: Hub) -> None:
     model = tmp_path / "model"
     shutil.copytree(packaged_model(), model)
-    path = next(model.glob("*.tflite"))
+    path = model / read_manifest(model).model
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with listening(tmp_path, ListenSection(device="no_such_microphone", model_dir=model)):
         deaf = next(ear for ear in hub.ears() if any(fault.code == "model_broken" for fault in ear.faults))
