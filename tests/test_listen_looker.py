@@ -22,13 +22,15 @@ from kiosk.listen.hear import read_sound
 from kiosk.listen.look_worker import ANSWER, MAX_PHRASES, QUESTION
 from kiosk.listen.looker import ANSWER_S, FIRST_PAUSE_S, SLOW_PAUSE_S, START_S, WorkerLooker, looker_for
 from kiosk.listen.loop import Answer
-from kiosk.listen.model import PhraseModel, load_model, packaged_model
+from kiosk.listen.model import PhraseModel, load_model, packaged_model, read_manifest
 from kiosk.listen.moonshine import Moonshine
 from kiosk.listen.ring import Ring
 from kiosk.listen.second_look import AtOnce, SecondLook
 from tests.looks import model_with_looks, needs_moonshine, say
 
 DEADLINE_S = 60.0
+ACTIVE = len(read_manifest(packaged_model()).active())
+SCORES = (0.5, *[-3.0] * (ACTIVE - 1))
 SPOKEN = "Somebody call an ambulance!"
 # A stand-in for the process: it says hello and then, for each question, what its first argument says.
 STAND_IN = f"""
@@ -94,7 +96,7 @@ def until(looker: WorkerLooker, true: Callable[[], bool]) -> None:
 
 
 def candidate(t_s: float = 1.0) -> Candidate:
-    return Candidate(t_s, t_s, (0.5, *[-3.0] * 7), (0.5, *[-3.0] * 7), 1, 1, 2.8)
+    return Candidate(t_s, t_s, SCORES, SCORES, 1, 1, 2.8)
 
 
 def answered(looker: WorkerLooker) -> list[Answer]:
@@ -116,7 +118,7 @@ def test_an_answer_in_time_is_a_verdict(model: PhraseModel, ring: Ring) -> None:
         [answer] = answered(looker)
         assert answer.candidate == candidate()
         assert answer.verdict is not None
-        assert answer.verdict.scores == (2.5,) * 8
+        assert answer.verdict.scores == (2.5,) * ACTIVE
         assert looker.fault is None
         assert looker.answers() == []
 
@@ -348,7 +350,7 @@ def bare_worker(model: PhraseModel, ring: Ring, home: Path) -> Iterator[tuple[su
 
 
 def question(number: int, ring: Ring) -> bytes:
-    return QUESTION.pack(number, ring.position, 35, *[0.5, *[-3.0] * 7], *[0.0] * (MAX_PHRASES - 8))
+    return QUESTION.pack(number, ring.position, 35, *SCORES, *[0.0] * (MAX_PHRASES - ACTIVE))
 
 
 @needs_moonshine
