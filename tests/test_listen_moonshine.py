@@ -68,6 +68,13 @@ def test_decoding_ends_after_its_steps(moonshine: Moonshine) -> None:
 
 
 @needs_moonshine
+def test_the_longest_decode_goes_on_after_the_end(moonshine: Moonshine) -> None:
+    states = moonshine.encode(np.zeros(16_000, np.float32))
+    early, whole = moonshine.decode(states).tokens, moonshine.decode(states, early=False).tokens
+    assert (len(early) < 10, len(whole), whole[: len(early)]) == (True, 10, early)
+
+
+@needs_moonshine
 @pytest.mark.parametrize("shape", [(100,), (1, 16_000)])
 def test_a_sound_of_the_wrong_shape_is_refused(moonshine: Moonshine, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="one channel"):

@@ -13,9 +13,10 @@ import soundfile
 from kiosk.detection import Candidate, Parts
 from kiosk.listen.features import Samples, chunks
 from kiosk.listen.hear import file_loop, hear, hear_file, read_sound
+from kiosk.listen.interpreter import Floats
 from kiosk.listen.loop import Loop
 from kiosk.listen.model import ModelError, load_model
-from kiosk.listen.moonshine import MoonshineError
+from kiosk.listen.moonshine import Decoded, Moonshine, MoonshineError
 from kiosk.listen.ring import Ring
 from kiosk.listen.second_look import LOOK_CHUNKS, AtOnce, SecondLook, own_chunks
 from tests.looks import model_with_looks, needs_moonshine, say
@@ -69,6 +70,23 @@ def test_without_words_of_help_its_likelihood_is_low(tmp_path: Path, second_look
     assert asked > second_look.parts(sound_of(tmp_path, "The receipt is in the bag.")).help
 
 
+def test_the_longest_look_decodes_as_much_as_a_look_at_many_words(
+    monkeypatch: pytest.MonkeyPatch, second_look: SecondLook
+) -> None:
+    noise = np.random.default_rng(0).integers(-2000, 2000, 44_800).astype(np.int16)
+    tokens: list[int] = []
+    decode = Moonshine.decode
+
+    def counted(self: Moonshine, states: Floats, steps: int = 10, *, early: bool = True) -> Decoded:
+        tokens.append(len((found := decode(self, states, steps, early=early)).tokens))
+        return found
+
+    monkeypatch.setattr(Moonshine, "decode", counted)
+    second_look.parts(noise)
+    second_look.longest(noise)
+    assert (max(tokens[:2]) < 10, tokens[2:]) == (True, [10, 10])
+
+
 def test_what_it_finds_holds_no_text_but_the_id_of_a_phrase(second_look: SecondLook) -> None:
     rng = np.random.default_rng(5)
     parts = second_look.parts(rng.integers(-3000, 3000, 44_800).astype(np.int16))
@@ -88,8 +106,8 @@ def test_what_it_finds_holds_no_text_but_the_id_of_a_phrase(second_look: SecondL
 
 @pytest.mark.parametrize("count", [0, 1, 1280, 100_000])
 def test_any_length_of_sound_is_looked_at(second_look: SecondLook, count: int) -> None:
-    verdict = second_look.look(np.zeros(count, np.int16), (0.0,) * 8)
-    assert len(verdict.scores) == 8
+    verdict = second_look.look(np.zeros(count, np.int16), (0.0,) * len(second_look.phrases))
+    assert len(verdict.scores) == len(second_look.phrases)
     assert np.isfinite(verdict.scores).all()
 
 

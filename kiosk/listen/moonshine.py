@@ -86,12 +86,12 @@ class Moonshine:
         states: Floats = self._encoder.run(None, feed)[0][0]
         return states
 
-    def decode(self, states: Floats, steps: int = 10) -> Decoded:
-        """Decode states of shape (frames, 288) greedily, at most `steps` tokens; ends early at the end token."""
+    def decode(self, states: Floats, steps: int = 10, *, early: bool = True) -> Decoded:
+        """Decode states of shape (frames, 288) greedily, at most `steps` tokens; with `early` it ends at the end token."""
         past: Tensors = {n: np.zeros((1, HEADS, 0, HEAD_SIZE), np.float32) for n in self._inputs if n.startswith(PAST)}
         tokens = [START_TOKEN]
         vectors: list[Floats] = []
-        while len(vectors) < steps and (not vectors or tokens[-1] != END_TOKEN):
+        while len(vectors) < steps and not (early and vectors and tokens[-1] == END_TOKEN):
             given = self._step(states, tokens[-1], past, cached=bool(vectors))
             vectors.append(_log_softmax(given["logits"][0, -1]))
             tokens.append(int(vectors[-1].argmax()))

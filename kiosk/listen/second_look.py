@@ -78,6 +78,13 @@ class SecondLook:
         log_help, matched, vetoed = self._read(heard)
         return Parts(head, log_help, matched, vetoed)
 
+    def longest(self, sound: Samples) -> None:
+        """Do all that a look at `sound` can take, and find nothing: a look at many words takes twice as long as one at none."""
+        heard = sound[-LOOK_SAMPLES:].astype(np.float32) / 32768
+        encoder_features(self._moonshine, heard)
+        for window in (heard, heard[-SHORT_SAMPLES:]):
+            self._moonshine.decode(self._moonshine.encode(window), early=False)
+
     def _read(self, heard: Floats) -> tuple[float, str | None, bool]:
         """How likely help is among the tokens, the phrase that the words mean, and whether they are ordinary ones."""
         log_help, matched, vetoed = -np.inf, None, False
