@@ -1,6 +1,7 @@
 """Capture by the real arecord: microphones of every form, none at all, one that is taken away, and a loop that is too slow."""
 
 import contextlib
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -135,6 +136,25 @@ def test_an_arecord_that_hangs_is_killed_and_started_again(
     while starts.read_text().count("start") < 2:
         assert time.monotonic() < deadline_s
         capture.read(0.05)
+
+
+def test_an_arecord_that_even_a_kill_does_not_end_is_a_fault_all_the_same(
+    tmp_path: Path, captures: Captures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended, wait = threading.Event(), subprocess.Popen.wait
+
+    def waits_as_for_the_kernel(child: "subprocess.Popen[bytes]", timeout: float | None = None) -> int:
+        ended.wait(DEADLINE_S)
+        return wait(child, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", waits_as_for_the_kernel)
+    fake_arecord(tmp_path, monkeypatch, "exec sleep 600")
+    capture = captures("default")
+    try:
+        until_fault(capture, "mic_stalled")
+        assert not ended.is_set()
+    finally:
+        ended.set()
 
 
 @pytest.mark.parts

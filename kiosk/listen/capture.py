@@ -142,7 +142,9 @@ class Capture:
         self._filled, self._begins = 0, self._ring.position
         with child:
             try:
-                return self._pump(child)
+                fault = self._pump(child)
+                self.fault = fault or self.fault  # before the wait for its end: one that hangs in the kernel has none
+                return fault
             finally:
                 child.kill()
                 self._raw[:] = bytes(CHUNK_BYTES)
