@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from rich.progress import track
 from kiosk.detection import Candidate, Parts
 from kiosk.listen.hear import SoundFileError, hear_file
 from kiosk.listen.loop import Loop
-from kiosk.listen.model import load_model, read_manifest
+from kiosk.listen.model import ModelError, load_model, read_manifest
 from kiosk.listen.moonshine import installed
 from kiosk.listen.ring import Ring
 from kiosk.listen.second_look import AtOnce, SecondLook
@@ -47,7 +47,8 @@ class Ear:
         self.folder, self.covert_phrase = folder, covert_phrase
         self.manifest = read_manifest(folder)
         self._cache = cache
-        self._key = self._fingerprint()
+        self.key = self._fingerprint()
+        """Of all that shapes a trace."""
         self._looks: list[Look] = []
 
     def hear(self, files: Labelled, description: str) -> list[Trace]:
@@ -61,7 +62,7 @@ class Ear:
             # Not forked: whoever calls may hold the threads of TensorFlow.
             context = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(mp_context=context, initializer=_start, initargs=given) as pool:
-                jobs = [pool.submit(_hear_one, path) for path in missing]
+                jobs = [pool.submit(_hear_one, path, self.key) for path in missing]
                 for job in track(as_completed(jobs), description=description, total=len(jobs)):
                     job.result()
             missing = []
@@ -90,7 +91,7 @@ class Ear:
     def _kept(self, path: Path) -> Path:
         """Where the trace of a file is, or would be."""
         sound = hashlib.sha256(path.read_bytes()).hexdigest()
-        return self._cache / "traces" / f"{hashlib.sha256(f'{sound} {self._key}'.encode()).hexdigest()[:24]}.npz"
+        return self._cache / "traces" / f"{hashlib.sha256(f'{sound} {self.key}'.encode()).hexdigest()[:24]}.npz"
 
     @cached_property
     def _loop(self) -> tuple[Loop, Ring]:
@@ -119,10 +120,17 @@ def _start(folder: Path, cache: Path, covert_phrase: str | None) -> None:
     _ears.append(Ear(folder, cache, covert_phrase))
 
 
-def _hear_one(path: Path) -> None:
-    _ears[0].keep_one(path)
+def _hear_one(path: Path, key: str) -> None:
+    """Hear one file; ModelError when this process is of other code or another model than the one that asks for it."""
+    ear = _ears[0]
+    if ear.key != key:
+        raise ModelError(
+            f"{ear.folder}: the model or the code was changed while it was being measured; measure it again"
+        )
+    ear.keep_one(path)
 
 
+@cache
 def _source(module: str) -> str:
     spec = find_spec(module)
     if spec is None or spec.origin is None:

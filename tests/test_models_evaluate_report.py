@@ -15,7 +15,8 @@ from kiosk.detection import Window as ManifestWindow
 from kiosk.listen.features import HOP_S
 from kiosk.listen.hear import hear_file
 from kiosk.listen.loop import Loop
-from kiosk.listen.model import load_model, packaged_model
+from kiosk.listen.model import ModelError, load_model, packaged_model
+from models import hearing
 from models.curves import Heard
 from models.figures import OTHER_ENGINES, Report, measured
 from models.hearing import Ear, keep, kept_trace
@@ -113,6 +114,17 @@ def test_a_file_that_is_no_sound_is_said_and_left_out(tmp_path: Path, capsys: py
     (tmp_path / "text.wav").write_text("no sound")
     assert Ear(packaged_model(), tmp_path).hear([("quiet", tmp_path / "text.wav")], "hearing") == []
     assert "not sound that can be read" in capsys.readouterr().out
+
+
+def test_a_worker_of_other_code_or_another_model_is_refused_instead_of_leaving_files_out(tmp_path: Path) -> None:
+    ear = Ear(packaged_model(), tmp_path)
+    ears = hearing._ears
+    ears.append(ear)
+    try:
+        with pytest.raises(ModelError, match="changed while it was being measured"):
+            hearing._hear_one(tmp_path / "noise.wav", "another key")
+    finally:
+        ears.remove(ear)
 
 
 def test_each_phrase_of_a_peer_is_counted_from_its_own_worst_mistake() -> None:
