@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from kiosk.certificates import BadCertificate, validities, validity
 from kiosk.config_faults import ConfigFaults
 from kiosk.config_file import LAST_GOOD, check, load_or_last_good
-from tests.covert_model import covert_model
 
 NOW = datetime.now(UTC)
 STAYBY = Path(sys.executable).parent / "stayby"
@@ -150,17 +149,15 @@ def test_a_file_that_is_no_text(unit: Path, content: bytes | None, says: str) ->
     assert faults(unit)[0].startswith(says)
 
 
-def test_a_covert_phrase_that_the_model_does_not_have(unit: Path, tmp_path: Path) -> None:
-    folder, chosen = covert_model(tmp_path / "model")
-    listen = f'[listen]\nmodel_dir = "{folder}"\n'
-    unit.write_text(unit.read_text() + listen + f'covert_phrase = "{chosen}"\n')
+def test_a_covert_phrase_that_the_model_does_not_have(unit: Path) -> None:
+    unit.write_text(unit.read_text() + '[listen]\ncovert_phrase = "angela"\n')
     check(unit, NOW)
-    unit.write_text(unit.read_text().replace(f'"{chosen}"', '"Is Angela here?"'))
+    unit.write_text(unit.read_text().replace('"angela"', '"Is Angela here?"'))
     (fault,) = faults(unit)
     expected = (
-        "line 15, [listen] covert_phrase: 'Is Angela here?' is not a covert phrase of this model; choose one of: "
+        "line 14, [listen] covert_phrase: 'Is Angela here?' is not a covert phrase of this model; choose one of: "
     )
-    assert fault.startswith(expected + chosen)
+    assert fault.startswith(expected + "angela")
 
 
 @pytest.mark.parametrize(
