@@ -91,7 +91,7 @@ def tilt(sound: Floats, rng: Rng) -> Floats:
 
 def room(sound: Floats, rng: Rng) -> Floats:
     """Put it into a room: a direct path, sparse early reflections, and a decaying tail (RT60 0.15-0.9 s)."""
-    rt60_s, direct_db = rng.uniform(0.15, 0.9), rng.uniform(-4, 14)
+    rt60_s, direct_db = rng.uniform(0.15, 0.9), rng.uniform(-10, 14)
     count = int(rt60_s * SAMPLE_RATE_HZ)
     decay = 10 ** (-3 * np.arange(count) / count)
     density = np.minimum(1.0, np.arange(count) / (0.08 * SAMPLE_RATE_HZ) + 0.01)
