@@ -60,7 +60,7 @@ def test_each_file_is_one_json_object_with_every_phrase(tone: Path) -> None:
     assert lines[0]["duration_s"] == 1.5
     best = lines[0]["best"]
     assert isinstance(best, dict)
-    assert list(best) == [phrase.id for phrase in load_model(packaged_model()).manifest.phrases]
+    assert list(best) == [one.id for one in load_model(packaged_model()).manifest.phrases if not one.covert]
 
 
 @pytest.mark.parametrize(("rate", "channels", "suffix"), [(44_100, 2, "wav"), (48_000, 1, "flac"), (8_000, 1, "wav")])
