@@ -193,6 +193,7 @@ class Hub:
         if open_ is not None:
             log.warning("resuming incident %s, %s", open_.id, open_.state)
             machine.incident = open_.model_copy(update={"revision": open_.revision + REVISION_LEAP})
+        self._resumed = open_
         return machine
 
     def _start_parts(self) -> None:
@@ -550,13 +551,20 @@ class Hub:
 
     def _detection(self, number: int, heard: Detection) -> None:
         """Tell the machine once, and the ear that it may forget; it says the same again until it is told."""
-        if (heard.phrase, heard.audio_end_s) not in self._detections:
+        if (heard.phrase, heard.audio_end_s) not in self._detections and not self._told_before(heard):
             self._detections.append((heard.phrase, heard.audio_end_s))
             strong = heard.grave and heard.strong
             said = events.PhraseHeard(heard.phrase, heard.score, strong, heard.covert, heard.opens)
             self._tell(said)
         if self._bus is not None:
             self._bus.send(number, DetectionTaken(audio_end_s=heard.audio_end_s))
+
+    def _told_before(self, heard: Detection) -> bool:
+        """Whether the resumed incident knows this call: the last hub died after saving it, before it could confirm it."""
+        kept = self._resumed
+        if kept is None or kept.phrase != heard.phrase:
+            return False
+        return heard.audio_end_s <= kept.opened_s + max((entry.t_s for entry in kept.timeline), default=0.0)
 
     def _speaking(self, speaking: Speaking) -> None:
         """Let the ear know that what it hears now is us."""

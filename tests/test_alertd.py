@@ -420,6 +420,26 @@ def test_a_detection_said_twice_counts_once_and_is_confirmed(unit: Stage, sam: S
     ear.close()
 
 
+def test_a_call_that_a_dying_hub_saved_but_did_not_confirm_counts_once(unit: Stage, sam: Staff) -> None:
+    heard = Detection(phrase="help_me", score=2.0, audio_end_s=time.monotonic())
+    ear = Screen(unit, Role.LISTEN)
+    ear.send(heard)
+    checking = sam.wait(lambda snapshot: snapshot.state is State.CHECKING)
+    hub(unit).kill()
+    ear.close()
+    hub(unit).start()
+    sam.wait_status(lambda status: status.state != "lost")
+    again = Screen(unit, Role.LISTEN)
+    again.send(heard)
+    wait_for("the confirmation", lambda: DetectionTaken(audio_end_s=heard.audio_end_s) in again.shown)
+    status = wait_for("the hub", unit.status)
+    assert status.incident is not None
+    assert (status.incident.id, status.incident.state) == (checking.id, State.CHECKING)
+    again.send(heard.model_copy(update={"audio_end_s": time.monotonic()}))
+    assert sam.wait(lambda snapshot: snapshot.state is State.RAISED).id == checking.id, "a new call counts"
+    again.close()
+
+
 def test_a_cut_wire_and_an_unplugged_button_show(unit: Stage, sam: Staff) -> None:
     unit.button.cut()
     assert any(fault.code == "button-loop" for fault in sam.wait_status(lambda status: status.faults).faults)
