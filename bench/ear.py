@@ -30,7 +30,7 @@ from models.sounds import ENGINES, QUIET, SPOKEN, Sounds, SoundsMissing, read_so
 from models.traces import active_phrases
 
 RECIPE = packaged_model() / "train.toml"
-AUDIO_S = 120
+AUDIO_S, PASSES = 60, 3
 LOOKS = 300
 STEADY_S = 5.0
 SETS = (SPOKEN, *ENGINES, *QUIET, *HELD_OUT)
@@ -54,13 +54,17 @@ def measure(folder: Path) -> dict[str, Measure]:
 
 def _stage1() -> dict[str, Measure]:
     loop, noise = Loop(load_model(packaged_model())), quiet(AUDIO_S * SAMPLE_RATE_HZ) * 50
-    started_s = time.process_time()
-    for chunk in chunks(noise):
-        loop.step(chunk)
-    cost_ms = (time.process_time() - started_s) * 1000 / AUDIO_S
+    costs_ms = []
+    for _ in range(PASSES):  # whatever else the machine does can only add to it
+        started_s = time.process_time()
+        for chunk in chunks(noise):
+            loop.step(chunk)
+        costs_ms.append((time.process_time() - started_s) * 1000 / AUDIO_S)
     size_kb = sum(path.stat().st_size for path in packaged_model().glob("*.tflite")) / 1024
     return {
-        "ear_stage1_cpu_ms_per_audio_s": Measure(cost_ms, "ms/s", AUDIO_S, "design: ≤ 20"),
+        "ear_stage1_cpu_ms_per_audio_s": Measure(
+            min(costs_ms), "ms/s", PASSES * AUDIO_S, f"design: ≤ 20; lowest of {PASSES}, highest {max(costs_ms):.1f}"
+        ),
         "ear_model_kb": Measure(size_kb, "KiB", 1, "all networks of our own"),
     }
 
