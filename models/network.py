@@ -92,7 +92,7 @@ def distress(model: Head, x: Windows) -> Windows:
 def to_tflite(heads: list[Head]) -> bytes:
     """One TFLite file of built-in operations: an input of one, probabilities (1, 1 + phrases) out.
 
-    Weights are stored as float16 and computed with as float32: 8-bit weights were slower here and moved scores by 0.4.
+    Weights are stored as float16 and computed with as float32: 8 bits were slower and moved scores (docs/architecture.md).
     """
     window = tf.keras.Input(heads[0].input_shape[1:], batch_size=1)
     logits = [model(window) for model in heads]
