@@ -78,7 +78,7 @@ def speech_level(sound: Floats) -> float:
     frame = SAMPLE_RATE_HZ // 50
     frames = sound[: len(sound) // frame * frame].reshape(-1, frame)
     power = (frames.astype(np.float64) ** 2).mean(axis=1)
-    return float(np.sqrt(power[power >= power.max() / 1000].mean()))
+    return float(np.sqrt(power[power >= np.max(power) / 1000].mean()))
 
 
 def amid(sound: Floats, noise: Floats, snr_db: float) -> Floats:

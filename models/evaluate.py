@@ -126,7 +126,12 @@ def _rate_figures(found: Report, ear: str, more: str) -> list[Figure]:
     made = []
     for part, basis, says, on in (
         (HELD_OUT[0], SHIPPED, "false_per_h_chosen_on", "hours of real speech that thresholds were chosen on"),
-        (HELD_OUT[1], SHIPPED, "false_per_h", "hours of other real speech; the least threshold was set by hand, knowing them"),
+        (
+            HELD_OUT[1],
+            SHIPPED,
+            "false_per_h",
+            "hours of other real speech; the least threshold was set by hand, knowing them",
+        ),
         (HELD_OUT[1], UNASKED, "false_at_once_per_h", "the same hours; alarms that nobody is asked about first"),
     ):
         rate = found.rate(ear, part, basis)

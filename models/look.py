@@ -47,8 +47,8 @@ def _peaks(scores: Windows) -> list[tuple[float, int]]:
     """The highest hop, then the highest that is a second away from it, and so on, of the hops with any doubt at all."""
     left = scores.copy()
     peaks = []
-    while len(left) and left.max() > -np.inf:
-        hop = int(left.argmax())
+    while len(left) and np.max(left) > -np.inf:
+        hop = int(np.argmax(left))
         peaks.append((float(scores[hop]), hop))
         left[max(0, hop - APART_HOPS) : hop + APART_HOPS + 1] = -np.inf
     return peaks

@@ -125,7 +125,9 @@ def _seen(moonshine: Moonshine, one: Spoilt, *, is_phrase: bool, rng: np.random.
     """What the second look would see: for a phrase a little after its end, for anything else at any moment."""
     latest = len(one.sound)
     at = one.end + int(rng.integers(*LOOK_OFFSETS)) if is_phrase else int(rng.integers(latest // 3, latest))
-    return encoder_features(moonshine, one.sound[: min(at, latest)].astype(np.float32) / 32768).astype(np.float16)
+    return encoder_features(moonshine, one.sound[: min(at, latest)].astype(np.float32) / np.float32(32768)).astype(
+        np.float16
+    )
 
 
 def noises(recipe: Recipe, quiet_clips: list[Path]) -> Noises:

@@ -393,7 +393,7 @@ def test_the_words_that_do_not_leave_it_were_really_formed(tmp_path: Path, ring:
     sound = ring.last(ring.position, 30)
     assert sound is not None
     moonshine = Moonshine()
-    tokens = moonshine.decode(moonshine.encode(sound.astype(np.float32) / 32768)).tokens
+    tokens = moonshine.decode(moonshine.encode(sound.astype(np.float32) / np.float32(32768))).tokens
     assert "ambulance" in moonshine.words(tokens).lower()
 
 

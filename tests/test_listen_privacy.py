@@ -142,7 +142,7 @@ def runs(samples: Samples, true: npt.NDArray[np.bool_], known: Samples, block: i
             continue
         back = _alike(samples[:here][::-1], known[:at][::-1])
         forward = _alike(samples[here:], known[at:])
-        until = here + forward
+        until = int(here) + forward
         yield int(here - back), back + forward
 
 

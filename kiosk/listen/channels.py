@@ -47,7 +47,7 @@ class Mixer:
             state.fill(0)
 
     def _alive(self, channel: int, sound: Samples) -> bool:
-        span = int(sound.max()) - int(sound.min())
+        span = int(np.max(sound)) - int(np.min(sound))
         self._quiet_s[channel] = 0.0 if span >= ALIVE_SPAN else self._quiet_s[channel] + HOP_S
         return self._quiet_s[channel] < ALIVE_S
 

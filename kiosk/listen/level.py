@@ -92,7 +92,7 @@ class Meter:
 
     def take(self, chunk: Samples) -> None:
         """Measure one chunk of 1280 samples."""
-        low, high = int(chunk.min()), int(chunk.max())
+        low, high = int(np.min(chunk)), int(np.max(chunk))
         np.copyto(self._centred, chunk)
         offset = float(self._centred.mean())
         self._centred -= offset

@@ -94,7 +94,7 @@ class Moonshine:
         while len(vectors) < steps and not (early and vectors and tokens[-1] == END_TOKEN):
             given = self._step(states, tokens[-1], past, cached=bool(vectors))
             vectors.append(_log_softmax(given["logits"][0, -1]))
-            tokens.append(int(vectors[-1].argmax()))
+            tokens.append(int(np.argmax(vectors[-1])))
             # The cached branch leaves the encoder's keys as they are and gives empty ones back.
             for name in [name for name in past if len(vectors) == 1 or "encoder" not in name]:
                 past[name] = given[name.replace(PAST, "present")]
@@ -181,6 +181,6 @@ def _vocabulary(content: bytes) -> tuple[bytes, ...]:
 
 
 def _log_softmax(logits: Floats) -> Floats:
-    shifted = logits - logits.max()
+    shifted = logits - np.max(logits)
     result: Floats = shifted - np.log(np.exp(shifted).sum())
     return result

@@ -69,7 +69,7 @@ class SecondLook:
 
     def parts(self, sound: Samples) -> Parts:
         """What Moonshine and the head find in `sound` (int16, 16 kHz, up to 2.8 s are used), in numbers."""
-        heard = sound[-LOOK_SAMPLES:].astype(np.float32) / 32768
+        heard = sound[-LOOK_SAMPLES:].astype(np.float32) / np.float32(32768)
         heard = np.pad(heard, (max(0, MIN_SAMPLES - len(heard)), 0))
         head = None
         if self._head is not None:
@@ -80,7 +80,7 @@ class SecondLook:
 
     def longest(self, sound: Samples) -> None:
         """Do all that a look at `sound` can take, and find nothing: a look at many words takes twice as long as one at none."""
-        heard = sound[-LOOK_SAMPLES:].astype(np.float32) / 32768
+        heard = sound[-LOOK_SAMPLES:].astype(np.float32) / np.float32(32768)
         encoder_features(self._moonshine, heard)
         for window in (heard, heard[-SHORT_SAMPLES:]):
             self._moonshine.decode(self._moonshine.encode(window), early=False)
@@ -93,7 +93,7 @@ class SecondLook:
                 break  # help's likelihood no longer counts
             tokens, vectors = self._moonshine.decode(self._moonshine.encode(window))
             if self._help_tokens:
-                log_help = max(log_help, *(float(vector[self._help_tokens].max()) for vector in vectors))
+                log_help = max(log_help, *(float(np.max(vector[self._help_tokens])) for vector in vectors))
             words = self._moonshine.words(tokens).lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
             matched = next((phrase for phrase, pattern in self._words if pattern.search(words)), None)
             if window is heard:
