@@ -17,7 +17,7 @@ import soxr
 from kiosk.bus import BusServer, runtime_socket
 from kiosk.config import ListenSection
 from kiosk.listen.process import ListenProcess
-from kiosk.messages import Detection, DetectionTaken, FromLeaf, ToLeaf
+from kiosk.messages import Detection, DetectionTaken, Ear, FromLeaf, ToLeaf
 from tests.wired import Floats
 
 DEADLINE_S = 30.0
@@ -53,11 +53,19 @@ class Hub:
         """The next message."""
         return self.said.get(timeout=DEADLINE_S)
 
-    def until(self, kind: type, **wanted: object) -> Any:
-        """The next message of a kind with these values."""
+    def messages(self) -> Iterator[FromLeaf]:
+        """Everything that the ear says, as it comes, until the deadline."""
         deadline_s = time.monotonic() + DEADLINE_S
         while time.monotonic() < deadline_s:
-            message = self.next()
+            yield self.next()
+
+    def ears(self) -> Iterator[Ear]:
+        """Every report of its own health, as it comes."""
+        return (message for message in self.messages() if isinstance(message, Ear))
+
+    def until(self, kind: type, **wanted: object) -> Any:
+        """The next message of a kind with these values."""
+        for message in self.messages():
             if isinstance(message, kind) and all(getattr(message, name) == value for name, value in wanted.items()):
                 return message
         raise AssertionError(kind, wanted)

@@ -1,7 +1,6 @@
 """`stayby hear`: sound files through the very loop that units run."""
 
 import json
-import subprocess
 from io import StringIO
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from kiosk.listen.features import chunks, quiet
 from kiosk.listen.hear import hear, hear_file, read_sound
 from kiosk.listen.loop import Loop
 from kiosk.listen.model import load_model, packaged_model
+from tests.looks import say
 
 ORDINARY = (
     "I would like to return these shoes, please.",
@@ -23,15 +23,6 @@ ORDINARY = (
 CALL = "Call an ambulance!"
 # Two of espeak-ng's voices that the packaged model hears well; it was trained on neither, and misses others.
 CALLERS = (("en-gb-x-rp", 80, 180), ("en-us", 70, 165))
-
-
-def say(path: Path, text: str, *, voice: str = "en-us", pitch: int = 50, speed: int = 150) -> Path:
-    subprocess.run(
-        ["espeak-ng", "-v", voice, "-p", str(pitch), "-s", str(speed), "-w", str(path), text],
-        check=True,
-        capture_output=True,
-    )
-    return path
 
 
 @pytest.fixture(scope="module")

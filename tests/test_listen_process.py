@@ -1,18 +1,15 @@
 """The listen process between a microphone and a hub: what it tells, and that it goes on without either."""
 
-import queue
 import shutil
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from kiosk.bus import BusServer, runtime_socket
 from kiosk.config import ListenSection
 from kiosk.demo.microphone import VirtualMicrophone
 from kiosk.detection import Heard
@@ -21,65 +18,16 @@ from kiosk.listen.loop import Loop
 from kiosk.listen.model import load_model, packaged_model, read_manifest
 from kiosk.listen.process import ListenProcess, detection, in_hours
 from kiosk.listen.ring import Ring
-from kiosk.messages import Detection, Ear, FromLeaf, Hearing, Hello
+from kiosk.messages import Detection, Hearing, Hello
+from tests.listening import DEADLINE_S, Hub, listening
 from tests.looks import model_with_looks, needs_moonshine, say
-
-DEADLINE_S = 30.0
-NOON = datetime.fromisoformat("2026-06-01T12:00:00+00:00")
-
-
-class Hub:
-    """A real bus server that keeps what leaves say."""
-
-    def __init__(self, run_dir: Path) -> None:
-        self.said: queue.SimpleQueue[FromLeaf] = queue.SimpleQueue()
-        self.server = BusServer(
-            runtime_socket(run_dir), lambda _n, message: self.said.put(message), self._bad, lambda _n: None, self._died
-        )
-
-    def _bad(self, _number: int, text: str) -> None:
-        raise AssertionError(text)
-
-    def _died(self, error: BaseException) -> None:
-        raise AssertionError from error
-
-    def messages(self) -> Iterator[FromLeaf]:
-        """Everything that leaves say, as it comes, until the deadline."""
-        deadline_s = time.monotonic() + DEADLINE_S
-        while time.monotonic() < deadline_s:
-            yield self.said.get(timeout=DEADLINE_S)
-
-    def ears(self) -> Iterator[Ear]:
-        """Every report of the ear, as it comes."""
-        return (message for message in self.messages() if isinstance(message, Ear))
-
-
-@contextmanager
-def listening(
-    run_dir: Path, config: ListenSection, env: dict[str, str] | None = None, at: datetime = NOON
-) -> Iterator[ListenProcess]:
-    """A listen process that turns on a thread of its own."""
-    process, stop = ListenProcess(config, runtime_socket(run_dir), env), threading.Event()
-
-    def turn() -> None:
-        while not stop.is_set():
-            process.turn(time.monotonic(), at)
-
-    thread = threading.Thread(target=turn)
-    thread.start()
-    try:
-        yield process
-    finally:
-        stop.set()
-        thread.join(DEADLINE_S)
-        process.close()
 
 
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[Hub]:
     hub = Hub(tmp_path)
     yield hub
-    hub.server.close()
+    hub.close()
 
 
 @pytest.mark.parametrize(
@@ -205,4 +153,4 @@ def test_with_a_microphone_it_listens_and_survives_the_hub(tmp_path: Path) -> No
             assert good.faults == ()
             assert good.model.startswith("distress_en ")
             assert good.audio_s > 0
-            hub.server.close()
+            hub.close()
