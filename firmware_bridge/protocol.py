@@ -1,4 +1,10 @@
-"""The words on the wire as frozen types; firmware/protocol.h is the other end, docs/button.md has the table."""
+"""The words on the wire as frozen types; firmware/protocol.h is the other end, docs/button.md has the table.
+
+Rules
+- A message only ever grows at its end, and PROTOCOL_VERSION by one with it. A reader takes the bytes that it knows, ignores the
+  rest, and takes the defaults where an older writer says less. So any two versions understand each other in what both know.
+- Nothing changes its meaning. What is no longer said keeps its type byte.
+"""
 
 import struct
 from collections.abc import Callable
@@ -8,7 +14,7 @@ from typing import ClassVar, Self, TypeVar, get_type_hints
 
 from firmware_bridge.frame import BadFrame, Frame
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 BAUD = 38400
 REPEATED = 0x80
 """Bit 7 of the type: the sender repeats the frame until it is acknowledged."""
@@ -31,6 +37,15 @@ class LoopState(IntEnum):
     CUT = 3
     SHORT = 4
     ODD = 5
+
+
+class Input(IntEnum):
+    """Which button was pressed; each has a supervised loop of its own."""
+
+    OPEN = 0
+    """The big one: everybody may see and hear that it was pressed."""
+    COVERT = 1
+    """The hidden one: nothing at the desk lights or sounds."""
 
 
 class Beacon(IntEnum):
@@ -65,6 +80,7 @@ class UnitFlag(IntFlag):
     BUZZER = 2
     RELAY = 4
     LOCAL_ALARM = 8
+    LID_OPEN = 16
 
 
 class AckStatus(IntEnum):
@@ -81,6 +97,8 @@ class Message:
 
     KIND: ClassVar[int]
     LAYOUT: ClassVar[struct.Struct]
+    LEAST_BYTES: ClassVar[int]
+    """What protocol version 1 said of it; what came later counts as zeros where it is missing."""
 
     def frame(self, seq: int = 0) -> Frame:
         """Return the frame that carries this message."""
@@ -88,12 +106,13 @@ class Message:
 
     @classmethod
     def from_payload(cls, payload: bytes) -> Self:
-        """Raise BadMessage on a wrong length or a value that the protocol does not know."""
-        if len(payload) != cls.LAYOUT.size:
-            raise BadMessage(f"{cls.__name__} has {cls.LAYOUT.size} bytes of payload, not {len(payload)}")
+        """Raise BadMessage when even the oldest writer's fields are missing, or on a value that the protocol does not know."""
+        if len(payload) < cls.LEAST_BYTES:
+            raise BadMessage(f"{cls.__name__} has at least {cls.LEAST_BYTES} bytes of payload, not {len(payload)}")
+        whole = payload[: cls.LAYOUT.size].ljust(cls.LAYOUT.size, b"\0")
         kinds = _field_kinds(cls)
         try:
-            return cls(*(kind(value) for kind, value in zip(kinds, cls.LAYOUT.unpack(payload), strict=True)))
+            return cls(*(kind(value) for kind, value in zip(kinds, cls.LAYOUT.unpack(whole), strict=True)))
         except ValueError as error:
             raise BadMessage(f"{cls.__name__}: {error}") from error
 
@@ -109,17 +128,18 @@ BY_KIND: dict[int, type[Message]] = {}
 _M = TypeVar("_M", bound=type[Message])
 
 
-def _on_wire(kind: int, layout: str) -> Callable[[_M], _M]:
+def _on_wire(kind: int, layout: str, later: str = "") -> Callable[[_M], _M]:
     def register(message: _M) -> _M:
         message.KIND = kind
-        message.LAYOUT = struct.Struct("<" + layout)
+        message.LEAST_BYTES = struct.calcsize("<" + layout)
+        message.LAYOUT = struct.Struct("<" + layout + later)
         BY_KIND[kind] = message
         return message
 
     return register
 
 
-@_on_wire(0x01, "IIBBHHBBBB")
+@_on_wire(0x01, "IIBBHHBBBB", "BHHB")
 @dataclass(frozen=True, slots=True)
 class Heartbeat(Message):
     """Unit, twice a second."""
@@ -134,6 +154,10 @@ class Heartbeat(Message):
     beacon: Beacon
     bad_frames: int
     queued: int
+    covert_loop: LoopState
+    covert_millivolts: int
+    covert_presses: int
+    covert_kept_presses: int
 
 
 @_on_wire(0x02, "BBI")
@@ -183,19 +207,20 @@ class Hello(Message):
     protocol: int = PROTOCOL_VERSION
 
 
-@_on_wire(0x82, "IIHBI")
+@_on_wire(0x82, "IIHBI", "B")
 @dataclass(frozen=True, slots=True)
 class PressReport(Message):
-    """Unit: a press, named for ever by (origin, count); stands also for `merged` presses right before it."""
+    """Unit: a press, named for ever by (origin, input, count); stands also for `merged` presses right before it."""
 
     boot_id: int
     origin: int
     count: int
     merged: int
     age_ms: int
+    input: Input
 
 
-@_on_wire(0x83, "IIHI")
+@_on_wire(0x83, "IIHI", "B")
 @dataclass(frozen=True, slots=True)
 class ReleaseReport(Message):
     """Unit: the button was let go."""
@@ -204,9 +229,10 @@ class ReleaseReport(Message):
     origin: int
     count: int
     held_ms: int
+    input: Input
 
 
-@_on_wire(0x84, "IBBH")
+@_on_wire(0x84, "IBBH", "B")
 @dataclass(frozen=True, slots=True)
 class LoopReport(Message):
     """Unit: the loop changed to a fault or back."""
@@ -215,6 +241,7 @@ class LoopReport(Message):
     before: LoopState
     after: LoopState
     millivolts: int
+    input: Input
 
 
 @_on_wire(0x85, "II")
@@ -224,6 +251,15 @@ class HostLostReport(Message):
 
     boot_id: int
     away_ms: int
+
+
+@_on_wire(0x86, "IB")
+@dataclass(frozen=True, slots=True)
+class LidReport(Message):
+    """Unit: its enclosure was opened (1) or closed (0)."""
+
+    boot_id: int
+    opened: int
 
 
 @_on_wire(0xC2, "BB")

@@ -6,13 +6,15 @@
  *
  * Numbers are little-endian. Bit 7 of the type: the sender repeats the frame until it is acknowledged. Bit 6: it comes
  * from the host; each end drops what bears its own mark, so that two touching wires never answer for the other end.
+ *
+ * A message only ever grows at its end, and PROTOCOL_VERSION by one with it; a reader takes the bytes that it knows.
  */
 #ifndef PROTOCOL_H
 #define PROTOCOL_H
 
 #include <stdint.h>
 
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION 2
 #define PAYLOAD_MAX 24
 
 enum message_type {
@@ -26,6 +28,7 @@ enum message_type {
     MSG_RELEASE = 0x83,        /* unit */
     MSG_LOOP = 0x84,           /* unit: the loop changed to or from a fault */
     MSG_HOST_LOST = 0x85,      /* unit: the host was gone, and is back */
+    MSG_LID = 0x86,            /* unit: the enclosure was opened or closed */
     MSG_SET_BEACON = 0xC2,     /* host */
     MSG_SELF_TEST = 0xC4,      /* host: hang on purpose, so that the watchdog is proven */
 };
@@ -33,6 +36,8 @@ enum message_type {
 enum ack_status { ACK_DONE = 0, ACK_UNKNOWN_TYPE = 1, ACK_BAD_PAYLOAD = 2 };
 
 enum loop_state { LOOP_UNKNOWN, LOOP_NORMAL, LOOP_PRESSED, LOOP_CUT, LOOP_SHORT, LOOP_ODD };
+
+enum input { INPUT_OPEN, INPUT_COVERT, INPUT_COUNT };
 
 enum beacon {
     BEACON_OFF,
@@ -44,7 +49,7 @@ enum beacon {
     BEACON_COUNT
 };
 
-enum heartbeat_flag { FLAG_HOST = 1, FLAG_BUZZER = 2, FLAG_RELAY = 4, FLAG_LOCAL_ALARM = 8 };
+enum heartbeat_flag { FLAG_HOST = 1, FLAG_BUZZER = 2, FLAG_RELAY = 4, FLAG_LOCAL_ALARM = 8, FLAG_LID_OPEN = 16 };
 
 #define PACKED __attribute__((packed))
 
@@ -62,6 +67,10 @@ struct PACKED heartbeat {
     uint8_t beacon;       /* enum beacon under a running lease, else off */
     uint8_t bad_frames;   /* from the host, wraps */
     uint8_t queued;       /* events of every kind that wait for an acknowledgement */
+    uint8_t covert_loop;  /* the covert input, as above */
+    uint16_t covert_millivolts;
+    uint16_t covert_presses;
+    uint8_t covert_kept_presses;
 };
 
 struct PACKED ack { /* of both ends */
@@ -83,10 +92,11 @@ struct PACKED identity {
 
 struct PACKED press {
     uint32_t boot_id; /* present start, for the acknowledgement */
-    uint32_t origin;  /* the start in which the press happened: (origin, count) names a press for ever */
+    uint32_t origin;  /* the start in which the press happened */
     uint16_t count;
     uint8_t merged;   /* this frame also stands for so many presses right before count */
     uint32_t age_ms;  /* how long ago, AGE_UNKNOWN after a reset */
+    uint8_t input;    /* enum input; origin, input and count name a press for ever */
 };
 
 struct PACKED release {
@@ -94,6 +104,7 @@ struct PACKED release {
     uint32_t origin;
     uint16_t count;
     uint32_t held_ms;
+    uint8_t input;
 };
 
 struct PACKED loop_change {
@@ -101,11 +112,17 @@ struct PACKED loop_change {
     uint8_t before;
     uint8_t after;
     uint16_t millivolts;
+    uint8_t input;
 };
 
 struct PACKED host_lost {
     uint32_t boot_id;
     uint32_t away_ms;
+};
+
+struct PACKED lid_change {
+    uint32_t boot_id;
+    uint8_t opened;
 };
 
 struct PACKED set_beacon {
