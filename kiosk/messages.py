@@ -453,6 +453,16 @@ class AskStatus(Record):
     kind: Literal["ask_status"] = "ask_status"
 
 
+class AskButton(Record):
+    """A technician asks for the button itself: its port, to flash it, or that it proves its watchdog.
+
+    A lent port comes back when the asker's connection to the bus ends, and after 180 s at the latest.
+    """
+
+    kind: Literal["ask_button"] = "ask_button"
+    action: Literal["lend", "self_test"]
+
+
 class Face(Record):
     """What the screen says about this unit and place."""
 
@@ -487,6 +497,49 @@ class DetectionTaken(Record):
     audio_end_s: float
 
 
+class ButtonAnswer(Record):
+    """Hub to technician: whether it did what `AskButton` asked, and one line about it; to a self-test, when it is over."""
+
+    kind: Literal["button"] = "button"
+    ok: bool
+    says: str
+
+
+LoopWord = Literal["unknown", "normal", "pressed", "cut", "short", "odd"]
+
+
+class ButtonHealth(Record):
+    """The button as its link knows it. Counts of frames are since the hub's start, presses since the unit's own.
+
+    `says` is one line about what is wrong with the link or its version, empty while nothing is. `own_repeats` are commands
+    that the hub had to say again, `repeated_frames` what the unit did. The round trip is that of a command and its
+    acknowledgement: smoothed, and the worst of the last minute.
+    """
+
+    port: str
+    up: bool = False
+    says: str = ""
+    firmware: str = ""
+    build: str = ""
+    reset_cause: str = ""
+    loop: LoopWord = "unknown"
+    loop_volts: float | None = None
+    covert_loop: LoopWord = "unknown"
+    covert_volts: float | None = None
+    lid_open: bool = False
+    presses: int = 0
+    covert_presses: int = 0
+    frames: int = 0
+    bad_frames: int = 0
+    repeated_frames: int = 0
+    own_repeats: int = 0
+    unit_bad_frames: int = 0
+    round_trip_ms: float | None = None
+    round_trip_worst_ms: float | None = None
+    local_alarm: bool = False
+    up_for_s: float | None = None
+
+
 class StatusAnswer(Record):
     """Hub to technician: the status as staff see it, and what is open."""
 
@@ -498,10 +551,11 @@ class StatusAnswer(Record):
     hearing: Hearing = Hearing.OFF
     own_voice: bool = False
     unsent: int = 0
+    button: ButtonHealth | None = None
 
 
-FromLeaf = Hello | Detection | Ear | Speaking | Touch | ScreenBeat | AskStatus
-ToLeaf = Show | DetectionTaken | Speaking | StatusAnswer
+FromLeaf = Hello | Detection | Ear | Speaking | Touch | ScreenBeat | AskStatus | AskButton
+ToLeaf = Show | DetectionTaken | Speaking | StatusAnswer | ButtonAnswer
 
 _FROM_LEAF: TypeAdapter[FromLeaf] = TypeAdapter(Annotated[FromLeaf, Field(discriminator="kind")])
 _TO_LEAF: TypeAdapter[ToLeaf] = TypeAdapter(Annotated[ToLeaf, Field(discriminator="kind")])

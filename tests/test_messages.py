@@ -19,6 +19,7 @@ REPLIES: st.SearchStrategy[m.Reply] = st.one_of(
     st.builds(m.CloseReply, reply_id=REPLY_IDS, incident=REPLY_IDS, responder=IDS, outcome=st.sampled_from(m.Outcome)),
     st.builds(m.CallNextReply, reply_id=REPLY_IDS, incident=REPLY_IDS, responder=IDS),
 )
+STATUSES = st.builds(m.Status, store=IDS, unit=IDS, last_proven=st.none())
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=6),
@@ -76,3 +77,25 @@ def test_numbers_that_are_none_are_refused() -> None:
         line = b'{"kind": "detection", "phrase": "help", "score": %s, "audio_end_s": 1}' % score.encode()
         with pytest.raises(m.BadMessage, match="score"):
             m.parse_from_leaf(line)
+
+
+@given(st.builds(m.AskButton))
+def test_a_question_about_the_button_comes_back_whole(question: m.AskButton) -> None:
+    assert m.parse_from_leaf(question.model_dump_json().encode()) == question
+
+
+@given(
+    st.builds(m.ButtonAnswer) | st.builds(m.StatusAnswer, status=STATUSES, button=st.none() | st.builds(m.ButtonHealth))
+)
+def test_an_answer_about_the_button_comes_back_whole(answer: m.ToLeaf) -> None:
+    assert m.parse_to_leaf(answer.model_dump_json().encode()) == answer
+
+
+def test_an_older_hub_says_nothing_of_its_button() -> None:
+    line = (
+        b'{"kind": "status", "status": {"store": "s", "unit": "u", "place": "p", "state": "ready"}, "reach": "ok",'
+        b' "incident": null}'
+    )
+    answer = m.parse_to_leaf(line)
+    assert isinstance(answer, m.StatusAnswer)
+    assert answer.button is None
