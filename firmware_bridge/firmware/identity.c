@@ -3,6 +3,7 @@
 #include "identity.h"
 
 #include <avr/io.h>
+#include <avr/pgmspace.h>
 #include <avr/wdt.h>
 
 #include "board.h"
@@ -15,6 +16,14 @@
 #endif
 
 #define NOISE_SAMPLES 48
+
+/* What a file of this program says of itself, and what Identity says: one place, so that they cannot differ.
+ * firmware_bridge/flash.py finds it by its mark. */
+static const struct PACKED {
+    char mark[12];
+    uint32_t build;
+    uint8_t major, minor, protocol;
+} program PROGMEM = {"StaybyButton", BUILD_ID, FIRMWARE_MAJOR, FIRMWARE_MINOR, PROTOCOL_VERSION};
 
 static uint8_t reset_cause __attribute__((section(".noinit")));
 static uint16_t leftover __attribute__((section(".noinit"))); /* SRAM wakes up with random content */
@@ -56,11 +65,11 @@ uint32_t identity_boot_id(void) { return boot_id; }
 
 void identity_send(void) {
     struct identity message = {
-        .protocol = PROTOCOL_VERSION,
-        .major = FIRMWARE_MAJOR,
-        .minor = FIRMWARE_MINOR,
+        .protocol = pgm_read_byte(&program.protocol),
+        .major = pgm_read_byte(&program.major),
+        .minor = pgm_read_byte(&program.minor),
         .reset_cause = reset_cause,
-        .build = BUILD_ID,
+        .build = pgm_read_dword(&program.build),
         .boot_id = boot_id,
     };
     link_send(MSG_IDENTITY, 0, &message, sizeof message);
