@@ -27,9 +27,13 @@ _AVR_FLAGS = (
     "-flto",
     "-ffunction-sections",
     "-fdata-sections",
+    "-fshort-enums",
     "-Wl,--gc-sections",
     "-Wall",
     "-Wextra",
+    "-Wconversion",
+    "-Wshadow",
+    "-Wstrict-prototypes",
     "-Werror",
 )
 _HOST_FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-I/usr/include/simavr")

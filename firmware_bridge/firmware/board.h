@@ -6,14 +6,18 @@
  * light and sound when the host is dead or the USB plug is out.
  *
  *   pin   chip   direction   what
- *   A0    PC0    in          supervised loop to the button
+ *   A0    PC0    in          supervised loop of the open button
+ *   A1    PC1    in          supervised loop of the covert button
  *   A7    ADC7   in          left open: its noise is the random part of the boot id (a chip without A7 has it inside)
  *   D0    PD0    in          serial from the host   (USB bridge)
  *   D1    PD1    out         serial to the host     (USB bridge)
- *   D5    PD5    out         buzzer, active, through an NPN transistor
- *   D6    PD6    out         relay, through an NPN transistor with a flyback diode
- *   D9    PB1    out         LED ring, through an NPN transistor
+ *   D2    PD2    in          lid switch to GND, closed while the lid is closed (its pull-up is in the chip)
+ *   D5    PD5    out         buzzer, active
+ *   D6    PD6    out         relay
+ *   D9    PB1    out         LED ring
  *   D13   PB5    out         the board's own LED: flashes twice a second while the program runs
+ *
+ *   Two loops, built alike (A0 drawn, A1 the same). The resistor of 4k7 sits at the far end of the cable.
  *
  *          5 V
  *           |
@@ -27,7 +31,7 @@
  *                                               |        |
  *   GND --------------------------------->------+--------+
  *
- *   The resistor sits at the far end of the cable, so the unit sees at A0:
+ *   so the unit sees at A0, and at A1:
  *
  *     short    0.00 V   both wires touch
  *     pressed  1.21 V   2k2 beside 4k7
@@ -35,7 +39,25 @@
  *     cut      5.00 V   a wire is off
  *
  *   Anything between the bands is "odd": a wet plug, a wrong resistor, a second button. The 1k and the 100n keep
- *   radio and static out of the chip; they carry no current, so they do not shift the figures.
+ *   radio and static out of the chip; they carry no current, so they do not shift the figures. No covert button: put
+ *   its 4k7 across the terminals of A1.
+ *
+ *   Lid, and no lid switch: a bridge.        LED ring, buzzer, relay, each:
+ *
+ *                                                        5 V ---+-------+
+ *   D2 ------o  o------ GND                                     |       |
+ *          lid switch                                         [load]  [diode]   relay only, cathode to 5 V;
+ *                                                               |       |       a ring has its own resistors
+ *                                                               +-------+
+ *                                                               |
+ *                                         D5, D6, D9 --[1k]--+--B  NPN (2N2222; more than 0.5 A: a logic-level FET)
+ *                                                            |  |
+ *                                                         [10k] |   keeps the load off while the chip is in reset
+ *                                                            |  |
+ *                                                    GND ----+--+
+ *
+ *   Fuses: clock 16 MHz crystal, brown-out at 4.3 V (extended fuse 0xFC). The Uno's own 2.7 V lets the chip run on at a
+ *   supply for which 16 MHz is not specified.
  */
 #ifndef BOARD_H
 #define BOARD_H
@@ -51,9 +73,10 @@
 #define NORMAL_BELOW STEPS(3130)
 #define CUT_FROM STEPS(4400)
 
-/* One sample a millisecond. A press must not be missed; a fault must not be imagined. */
+/* Each loop has one sample a millisecond. A press must not be missed; a fault must not be imagined. */
 #define DEBOUNCE_MS 20
 #define FAULT_MS 200
+#define LID_MS 50
 
 /* The link. */
 #define HEARTBEAT_EVERY_MS 500
@@ -67,7 +90,9 @@
 #define UNANSWERED_MS 3000
 #define PRESS_LIGHT_MS 10000
 
-/* Light: never more than three flashes a second (WCAG 2.3.1). */
+/* Light: never more than three flashes in any second (WCAG 2.3.1), whatever changes in between. */
+#define FLASHES_MAX 3
+#define FLASHES_IN_MS 1000
 #define FAST_FLASH_MS 400
 #define SLOW_FLASH_MS 2000
 #define FAULT_BLINK_EVERY_MS 1000
@@ -79,10 +104,10 @@
 #define SIREN_BURST 0x295UL
 #define SIREN_PATTERN (SIREN_BURST | SIREN_BURST << 14)
 
-#define FIRMWARE_MAJOR 1
+#define FIRMWARE_MAJOR 2
 #define FIRMWARE_MINOR 0
 
-/* Outputs on their ports. */
+/* Ports and bits of the table above. */
 #define LED_PORT PORTB
 #define LED_BIT PB1
 #define ALIVE_PORT PORTB
@@ -91,7 +116,12 @@
 #define BUZZER_BIT PD5
 #define RELAY_PORT PORTD
 #define RELAY_BIT PD6
-#define LOOP_CHANNEL 0
+#define LID_PORT PORTD
+#define LID_PIN PIND
+#define LID_BIT PD2
+
+/* Channels of the converter; those of the loops are numbered like enum input. */
+#define LOOP_CHANNEL(input) (input)
 #define NOISE_CHANNEL 7
 
 #endif

@@ -6,10 +6,13 @@
 #include <avr/io.h>
 #include <util/atomic.h>
 
+#include "outputs.h"
+
 static volatile uint32_t milliseconds;
 static volatile bool tick;
 
 ISR(TIMER0_COMPA_vect) {
+    outputs_latch();
     milliseconds++;
     tick = true;
 }

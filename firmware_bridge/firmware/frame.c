@@ -4,23 +4,15 @@
 
 #include <string.h>
 
-/* Polynomial 0x1021, start 0xFFFF, no reflection; Python: binascii.crc_hqx(data, 0xFFFF). */
-static uint16_t crc16(const uint8_t *bytes, uint8_t length) {
-    uint16_t crc = 0xFFFF;
-    while (length--) {
-        crc ^= (uint16_t)((uint16_t)*bytes++ << 8);
-        for (uint8_t bit = 0; bit < 8; bit++) crc = (uint16_t)(crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1);
-    }
-    return crc;
-}
+#include "crc.h"
 
 uint8_t frame_encode(uint8_t *out, uint8_t type, uint8_t seq, const void *payload, uint8_t length) {
     uint8_t body[FRAME_BODY_MAX];
     body[0] = type;
     body[1] = seq;
     memcpy(body + 2, payload, length);
-    length += 2;
-    uint16_t crc = crc16(body, length);
+    length = (uint8_t)(length + 2);
+    uint16_t crc = crc16(CRC_START, body, length);
     body[length++] = (uint8_t)(crc >> 8);
     body[length++] = (uint8_t)crc;
 
@@ -51,7 +43,7 @@ uint8_t frame_decode(uint8_t *bytes, uint8_t length) {
         if (from < length) bytes[to++] = 0;
     }
     if (to < 4) return 0;
-    to -= 2;
+    to = (uint8_t)(to - 2);
     uint16_t crc = (uint16_t)((uint16_t)bytes[to] << 8 | bytes[to + 1]);
-    return crc == crc16(bytes, to) ? to : 0;
+    return crc == crc16(CRC_START, bytes, to) ? to : 0;
 }

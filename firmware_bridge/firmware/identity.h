@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Who this start of the unit is: boot id and reset cause. */
+ * Who this unit is: its program, and the boot id of this start. */
 #ifndef IDENTITY_H
 #define IDENTITY_H
 
 #include <stdint.h>
 
-/* Call once, before the converter is used for the loop. Takes about 5 ms. */
+/* Call once, after journal_start() and converter_start(). Takes about 5 ms. */
 void identity_start(void);
 
 /* High half: how often the unit has started. Low half: noise. Two starts never share it, not even when the

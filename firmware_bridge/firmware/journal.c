@@ -1,62 +1,114 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What survives without power: the number of starts, and the presses that the host has not acknowledged.
  *
- * A byte takes 3.4 ms to write, so journal_tick() starts one byte at a time and returns. A press is safe about 30 ms
+ * A byte takes 3.4 ms to write, so journal_tick() starts one byte at a time and returns. A press is safe about 35 ms
  * after it was seen. A press is written to one place and spoilt there later, 32 places in turn: 100,000 writes a cell
- * are 1.6 million presses. */
+ * are 1.6 million presses.
+ *
+ * A reused Arduino brings an EEPROM full of other things. Without our mark at its place, every place that could pass for
+ * a press is spoilt, and the mark is written last: a power cut in between does it all again. */
 #include "journal.h"
 
-#include <avr/eeprom.h>
-#include <stdbool.h>
 #include <stddef.h>
-#include <util/crc16.h>
 
+#include "crc.h"
+#include "eeprom.h"
 #include "kept.h"
 #include "protocol.h"
+#include "watchdog.h"
+
+#define LAYOUT_MARK 0x32595453UL /* "STY2"; another number when anything below changes its place or meaning */
 
 struct PACKED entry {
-    uint32_t origin;
-    uint16_t count;
-    uint8_t merged;
-    uint8_t check; /* written last; an entry with a wrong check holds nothing */
+    struct journal_press press;
+    uint16_t check; /* written last; an entry with a wrong check holds nothing */
 };
 
-static struct PACKED {
+struct PACKED layout {
     uint8_t unused[8]; /* the first cells are the ones that a brown-out damages */
+    uint32_t mark;
     uint16_t starts;
     struct entry places[JOURNAL_PLACES];
-} stored EEMEM;
+};
+
+_Static_assert(sizeof(struct entry) == 10, "no gaps");
+_Static_assert(sizeof(struct layout) <= EEPROM_CELLS, "it fits");
+
+#define CELL_OF(member) ((uint16_t)offsetof(struct layout, member))
 
 static journal_places touched;
+static journal_places waiting; /* presses of earlier starts for which kept.c has no room yet */
 static uint8_t last_place = JOURNAL_PLACES - 1;
 
-static uint8_t check_of(const struct entry *entry) {
-    uint8_t crc = 0x5A; /* so that neither all-zero nor erased cells look valid */
-    for (uint8_t i = 0; i < offsetof(struct entry, check); i++) crc = _crc_ibutton_update(crc, ((const uint8_t *)entry)[i]);
-    return crc;
+static uint16_t cell_of(uint8_t place) { return (uint16_t)(CELL_OF(places) + place * sizeof(struct entry)); }
+
+static bool read_entry(uint8_t place, struct entry *entry) {
+    eeprom_read(entry, cell_of(place), sizeof *entry);
+    return entry->check == crc16(CRC_START, &entry->press, sizeof entry->press);
+}
+
+/* One byte of the check is enough, and leaves the other cells in peace. */
+static void begin_to_spoil(uint8_t place, const struct entry *entry) {
+    eeprom_begin_write((uint16_t)(cell_of(place) + offsetof(struct entry, check)), (uint8_t)~entry->check);
+}
+
+static void write_number(uint16_t cell, uint32_t number, uint8_t length) {
+    for (; length > 0; length--, number >>= 8) eeprom_begin_write(cell++, (uint8_t)number);
+}
+
+void journal_start(void) {
+    uint32_t mark;
+    eeprom_read(&mark, CELL_OF(mark), sizeof mark);
+    if (mark == LAYOUT_MARK) return;
+    for (uint8_t place = 0; place < JOURNAL_PLACES; place++) {
+        struct entry entry;
+        if (read_entry(place, &entry)) begin_to_spoil(place, &entry);
+        watchdog_feed(); /* so many times and no more: it cannot hide a hang */
+    }
+    write_number(CELL_OF(starts), 0, sizeof(uint16_t));
+    write_number(CELL_OF(mark), LAYOUT_MARK, sizeof mark);
 }
 
 uint16_t journal_count_start(void) {
-    uint16_t starts = eeprom_read_word(&stored.starts) + 1;
-    eeprom_update_word(&stored.starts, starts);
+    uint16_t starts;
+    eeprom_read(&starts, CELL_OF(starts), sizeof starts);
+    starts++;
+    write_number(CELL_OF(starts), starts, sizeof starts);
     return starts;
+}
+
+/* ---- reading ---- */
+
+static void restore(uint8_t place) {
+    struct entry entry;
+    waiting &= ~journal_bit(place);
+    if (!read_entry(place, &entry)) return;
+    struct journal_press press = entry.press;
+    if (!kept_restore(place, &press)) waiting |= journal_bit(place);
 }
 
 void journal_load(void) {
     for (uint8_t place = 0; place < JOURNAL_PLACES; place++) {
         struct entry entry;
-        eeprom_read_block(&entry, &stored.places[place], sizeof entry);
-        if (entry.check != check_of(&entry)) continue;
-        last_place = place;
-        kept_restore(place, &(struct journal_press){entry.origin, entry.count, entry.merged});
+        if (read_entry(place, &entry)) last_place = place;
+        restore(place);
     }
     kept_tidy();
 }
 
+/* One try a millisecond, when all else is done. */
+static void restore_one_that_waits(void) {
+    static uint8_t turn;
+    turn = (uint8_t)((turn + 1) % JOURNAL_PLACES);
+    if (waiting & journal_bit(turn)) restore(turn);
+}
+
+/* ---- writing ---- */
+
 uint8_t journal_free_place(void) {
     for (uint8_t tries = 0; tries < JOURNAL_PLACES; tries++) {
-        last_place = (last_place + 1) % JOURNAL_PLACES;
-        if (!kept_at_place(last_place)) return last_place;
+        last_place = (uint8_t)((last_place + 1) % JOURNAL_PLACES);
+        if (!(waiting & journal_bit(last_place)) && !kept_at_place(last_place)) return last_place;
     }
     return JOURNAL_FULL;
 }
@@ -64,42 +116,42 @@ uint8_t journal_free_place(void) {
 void journal_touch(journal_places places) { touched |= places; }
 
 /* Start writing the first byte that differs; false when the place is as it should be. */
-static bool write_one_byte(uint8_t place) {
-    const struct journal_press *press = kept_at_place(place);
-    struct entry wanted;
-    uint8_t first = 0;
-    if (press) {
-        wanted = (struct entry){press->origin, press->count, press->merged, 0};
-        wanted.check = check_of(&wanted);
-    } else { /* nothing owed: spoil the check and leave the rest */
-        eeprom_read_block(&wanted, &stored.places[place], sizeof wanted);
-        if (wanted.check != check_of(&wanted)) return false;
-        wanted.check = (uint8_t)~wanted.check;
-        first = offsetof(struct entry, check);
-    }
-    for (uint8_t i = first; i < sizeof wanted; i++) {
-        uint8_t *cell = (uint8_t *)&stored.places[place] + i, byte = ((uint8_t *)&wanted)[i];
-        if (eeprom_read_byte(cell) == byte) continue;
-        eeprom_write_byte(cell, byte);
+static bool write_one_byte(uint8_t place, const struct journal_press *press) {
+    struct entry wanted = {*press, crc16(CRC_START, press, sizeof *press)}, stored;
+    eeprom_read(&stored, cell_of(place), sizeof stored);
+    for (uint8_t i = 0; i < sizeof wanted; i++) {
+        uint8_t byte = ((const uint8_t *)&wanted)[i];
+        if (((const uint8_t *)&stored)[i] == byte) continue;
+        eeprom_begin_write((uint16_t)(cell_of(place) + i), byte);
         return true;
     }
     return false;
 }
 
+static bool spoil(uint8_t place) {
+    struct entry entry;
+    if (!read_entry(place, &entry)) return false;
+    begin_to_spoil(place, &entry);
+    return true;
+}
+
 /* New presses first; what is no longer owed is spoilt only when they are safe, so that a power cut between the two
  * tells a press twice under its one name, and never not at all. */
 static bool write_touched(bool owed) {
-    for (uint8_t place = 0; place < JOURNAL_PLACES; place++) {
-        journal_places bit = journal_bit(place);
-        if (!(touched & bit) || (kept_at_place(place) != NULL) != owed) continue;
-        if (write_one_byte(place)) return true;
+    journal_places bit = 1;
+    for (uint8_t place = 0; place < JOURNAL_PLACES; place++, bit <<= 1) {
+        if (!(touched & bit)) continue;
+        const struct journal_press *press = kept_at_place(place);
+        if ((press != NULL) != owed) continue;
+        if (press ? write_one_byte(place, press) : spoil(place)) return true;
         touched &= ~bit;
     }
     return false;
 }
 
 bool journal_tick(void) {
-    if (!eeprom_is_ready()) return true;
-    if (!touched) return false;
-    return write_touched(true) || write_touched(false);
+    if (!eeprom_idle()) return true;
+    if (touched) return write_touched(true) || write_touched(false);
+    if (waiting) restore_one_that_waits();
+    return false;
 }

@@ -16,7 +16,11 @@ struct journal_press {
     uint32_t origin;
     uint16_t count;
     uint8_t merged;
+    uint8_t input;
 };
+
+/* Once, before the rest: lay the EEPROM out if somebody else has used it. At most 0.15 s, else nothing. */
+void journal_start(void);
 
 /* Count this start and return its number. */
 uint16_t journal_count_start(void);

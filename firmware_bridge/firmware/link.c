@@ -9,6 +9,7 @@
 #include "frame.h"
 #include "identity.h"
 #include "kept.h"
+#include "lid.h"
 #include "loop.h"
 #include "outputs.h"
 #include "protocol.h"
@@ -17,11 +18,13 @@
 static uint8_t received[FRAME_WIRE_MAX], received_length;
 static bool overlong;
 static uint8_t bad_frames;
+static bool self_test_wanted;
 
 static bool host_present;
 static uint32_t host_heard_ms;
 static uint32_t heartbeat_sent_ms;
 
+bool link_self_test_wanted(void) { return self_test_wanted; }
 bool link_host_present(void) { return host_present; }
 bool link_host_gone(uint32_t now_ms) { return now_ms - host_heard_ms > HOST_GONE_MS; }
 
@@ -33,59 +36,70 @@ bool link_send(uint8_t type, uint8_t seq, const void *payload, uint8_t length) {
     return true;
 }
 
+/* An answer without room is dropped: who asked will ask again. */
+static bool may_answer(void) { return uart_room() >= LINK_ROOM_FOR_ANSWER; }
+
 static void acknowledge(uint8_t seq, uint8_t status) {
     struct ack message = {seq, status, identity_boot_id()};
-    link_send(MSG_ACK, 0, &message, sizeof message);
+    if (may_answer()) link_send(MSG_ACK, 0, &message, sizeof message);
 }
 
 /* ---- what the unit says ---- */
+
+static uint8_t flags(void) {
+    return (uint8_t)((host_present ? FLAG_HOST : 0) | (lid_is_open() ? FLAG_LID_OPEN : 0) | outputs_flags());
+}
 
 static bool send_heartbeat(uint32_t now_ms) {
     struct heartbeat message = {
         .uptime_ms = now_ms,
         .boot_id = identity_boot_id(),
-        .loop = (uint8_t)loop_now(),
-        .flags = (uint8_t)((host_present ? FLAG_HOST : 0) | outputs_flags()),
-        .millivolts = loop_millivolts(),
-        .presses = loop_presses(),
-        .kept_presses = kept_presses_now(),
+        .loop = (uint8_t)loop_now(INPUT_OPEN),
+        .flags = flags(),
+        .millivolts = loop_millivolts(INPUT_OPEN),
+        .presses = loop_presses(INPUT_OPEN),
+        .kept_presses = kept_presses_now(INPUT_OPEN),
         .beacon = (uint8_t)outputs_beacon(),
         .bad_frames = (uint8_t)(bad_frames + uart_bad_bytes()),
         .queued = kept_all(),
+        .covert_loop = (uint8_t)loop_now(INPUT_COVERT),
+        .covert_millivolts = loop_millivolts(INPUT_COVERT),
+        .covert_presses = loop_presses(INPUT_COVERT),
+        .covert_kept_presses = kept_presses_now(INPUT_COVERT),
     };
     return link_send(MSG_HEARTBEAT, 0, &message, sizeof message);
 }
 
 static void greet(uint32_t now_ms) {
-    identity_send();
-    if (send_heartbeat(now_ms)) heartbeat_sent_ms = now_ms;
+    if (may_answer()) identity_send();
+    if (may_answer() && send_heartbeat(now_ms)) heartbeat_sent_ms = now_ms;
 }
 
-/* ---- what the host says ---- */
+/* ---- what the host says: a message may be longer than we know, its first bytes keep their meaning ---- */
 
 static void on_ack(const uint8_t *payload, uint8_t length) {
     struct ack message;
-    if (length != sizeof message) return;
+    if (length < sizeof message) return;
     memcpy(&message, payload, sizeof message);
     kept_acknowledge(message.seq, message.boot_id);
 }
 
 static uint8_t on_set_beacon(const uint8_t *payload, uint8_t length, uint32_t now_ms) {
     struct set_beacon message;
-    if (length != sizeof message) return ACK_BAD_PAYLOAD;
+    if (length < sizeof message) return ACK_BAD_PAYLOAD;
     memcpy(&message, payload, sizeof message);
     if (message.beacon >= BEACON_COUNT) return ACK_BAD_PAYLOAD;
     outputs_set_beacon((enum beacon)message.beacon, 100UL * message.lease_100ms, now_ms);
     return ACK_DONE;
 }
 
-static uint8_t on_self_test(uint8_t seq, const uint8_t *payload, uint8_t length) {
+static uint8_t on_self_test(const uint8_t *payload, uint8_t length) {
     uint16_t key;
-    if (length != sizeof key) return ACK_BAD_PAYLOAD;
+    if (length < sizeof key) return ACK_BAD_PAYLOAD;
     memcpy(&key, payload, sizeof key);
     if (key != SELF_TEST_KEY) return ACK_BAD_PAYLOAD;
-    acknowledge(seq, ACK_DONE);
-    for (;;) {} /* interrupts stay on: a watchdog that an interrupt feeds would not be one */
+    self_test_wanted = true; /* main.c begins when every press is in the EEPROM */
+    return ACK_DONE;
 }
 
 static void hear_host(uint32_t now_ms) {
@@ -99,15 +113,15 @@ static void hear_host(uint32_t now_ms) {
 static void dispatch(uint8_t length, uint32_t now_ms) {
     uint8_t type = received[0], seq = received[1], status = ACK_UNKNOWN_TYPE;
     const uint8_t *payload = received + 2;
-    length -= 2;
+    length = (uint8_t)(length - 2);
     if (!(type & FROM_HOST)) return; /* an echo of our own words */
     hear_host(now_ms);
     switch (type) {
         case MSG_HOST_ACK: on_ack(payload, length); return;
         case MSG_HOST_HEARTBEAT: return;
-        case MSG_HELLO: greet(now_ms); return;
+        case MSG_HELLO: greet(now_ms); return; /* the host says its version; it is the host that minds ours */
         case MSG_SET_BEACON: status = on_set_beacon(payload, length, now_ms); break;
-        case MSG_SELF_TEST: status = on_self_test(seq, payload, length); break;
+        case MSG_SELF_TEST: status = on_self_test(payload, length); break;
         default: break;
     }
     if (type & UNTIL_ACKNOWLEDGED) acknowledge(seq, status);
@@ -126,8 +140,11 @@ static void end_of_frame(uint32_t now_ms) {
 void link_poll(uint32_t now_ms) {
     while (uart_has_input()) {
         uint8_t byte = uart_take();
-        if (byte == 0) end_of_frame(now_ms);
-        else if (received_length < sizeof received) received[received_length++] = byte;
+        if (byte == 0) {
+            end_of_frame(now_ms);
+            return;
+        }
+        if (received_length < sizeof received) received[received_length++] = byte;
         else overlong = true;
     }
 }

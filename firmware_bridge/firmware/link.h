@@ -6,14 +6,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "frame.h"
+
+/* Who may speak when the line is busy: kept events leave room for a heartbeat; answers leave room for both, so that a
+ * host that asks without end never keeps a press from being told. */
+#define LINK_ROOM_FOR_KEPT (2 * FRAME_SENT_MAX)
+#define LINK_ROOM_FOR_ANSWER (3 * FRAME_SENT_MAX)
+
 /* False when the ring has no room now. */
 bool link_send(uint8_t type, uint8_t seq, const void *payload, uint8_t length);
 
-/* Read what has arrived and act on it. */
+/* Read what has arrived, up to the end of one frame, and act on it: whatever comes, the millisecond gets its turn. */
 void link_poll(uint32_t now_ms);
 
 /* Once a millisecond: heartbeat, and the loss of the host. */
 void link_tick(uint32_t now_ms);
+
+/* The host wants the watchdog proven; it has its acknowledgement. */
+bool link_self_test_wanted(void);
 
 /* A valid frame within the last two seconds. */
 bool link_host_present(void);

@@ -1,23 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The supervised loop to the button: measured, classed, debounced. */
+ * The supervised loops to the buttons: measured, classed, debounced. The two differ in nothing but this: only the open
+ * one tells outputs.h. */
 #include "loop.h"
 
-#include <avr/io.h>
+#include <string.h>
 
 #include "board.h"
+#include "converter.h"
 #include "kept.h"
 #include "outputs.h"
 
 #define HELD 0xA5C3
+#define LOOP_STATES (LOOP_ODD + 1)
 
-static enum loop_state state = LOOP_UNKNOWN, candidate = LOOP_UNKNOWN;
-static uint8_t agreeing_ms;
-static uint16_t steps, presses;
-static uint32_t pressed_at_ms;
+static struct loop {
+    enum loop_state state;
+    uint8_t seen_ms[LOOP_STATES]; /* how much speaks for each state but the present one */
+    uint16_t steps, presses;
+    uint32_t pressed_at_ms;
+} loops[INPUT_COUNT];
 
-/* A reset while the button is held must not make a second press of it, nor lose it: set once the press is safe in the
+/* A reset while a button is held must not make a second press of it, nor lose it: set once the press is safe in the
  * EEPROM. SRAM keeps its content through a reset; after a power cut the pattern is gone, and the held button counts. */
-static uint16_t held_press_is_known __attribute__((section(".noinit")));
+static uint16_t held_press_is_known[INPUT_COUNT] __attribute__((section(".noinit")));
 
 static enum loop_state class_of(uint16_t sample) {
     if (sample < SHORT_BELOW) return LOOP_SHORT;
@@ -27,56 +32,66 @@ static enum loop_state class_of(uint16_t sample) {
     return LOOP_ODD;
 }
 
-static bool is_fault(enum loop_state s) { return s == LOOP_CUT || s == LOOP_SHORT || s == LOOP_ODD; }
+static bool is_fault(enum loop_state state) { return state == LOOP_CUT || state == LOOP_SHORT || state == LOOP_ODD; }
 
-void loop_start(void) {
-    DIDR0 = _BV(LOOP_CHANNEL);
-    ADMUX = _BV(REFS0) | LOOP_CHANNEL; /* against the supply, like the loop itself: the ratio needs no exact 5 V */
-    ADCSRA |= _BV(ADSC);
+static void press_begins(enum input input, uint32_t now_ms) {
+    struct loop *loop = &loops[input];
+    loop->pressed_at_ms = now_ms;
+    if (loop->state == LOOP_UNKNOWN && held_press_is_known[input] == HELD) return; /* told before the reset */
+    held_press_is_known[input] = 0;
+    kept_press(input, ++loop->presses, now_ms);
+    if (input == INPUT_OPEN) outputs_press_seen(now_ms);
 }
 
-static void press_begins(uint32_t now_ms) {
-    pressed_at_ms = now_ms;
-    if (state == LOOP_UNKNOWN && held_press_is_known == HELD) return; /* held through a reset, told before it */
-    kept_press(++presses, now_ms);
-    outputs_press_seen(now_ms);
+static void press_ends(enum input input, uint32_t now_ms) {
+    const struct loop *loop = &loops[input];
+    kept_release(input, loop->presses, now_ms - loop->pressed_at_ms, now_ms);
 }
 
-static void change_to(enum loop_state next, uint32_t now_ms) {
-    enum loop_state before = state;
-    if (next == LOOP_PRESSED) press_begins(now_ms);
-    else {
-        held_press_is_known = 0;
-        if (before == LOOP_PRESSED) kept_release(presses, now_ms - pressed_at_ms, now_ms);
+static void change_to(enum input input, enum loop_state next, uint32_t now_ms) {
+    struct loop *loop = &loops[input];
+    enum loop_state before = loop->state;
+    if (next == LOOP_PRESSED) press_begins(input, now_ms);
+    else held_press_is_known[input] = 0;
+    if (before == LOOP_PRESSED) press_ends(input, now_ms);
+    loop->state = next;
+    if (is_fault(before) || is_fault(next)) kept_loop_change(input, before, next, loop_millivolts(input), now_ms);
+}
+
+/* A sample speaks for its own state and against the others: a bounce delays a press, and neither a bounce nor a loose
+ * wire hides one. */
+static void weigh(enum input input, enum loop_state sample, uint32_t now_ms) {
+    struct loop *loop = &loops[input];
+    for (uint8_t state = 0; state < LOOP_STATES; state++)
+        if (state != sample && loop->seen_ms[state] > 0) loop->seen_ms[state]--;
+    if (sample == loop->state) return;
+    if (++loop->seen_ms[sample] < (is_fault(sample) ? FAULT_MS : DEBOUNCE_MS)) return;
+    memset(loop->seen_ms, 0, sizeof loop->seen_ms);
+    change_to(input, sample, now_ms);
+}
+
+bool loop_tick(uint32_t now_ms) {
+    uint16_t steps[INPUT_COUNT];
+    if (!converter_take(steps)) return false;
+    converter_begin();
+    for (uint8_t input = 0; input < INPUT_COUNT; input++) {
+        loops[input].steps = steps[input];
+        weigh((enum input)input, class_of(steps[input]), now_ms);
     }
-    state = next;
-    if (is_fault(before) || is_fault(next)) kept_loop_change((uint8_t)before, (uint8_t)next, loop_millivolts(), now_ms);
-}
-
-/* Samples that agree count up, others count down: a bounce delays a press, it never hides one. */
-static void weigh(enum loop_state sample, uint32_t now_ms) {
-    if (sample != state && (sample == candidate || agreeing_ms == 0)) {
-        candidate = sample;
-        if (++agreeing_ms < (is_fault(sample) ? FAULT_MS : DEBOUNCE_MS)) return;
-        agreeing_ms = 0;
-        change_to(sample, now_ms);
-    } else if (agreeing_ms > 0) {
-        agreeing_ms--;
-    }
-}
-
-void loop_tick(uint32_t now_ms) {
-    if (ADCSRA & _BV(ADSC)) return;
-    steps = ADC;
-    ADCSRA |= _BV(ADSC);
-    weigh(class_of(steps), now_ms);
+    return true;
 }
 
 void loop_journal_written(bool written) {
-    if (written && state == LOOP_PRESSED) held_press_is_known = HELD;
+    for (uint8_t input = 0; input < INPUT_COUNT; input++)
+        if (written && loops[input].state == LOOP_PRESSED) held_press_is_known[input] = HELD;
 }
 
-enum loop_state loop_now(void) { return state; }
-uint16_t loop_millivolts(void) { return (uint16_t)((uint32_t)steps * 5000 / 1024); }
-uint16_t loop_presses(void) { return presses; }
-bool loop_is_settling(void) { return agreeing_ms > 0; }
+enum loop_state loop_now(enum input input) { return loops[input].state; }
+uint16_t loop_millivolts(enum input input) { return (uint16_t)((uint32_t)loops[input].steps * 5000 / 1024); }
+uint16_t loop_presses(enum input input) { return loops[input].presses; }
+
+bool loop_is_settling(void) {
+    for (uint8_t input = 0; input < INPUT_COUNT; input++)
+        if (loops[input].seen_ms[LOOP_PRESSED] > 0) return true;
+    return false;
+}

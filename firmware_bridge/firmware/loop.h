@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The supervised loop to the button: measured, classed, debounced. */
+ * The supervised loops to the buttons: measured, classed, debounced. */
 #ifndef LOOP_H
 #define LOOP_H
 
@@ -8,19 +8,18 @@
 
 #include "protocol.h"
 
-void loop_start(void);
+/* Once a millisecond. Tells kept.h and outputs.h what changed. False when the converter had no samples: once in a while
+ * that is nothing, for longer it means that no press can be seen. */
+bool loop_tick(uint32_t now_ms);
 
-/* Once a millisecond. Tells kept.h and outputs.h what changed. */
-void loop_tick(uint32_t now_ms);
-
-/* Tell the loop whether every press is safe in the EEPROM; see loop.c, held_press_is_known. */
+/* Tell the loops whether every press is safe in the EEPROM; see loop.c, held_press_is_known. */
 void loop_journal_written(bool written);
 
-enum loop_state loop_now(void);
-uint16_t loop_millivolts(void);
+enum loop_state loop_now(enum input input);
+uint16_t loop_millivolts(enum input input);
 /* Presses since this start. */
-uint16_t loop_presses(void);
-/* A change is just being debounced. */
+uint16_t loop_presses(enum input input);
+/* A press is just being debounced, at either. */
 bool loop_is_settling(void);
 
 #endif
