@@ -6,9 +6,14 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Literal, Self
 
 from firmware_bridge.build import firmware_elf, simulator_program
+from firmware_bridge.frame import encode
+from firmware_bridge.protocol import SelfTest
+
+Flood = Literal["hub", "unit", "both", "off"]
+"""Where the flood of random bytes goes to."""
 
 ANSWER_S = 30.0
 QUIT_S = 3.0
@@ -51,6 +56,9 @@ class SimulatedButton:
 
     With `virtual_time` the chip runs only inside `step()`, two runs with the same `seed` are the same to the cycle, and
     `port` may be None: `send()` and `take_frames()` are the line then. `eeprom` keeps the unit's memory between two runs.
+
+    `firmware` is an ELF or Intel hex file, this release's own when left out. With a `bootloader` (Intel hex) every reset goes
+    through it, and nothing but `firmware`, if given, is in the rest of the flash.
     """
 
     def __init__(
@@ -61,14 +69,19 @@ class SimulatedButton:
         virtual_time: bool = False,
         reset_on_open: bool = False,
         seed: int | None = None,
+        bootloader: Path | None = None,
+        firmware: Path | None = None,
     ) -> None:
         self.port = port
+        self._bootloader = bootloader
+        self._firmware = firmware
         self._frames: list[SentFrame] = []
         self._changes: list[OutputChange] = []
         self._arguments = [
             *(["-l", str(port)] if port else []),
             *(["-e", str(eeprom)] if eeprom else []),
             *(["-s", str(seed)] if seed is not None else []),
+            *(["-b", str(bootloader)] if bootloader else []),
             *(["-F"] if virtual_time else []),
             *(["-R"] if reset_on_open else []),
         ]
@@ -80,7 +93,8 @@ class SimulatedButton:
 
     def start(self) -> Self:
         """Build what is missing, start the chip, and return when its port is there."""
-        command = [str(simulator_program()), *self._arguments, str(firmware_elf())]
+        firmware = self._firmware or (None if self._bootloader else firmware_elf())
+        command = [str(simulator_program()), *self._arguments, *([str(firmware)] if firmware else [])]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1, process_group=0)
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
@@ -128,29 +142,33 @@ class SimulatedButton:
 
     # ---- the person at the desk, and the cable ----
 
-    def press(self, bounce_ms: float = 3.0) -> None:
+    def press(self, bounce_ms: float = 3.0, *, covert: bool = False) -> None:
         """Close the contact, with so much chatter, and keep it closed."""
-        self._command(f"bounce pressed {bounce_ms}" if bounce_ms else "loop pressed")
+        self._loop("pressed", covert=covert, bounce_ms=bounce_ms)
 
-    def release(self) -> None:
-        """Let the button go."""
-        self._command("loop normal")
+    def release(self, bounce_ms: float = 0.0, *, covert: bool = False) -> None:
+        """Let the button go; the contact may chatter once more."""
+        self._loop("normal", covert=covert, bounce_ms=bounce_ms)
 
-    def normal(self) -> None:
+    def normal(self, *, covert: bool = False) -> None:
         """Mend the loop."""
-        self._command("loop normal")
+        self._loop("normal", covert=covert)
 
-    def cut(self) -> None:
+    def cut(self, *, covert: bool = False) -> None:
         """Cut one of the button's two wires."""
-        self._command("loop cut")
+        self._loop("cut", covert=covert)
 
-    def short(self) -> None:
+    def short(self, *, covert: bool = False) -> None:
         """Let the button's two wires touch."""
-        self._command("loop short")
+        self._loop("short", covert=covert)
 
-    def loop_millivolts(self, millivolts: int) -> None:
+    def loop_millivolts(self, millivolts: int, *, covert: bool = False) -> None:
         """Put this voltage at the loop input, 0 to 5000."""
-        self._command(f"loop {millivolts}")
+        self._loop(str(millivolts), covert=covert)
+
+    def lid(self, opened: bool) -> None:
+        """Open the enclosure, or close it; it starts closed."""
+        self._command(f"lid {'open' if opened else 'closed'}")
 
     def plug(self) -> None:
         """Plug the data cable in."""
@@ -160,6 +178,10 @@ class SimulatedButton:
         """Pull the data cable; the unit lives on from its own supply."""
         self._command("unplug")
 
+    def replug(self) -> None:
+        """Pull the data cable and plug it in again: it comes back under another device number."""
+        self._command("replug")
+
     def wire(self, up: bool) -> None:
         """Break (or mend) the wires behind the USB bridge: the port stays, nothing passes."""
         self._command(f"wire {'up' if up else 'down'}")
@@ -168,9 +190,25 @@ class SimulatedButton:
         """From now on this share of the bytes, both ways, gets one flipped bit (0 to 1)."""
         self._command(f"garble {share}")
 
+    def flood(self, where: Flood) -> None:
+        """Put random bytes on the wire at line rate, between all others, until told "off"."""
+        self._command(f"flood {where}")
+
+    def hang(self) -> None:
+        """Have the firmware hang, by the host's own self-test command; its watchdog has to bring it back."""
+        self.send(encode(SelfTest().frame()))
+
+    def freeze(self, on: bool) -> None:
+        """Stop the chip's clock (a broken crystal), or let it go on; the port stays."""
+        self._command(f"freeze {'on' if on else 'off'}")
+
     def reset(self) -> None:
         """Pull the reset pin."""
         self._command("reset")
+
+    def brown_out(self) -> None:
+        """Let the supply dip: the chip resets itself and says why; its memory lives on."""
+        self._command("brownout")
 
     def power(self, on: bool) -> None:
         """Take the unit's supply away, or give it back."""
@@ -195,9 +233,13 @@ class SimulatedButton:
         """Put bytes on the wire to the chip (at most 1024)."""
         self._command(f"send {data.hex()}")
 
-    def step(self, seconds: float) -> float:
-        """Run the chip for so long in virtual time; return its time after that."""
-        return int(_words(self._command(f"step {seconds:.7f}"))["cycle"]) / CLOCK_HZ
+    def step(self, seconds: float, *, until_told: bool = False) -> float:
+        """Run the chip for so long in virtual time; return its time after that.
+
+        `until_told`: or until it has sent a frame or changed an output, whatever comes first.
+        """
+        verb = "run" if until_told else "step"
+        return int(_words(self._command(f"{verb} {seconds:.7f}"))["cycle"]) / CLOCK_HZ
 
     def take_frames(self) -> list[SentFrame]:
         """Return the frames that the chip sent since the last call (in virtual time only)."""
@@ -210,6 +252,12 @@ class SimulatedButton:
         return changes
 
     # ---- the pipes ----
+
+    def _loop(self, state: str, *, covert: bool, bounce_ms: float = 0.0) -> None:
+        if bounce_ms:
+            self._command(f"bounce {int(covert)} {state} {bounce_ms}")
+        else:
+            self._command(f"loop {int(covert)} {state}")
 
     def _command(self, line: str) -> str:
         with self._one_at_a_time:

@@ -12,21 +12,24 @@
  * It links libsimavr (GPL-3.0-or-later), so it is a program of its own: the rest of Stayby only talks to its pipes, and
  * a shop's unit never runs it. Build: gcc -O2 -o avrsim avrsim.c -lsimavr -lutil -I/usr/include/simavr
  *
- *   avrsim [-l LINK] [-F] [-R] [-e FILE] [-s SEED] firmware.elf
+ *   avrsim [-l LINK] [-F] [-R] [-e FILE] [-s SEED] [-b BOOT.hex] [FIRMWARE.elf|FIRMWARE.hex]
  *     -l LINK  keep a symbolic link to the pseudo-terminal here (without it there is none: use "send")
  *     -F       virtual time: run only inside "step"
  *     -R       opening the port resets the chip, as on an Arduino
  *     -e FILE  EEPROM content, read at the start and written at the end
  *     -s SEED  of the line noise and the open pin; otherwise random
+ *     -b FILE  a boot loader: every reset goes through it (fuse BOOTRST), and it may write the rest of the flash
  *
  * One command a line on stdin, one answer a line on stdout, "ok ..." or "err ...":
- *   loop normal|pressed|cut|short|<mV>   bounce STATE MS   (contact chatter for MS, then STATE)
- *   wire up|down     plug   unplug       garble SHARE      (so many bytes, both ways, get one flipped bit)
- *   power on|off     reset               send HEX          (bytes to the chip)
- *   step SECONDS     (with -F)           stat              quit
- * By itself it says:
- *   ready                                out led|buzzer|relay 0|1 CYCLE
- *   frame CYCLE HEX  (with -F: each run of bytes that the chip sent between two zeros, and when the last one left)
+ *   loop INPUT normal|pressed|cut|short|<mV>      bounce INPUT STATE MS  (contact chatter for MS, then STATE)
+ *   lid open|closed                               garble SHARE           (so many bytes, both ways, get one flipped bit)
+ *   wire up|down     plug   unplug   replug       flood hub|unit|both|off  (random bytes at line rate)
+ *   power on|off     reset  brownout              freeze on|off          (the chip's clock stops)
+ *   send HEX         (bytes to the chip)          stat   quit
+ *   step SECONDS     (with -F)                    run SECONDS            (with -F: or until it says frame or out)
+ * INPUT is 0 (A0) or 1 (A1, covert). By itself it says:
+ *   ready                                         out led|buzzer|relay 0|1 CYCLE
+ *   frame CYCLE HEX  (with -F: each run of bytes that the chip sent between two zeros, and when its last bit had left)
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -35,6 +38,7 @@
 #include <pty.h>
 #include <simavr/avr_adc.h>
 #include <simavr/avr_eeprom.h>
+#include <simavr/avr_extint.h>
 #include <simavr/avr_ioport.h>
 #include <simavr/avr_uart.h>
 #include <simavr/sim_avr.h>
@@ -51,9 +55,16 @@
 
 #define HZ 16000000UL
 #define CHUNK (HZ / 1000)
-#define MCUSR 0x54 /* data address */
+#define INPUTS 2
+#define LID_PIN 2
+#define MCUSR 0x54 /* data addresses */
+#define UCSR0A 0xC0
+#define UBRR0L 0xC4
+#define UBRR0H 0xC5
+#define U2X0 2
 #define POWER_ON_RESET 1
 #define PIN_RESET 2
+#define BROWN_OUT_RESET 4
 #define SRAM_START 0x100
 #define EEPROM_SIZE 1024
 #define INPUT_MAX 4096
@@ -67,8 +78,10 @@ static double garbled_share;
 static unsigned short rng[3];
 static unsigned long sent, received, lost;
 static unsigned outputs;
-static unsigned millivolts = 2500;
+static bool lid_open, frozen;
 static avr_cycle_count_t run_until;
+static bool until_told, told; /* a run ends early when the chip has said something */
+static avr_cycle_count_t stood_still; /* how long there was no clock */
 static unsigned char input[INPUT_MAX];
 static size_t input_from, input_to;
 static const char *const output_names[] = {"led", "buzzer", "relay"};
@@ -79,7 +92,15 @@ static uint64_t monotonic_us(void) {
     return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
 }
 
-static unsigned long long cycle(void) { return (unsigned long long)avr->cycle; }
+/* Time goes on while the chip's does not. */
+static avr_cycle_count_t now(void) { return avr->cycle + stood_still; }
+
+static unsigned long long cycle(void) { return (unsigned long long)now(); }
+
+static avr_cycle_count_t byte_cycles(void) {
+    unsigned divider = avr->data[UCSR0A] & U2X0 ? 8 : 16;
+    return (avr_cycle_count_t)10 * divider * (1u + avr->data[UBRR0L] + 256u * (avr->data[UBRR0H] & 15u));
+}
 
 /* ---- the serial line ---- */
 
@@ -88,20 +109,42 @@ static unsigned char through_noise(unsigned char byte) {
     return byte;
 }
 
-static void trace(unsigned char byte) {
-    static unsigned char run[256];
-    static size_t length;
-    if (byte && length < sizeof run) run[length++] = byte;
-    if (byte || length == 0) return;
+static struct {
+    unsigned char bytes[256];
+    size_t length;
+    bool ended;
+} run;
+
+static avr_cycle_count_t tell_frame(avr_t *a, avr_cycle_count_t when, void *param) {
+    (void)a, (void)when, (void)param;
     printf("frame %llu ", cycle());
-    for (size_t i = 0; i < length; i++) printf("%02x", run[i]);
+    for (size_t i = 0; i < run.length; i++) printf("%02x", run.bytes[i]);
     printf("\n");
-    length = 0;
+    run.length = 0;
+    run.ended = false;
+    told = true;
+    return 0;
 }
 
-static void chip_sends(struct avr_irq_t *irq, uint32_t value, void *param) {
-    (void)irq, (void)param;
-    unsigned char byte = through_noise((unsigned char)value);
+/* simavr tells a byte when its first bit leaves; a frame is told when its last bit has left. */
+static void trace(unsigned char byte) {
+    if (run.ended) { /* two talk at once */
+        avr_cycle_timer_cancel(avr, tell_frame, NULL);
+        tell_frame(avr, avr->cycle, NULL);
+    }
+    if (byte && run.length < sizeof run.bytes) run.bytes[run.length++] = byte;
+    if (byte || run.length == 0) return;
+    run.ended = true;
+    avr_cycle_timer_register(avr, byte_cycles(), tell_frame, NULL);
+}
+
+/* simavr counts a parity bit that nobody asked for: 11 bits a byte. */
+static void keep_line_rate(void) {
+    for (avr_io_t *io = avr->io_port; io; io = io->next)
+        if (!strcmp(io->kind, "uart")) ((avr_uart_t *)io)->cycles_per_byte = byte_cycles();
+}
+
+static void to_host(unsigned char byte) {
     sent++;
     if (!wire_up) {
         lost++;
@@ -109,6 +152,12 @@ static void chip_sends(struct avr_irq_t *irq, uint32_t value, void *param) {
     }
     if (virtual_time) trace(byte);
     if (master >= 0 && write(master, &byte, 1) != 1) lost++;
+}
+
+static void chip_sends(struct avr_irq_t *irq, uint32_t value, void *param) {
+    (void)irq, (void)param;
+    keep_line_rate();
+    to_host(through_noise((unsigned char)value));
 }
 
 static void chip_takes_on(struct avr_irq_t *irq, uint32_t value, void *param) {
@@ -121,12 +170,13 @@ static void chip_takes_off(struct avr_irq_t *irq, uint32_t value, void *param) {
     chip_takes = false;
 }
 
+static void to_chip(unsigned char byte) {
+    received++;
+    if (wire_up && powered && !frozen) avr_raise_irq(uart + UART_IRQ_INPUT, byte);
+}
+
 static void feed_chip(void) {
-    while (chip_takes && input_from < input_to) {
-        unsigned char byte = input[input_from++];
-        received++;
-        if (wire_up && powered) avr_raise_irq(uart + UART_IRQ_INPUT, through_noise(byte));
-    }
+    while ((chip_takes || !powered || frozen) && input_from < input_to) to_chip(through_noise(input[input_from++]));
     if (input_from == input_to) input_from = input_to = 0;
 }
 
@@ -135,6 +185,28 @@ static void read_pty(void) {
     ssize_t got = read(master, input + input_to, sizeof input - input_to);
     if (got > 0) input_to += (size_t)got;
 }
+
+/* ---- line noise at its worst: random bytes, one after the other ---- */
+
+static bool flood_hub, flood_unit;
+
+static avr_cycle_count_t flood_on(avr_t *a, avr_cycle_count_t when, void *param) {
+    (void)a, (void)param;
+    if (flood_hub) to_host((unsigned char)nrand48(rng));
+    if (flood_unit && chip_takes) to_chip((unsigned char)nrand48(rng));
+    return flood_hub || flood_unit ? when + byte_cycles() : 0;
+}
+
+static bool flood(const char *where) {
+    bool both = !strcmp(where, "both");
+    bool hub = both || !strcmp(where, "hub"), unit = both || !strcmp(where, "unit");
+    if (!hub && !unit && strcmp(where, "off")) return false;
+    flood_hub = hub, flood_unit = unit;
+    if (hub || unit) avr_cycle_timer_register(avr, byte_cycles(), flood_on, NULL);
+    return true;
+}
+
+/* ---- the cable ---- */
 
 static void plug(void) {
     char name[64];
@@ -165,6 +237,15 @@ static void unplug(void) {
     input_from = input_to = 0;
 }
 
+/* Out and in again, as another device: the old one's number is still taken while the new one is made. */
+static void replug(void) {
+    int old_master = master < 0 ? -1 : dup(master), old_slave = slave < 0 ? -1 : dup(slave);
+    unplug();
+    plug();
+    if (old_slave >= 0) close(old_slave);
+    if (old_master >= 0) close(old_master);
+}
+
 /* ---- the chip's pins ---- */
 
 static void pin_changes(struct avr_irq_t *irq, uint32_t value, void *param) {
@@ -172,6 +253,7 @@ static void pin_changes(struct avr_irq_t *irq, uint32_t value, void *param) {
     unsigned bit = (unsigned)(uintptr_t)param;
     outputs = value ? outputs | 1u << bit : outputs & ~(1u << bit);
     printf("out %s %u %llu\n", output_names[bit], value, cycle());
+    told = true;
 }
 
 static void pins_dark(void) {
@@ -179,7 +261,25 @@ static void pins_dark(void) {
         if (outputs >> bit & 1) pin_changes(NULL, 0, (void *)(uintptr_t)bit);
 }
 
-static void set_loop(unsigned mv) { avr_raise_irq(adc + ADC_IRQ_ADC0, millivolts = mv); }
+static struct loop {
+    unsigned millivolts;
+    unsigned from, to; /* while the contact chatters */
+    avr_cycle_count_t chatters_until;
+} loops[INPUTS] = {{.millivolts = 2500}, {.millivolts = 2500}};
+
+static void set_loop(struct loop *loop, unsigned mv) {
+    loop->millivolts = mv;
+    avr_raise_irq(adc + ADC_IRQ_ADC0 + (loop - loops), mv);
+}
+
+/* PD2 against GND: whatever the chip writes to its port, its pull-up loses. The pin could wake the chip (INT0), which it
+ * does not use: without the last line simavr would look at it in every cycle. */
+static void set_lid(bool open) {
+    avr_ioport_external_t outside = {.name = 'D', .mask = 1u << LID_PIN, .value = open ? 1u << LID_PIN : 0};
+    avr_ioctl(avr, AVR_IOCTL_IOPORT_SET_EXTERNAL('D'), &outside);
+    avr_raise_irq(avr_io_getirq(avr, AVR_IOCTL_IOPORT_GETIRQ('D'), LID_PIN), lid_open = open);
+    avr_extint_set_strict_lvl_trig(avr, 0, 0);
+}
 
 /* The open pin is never quiet. */
 static void converter_starts(struct avr_irq_t *irq, uint32_t value, void *param) {
@@ -201,49 +301,60 @@ static bool loop_of(const char *word, unsigned *mv) {
     return true;
 }
 
-static struct {
-    unsigned from, to;
-    avr_cycle_count_t until;
-} chatter;
-
 static avr_cycle_count_t chatter_on(avr_t *a, avr_cycle_count_t when, void *param) {
-    (void)a, (void)param;
-    if (when >= chatter.until) {
-        set_loop(chatter.to);
+    (void)a;
+    struct loop *loop = param;
+    if (when >= loop->chatters_until) {
+        loop->chatters_until = 0;
+        set_loop(loop, loop->to);
         return 0;
     }
-    set_loop(nrand48(rng) & 1 ? chatter.from : chatter.to);
+    set_loop(loop, nrand48(rng) & 1 ? loop->from : loop->to);
     return when + (avr_cycle_count_t)(100 + nrand48(rng) % 900) * (HZ / 1000000);
 }
 
 /* Let it come to rest, before whatever comes next. */
-static void end_chatter(void) {
-    if (avr_cycle_timer_status(avr, chatter_on, NULL) == 0) return;
-    avr_cycle_timer_cancel(avr, chatter_on, NULL);
-    set_loop(chatter.to);
+static void end_chatter(struct loop *loop) {
+    if (loop->chatters_until == 0) return;
+    avr_cycle_timer_cancel(avr, chatter_on, loop);
+    loop->chatters_until = 0;
+    set_loop(loop, loop->to);
 }
 
-static void start_chatter(unsigned mv, double ms) {
-    end_chatter();
-    chatter.from = millivolts;
-    chatter.to = mv;
-    chatter.until = avr->cycle + (avr_cycle_count_t)(ms * HZ / 1000);
-    avr_cycle_timer_register(avr, 1, chatter_on, NULL);
+static void start_chatter(struct loop *loop, unsigned mv, double ms) {
+    end_chatter(loop);
+    loop->from = loop->millivolts;
+    loop->to = mv;
+    loop->chatters_until = avr->cycle + (avr_cycle_count_t)(ms * HZ / 1000);
+    avr_cycle_timer_register(avr, 1, chatter_on, loop);
 }
 
 /* ---- reset, power, EEPROM ---- */
 
+/* Of every reset, the watchdog's too: the world outside goes on as it was. */
+static void (*core_reset)(avr_t *);
+
+static void chip_resets(avr_t *a) {
+    if (core_reset) core_reset(a);
+    run.length = 0;
+    run.ended = false;
+    for (struct loop *loop = loops; loop < loops + INPUTS; loop++)
+        if (loop->chatters_until) avr_cycle_timer_register(avr, 1, chatter_on, loop);
+    if (flood_hub || flood_unit) avr_cycle_timer_register(avr, byte_cycles(), flood_on, NULL);
+}
+
 static void reset(unsigned char cause) {
-    end_chatter();
     avr_reset(avr);
     avr->data[MCUSR] = cause;
     chip_takes = true;
-    set_loop(millivolts);
+    for (struct loop *loop = loops; loop < loops + INPUTS; loop++) set_loop(loop, loop->millivolts);
+    set_lid(lid_open);
 }
 
 static void power(bool on) {
     if (on == powered) return;
     powered = on;
+    for (struct loop *loop = loops; loop < loops + INPUTS; loop++) end_chatter(loop);
     if (on) {
         for (unsigned i = SRAM_START; i <= avr->ramend; i++) avr->data[i] = (uint8_t)nrand48(rng);
         reset(POWER_ON_RESET);
@@ -296,34 +407,74 @@ static bool on_or_off(const char *word, const char *on, const char *off, bool *v
     return *value || !strcmp(word, off);
 }
 
-static bool obey(const char *verb, const char *what, const char *more) {
+static bool on_the_loop(const char *verb, const char *input, const char *state, const char *ms) {
     unsigned mv;
-    bool yes;
-    if (!strcmp(verb, "loop") && loop_of(what, &mv)) end_chatter(), set_loop(mv);
-    else if (!strcmp(verb, "bounce") && loop_of(what, &mv)) start_chatter(mv, atof(more));
-    else if (!strcmp(verb, "wire") && on_or_off(what, "up", "down", &yes)) wire_up = yes;
-    else if (!strcmp(verb, "power") && on_or_off(what, "on", "off", &yes)) power(yes);
-    else if (!strcmp(verb, "garble")) garbled_share = atof(what);
-    else if (!strcmp(verb, "plug")) plug();
-    else if (!strcmp(verb, "unplug")) unplug();
-    else if (!strcmp(verb, "reset")) reset(PIN_RESET);
-    else if (!strcmp(verb, "send") && send_hex(what)) feed_chip();
-    else if (!strcmp(verb, "step") && virtual_time) run_until = avr->cycle + (avr_cycle_count_t)(atof(what) * HZ);
-    else return !strcmp(verb, "stat") || !strcmp(verb, "quit");
+    if ((strcmp(input, "0") && strcmp(input, "1")) || !loop_of(state, &mv)) return false;
+    struct loop *loop = &loops[*input - '0'];
+    end_chatter(loop);
+    if (!strcmp(verb, "bounce") && powered && !frozen) start_chatter(loop, mv, atof(ms));
+    else set_loop(loop, mv);
     return true;
 }
 
+static void freeze(bool on) {
+    for (struct loop *loop = loops; loop < loops + INPUTS; loop++) end_chatter(loop);
+    frozen = on;
+}
+
+static bool on_the_cable(const char *verb, const char *what) {
+    bool yes;
+    if (!strcmp(verb, "wire") && on_or_off(what, "up", "down", &yes)) wire_up = yes;
+    else if (!strcmp(verb, "garble")) garbled_share = atof(what);
+    else if (!strcmp(verb, "plug")) plug();
+    else if (!strcmp(verb, "unplug")) unplug();
+    else if (!strcmp(verb, "replug")) replug();
+    else if (!strcmp(verb, "send") && send_hex(what)) feed_chip();
+    else return !strcmp(verb, "flood") && flood(what);
+    return true;
+}
+
+static bool on_the_unit(const char *verb, const char *what) {
+    bool yes;
+    if (!strcmp(verb, "lid") && on_or_off(what, "open", "closed", &yes)) set_lid(yes);
+    else if (!strcmp(verb, "power") && on_or_off(what, "on", "off", &yes)) power(yes);
+    else if (!strcmp(verb, "freeze") && on_or_off(what, "on", "off", &yes)) freeze(yes);
+    else if (!strcmp(verb, "reset")) reset(PIN_RESET);
+    else if (!strcmp(verb, "brownout")) reset(BROWN_OUT_RESET);
+    else return false;
+    return true;
+}
+
+static bool runs(const char *verb, const char *what) {
+    if (!virtual_time || (strcmp(verb, "step") && strcmp(verb, "run"))) return false;
+    run_until = now() + (avr_cycle_count_t)(atof(what) * HZ);
+    until_told = !strcmp(verb, "run");
+    told = false;
+    return true;
+}
+
+static bool obey(const char *verb, const char *what, const char *more, const char *most) {
+    if (!strcmp(verb, "loop") || !strcmp(verb, "bounce")) return on_the_loop(verb, what, more, most);
+    if (!strcmp(verb, "stat") || !strcmp(verb, "quit")) return true;
+    return on_the_cable(verb, what) || on_the_unit(verb, what) || runs(verb, what);
+}
+
+static void say_how_it_is(const char *verb) {
+    printf("ok %s cycle=%llu us=%llu sent=%lu received=%lu lost=%lu loop_mv=%u covert_mv=%u lid=%d", verb, cycle(),
+           (unsigned long long)monotonic_us(), sent, received, lost, loops[0].millivolts, loops[1].millivolts, lid_open);
+    printf(" led=%u buzzer=%u relay=%u plugged=%d powered=%d frozen=%d wire=%d garbled=%g flood=%d\n", outputs & 1,
+           outputs >> 1 & 1, outputs >> 2 & 1, master >= 0, powered, frozen, wire_up, garbled_share, flood_hub | flood_unit << 1);
+}
+
 static void answer(const char *line) {
-    char verb[16] = "", what[2100] = "", more[32] = "";
-    if (sscanf(line, "%15s %2099s %31s", verb, what, more) < 1) return;
-    if (!obey(verb, what, more)) {
+    char verb[16] = "", what[2100] = "", more[32] = "", most[32] = "";
+    if (sscanf(line, "%15s %2099s %31s %31s", verb, what, more, most) < 1) return;
+    if (!obey(verb, what, more, most)) {
         printf("err cannot do: %s\n", line);
         return;
     }
-    if (!strcmp(verb, "step")) return; /* answered when it has run */
-    printf("ok %s cycle=%llu us=%llu sent=%lu received=%lu lost=%lu loop_mv=%u led=%u buzzer=%u relay=%u plugged=%d powered=%d\n",
-           verb, cycle(), (unsigned long long)monotonic_us(), sent, received, lost, millivolts, outputs & 1, outputs >> 1 & 1,
-           outputs >> 2 & 1, master >= 0, powered);
+    if (run_until) return; /* answered when it has run */
+    say_how_it_is(verb);
     if (!strcmp(verb, "quit")) stop(0);
 }
 
@@ -355,11 +506,8 @@ static void obey_commands(void) {
 /* ---- time ---- */
 
 static void run_chip(avr_cycle_count_t goal) {
-    if (!powered) {
-        avr->cycle = goal;
-        return;
-    }
-    while (avr->cycle < goal) {
+    if (!powered || frozen) stood_still += goal - now();
+    while (now() < goal && !(until_told && told)) {
         int state = avr_run(avr);
         if (state == cpu_Done || state == cpu_Crashed) {
             fprintf(stderr, "avrsim: the firmware stopped (state %d)\n", state);
@@ -371,14 +519,16 @@ static void run_chip(avr_cycle_count_t goal) {
 static void do_not_sleep(avr_t *a, avr_cycle_count_t howlong) { (void)a, (void)howlong; }
 
 static void run_virtual(void) {
-    while (run_until && avr->cycle < run_until) {
-        avr_cycle_count_t goal = avr->cycle + CHUNK;
+    if (!run_until) return;
+    while (now() < run_until && !(until_told && told)) {
+        avr_cycle_count_t goal = now() + CHUNK;
         run_chip(goal < run_until ? goal : run_until);
         read_pty();
         feed_chip();
     }
-    if (run_until) printf("ok step cycle=%llu\n", cycle());
+    printf("ok step cycle=%llu\n", cycle());
     run_until = 0;
+    until_told = false;
 }
 
 /* Follow the wall clock; after a pause of the machine, let the lost time go. */
@@ -387,12 +537,12 @@ static void run_real(void) {
     static avr_cycle_count_t start_cycle;
     uint64_t passed_us = monotonic_us() - start_us;
     avr_cycle_count_t goal = start_cycle + passed_us * (HZ / 1000000);
-    if (start_us == 0 || goal > avr->cycle + HZ / 4) {
+    if (start_us == 0 || goal > now() + HZ / 4) {
         start_us = monotonic_us();
-        start_cycle = goal = avr->cycle;
+        start_cycle = goal = now();
     }
-    while (avr->cycle < goal) {
-        avr_cycle_count_t next = avr->cycle + CHUNK;
+    while (now() < goal) {
+        avr_cycle_count_t next = now() + CHUNK;
         run_chip(next < goal ? next : goal);
         feed_chip();
     }
@@ -425,21 +575,66 @@ static void wire_chip(void) {
     avr_irq_register_notify(avr_io_getirq(avr, AVR_IOCTL_IOPORT_GETIRQ('D'), 6), pin_changes, (void *)(uintptr_t)2);
 }
 
-static void make_chip(const char *elf) {
+static void stop_at(const char *path, const char *what) {
+    fprintf(stderr, "avrsim: %s %s\n", path, what);
+    exit(1);
+}
+
+/* One line of Intel hex: `:` LENGTH ADDRESS(2) TYPE DATA... SUM, two digits each; the whole adds up to 0. */
+static int hex_line(const char *line, unsigned char *bytes) {
+    unsigned byte, sum = 0;
+    int count = 0;
+    if (*line++ != ':') return -1;
+    for (; count < 260 && sscanf(line, "%2x", &byte) == 1; line += 2) sum += bytes[count++] = (unsigned char)byte;
+    return count >= 5 && count == bytes[0] + 5 && !(sum & 255) ? count : -1;
+}
+
+/* simavr's own reader knows no start address (type 3), which boot loaders have. Returns the lowest address. */
+static avr_flashaddr_t load_hex(const char *path) {
+    char line[600];
+    unsigned char bytes[260];
+    avr_flashaddr_t lowest = avr->flashend + 1;
+    FILE *file = fopen(path, "r");
+    if (!file) stop_at(path, strerror(errno));
+    while (fgets(line, sizeof line, file)) {
+        if (strspn(line, " \r\n") == strlen(line)) continue;
+        int count = hex_line(line, bytes);
+        if (count < 0) stop_at(path, "is no Intel hex file");
+        if (bytes[3] != 0) continue; /* an end or a start address */
+        avr_flashaddr_t at = bytes[1] * 256u + bytes[2];
+        if (at + bytes[0] > avr->flashend + 1) stop_at(path, "does not fit into this chip");
+        memcpy(avr->flash + at, bytes + 4, bytes[0]);
+        if (at < lowest) lowest = at;
+    }
+    fclose(file);
+    if (lowest > avr->flashend) stop_at(path, "holds no program");
+    return lowest;
+}
+
+static void load_elf(const char *path) {
     elf_firmware_t firmware;
     memset(&firmware, 0, sizeof firmware);
-    if (elf_read_firmware(elf, &firmware)) {
-        fprintf(stderr, "avrsim: %s is no AVR program\n", elf);
-        exit(1);
-    }
-    avr = avr_make_mcu_by_name("atmega328p");
-    if (!avr) {
-        fprintf(stderr, "avrsim: this libsimavr has no atmega328p\n");
-        exit(1);
-    }
-    avr_init(avr);
+    if (elf_read_firmware(path, &firmware)) stop_at(path, "is no AVR program");
     firmware.frequency = HZ;
     avr_load_firmware(avr, &firmware);
+}
+
+static void load_flash(const char *program, const char *boot) {
+    size_t length = program ? strlen(program) : 0;
+    memset(avr->flash, 0xFF, avr->flashend + 1);
+    if (length > 4 && !strcmp(program + length - 4, ".hex")) load_hex(program);
+    else if (program) load_elf(program);
+    if (boot) avr->pc = avr->reset_pc = load_hex(boot);
+    avr->codeend = avr->flashend;
+}
+
+static void make_chip(const char *program, const char *boot) {
+    avr = avr_make_mcu_by_name("atmega328p");
+    if (!avr) stop_at("libsimavr", "has no atmega328p");
+    avr_init(avr);
+    core_reset = avr->reset;
+    avr->reset = chip_resets;
+    load_flash(program, boot);
     avr->frequency = HZ;
     avr->vcc = avr->avcc = avr->aref = 5000;
     avr->sleep = do_not_sleep;
@@ -450,7 +645,8 @@ static void make_chip(const char *elf) {
     for (unsigned i = SRAM_START; i <= avr->ramend; i++)
         if (avr->data[i] == 0) avr->data[i] = (uint8_t)nrand48(rng);
     avr->data[MCUSR] = POWER_ON_RESET;
-    set_loop(millivolts);
+    for (struct loop *loop = loops; loop < loops + INPUTS; loop++) set_loop(loop, loop->millivolts);
+    set_lid(false);
 }
 
 static void seed(const char *word) {
@@ -461,21 +657,22 @@ static void seed(const char *word) {
 }
 
 int main(int argc, char **argv) {
-    const char *seed_word = NULL;
-    for (int option; (option = getopt(argc, argv, "l:e:s:FR")) > 0;) switch (option) {
+    const char *seed_word = NULL, *boot = NULL;
+    for (int option; (option = getopt(argc, argv, "l:e:s:b:FR")) > 0;) switch (option) {
             case 'l': link_path = optarg; break;
             case 'e': eeprom_path = optarg; break;
             case 's': seed_word = optarg; break;
+            case 'b': boot = optarg; break;
             case 'F': virtual_time = true; break;
             case 'R': reset_on_open = true; break;
             default: return 2;
         }
-    if (optind >= argc) {
-        fprintf(stderr, "usage: avrsim [-l LINK] [-F] [-R] [-e FILE] [-s SEED] firmware.elf\n");
+    if (optind >= argc && !boot) {
+        fprintf(stderr, "usage: avrsim [-l LINK] [-F] [-R] [-e FILE] [-s SEED] [-b BOOT.hex] [FIRMWARE]\n");
         return 2;
     }
     seed(seed_word);
-    make_chip(argv[optind]);
+    make_chip(argv[optind], boot); /* argv ends with NULL */
     if (reset_on_open) opens = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     fcntl(0, F_SETFL, O_NONBLOCK);
     plug();

@@ -38,5 +38,4 @@ def _one_press_ms(desk: VirtualDesk, rng: random.Random) -> float:
     desk.unit.release()
     desk.run(0.1)
     (pressed,) = (event for event in told if isinstance(event, Pressed))
-    # the simulated UART tells a byte when its first bit leaves
-    return 1000 * (pressed.at_s - closed_s) + _BYTE_MS
+    return 1000 * (pressed.at_s - closed_s)
