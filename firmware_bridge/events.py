@@ -2,11 +2,21 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
-from firmware_bridge.protocol import LoopState
+from firmware_bridge.protocol import Input, LoopState
 
-PressId = tuple[int, int]
-"""(boot_id, count): names one press for ever, across resets of the unit and restarts of the hub."""
+
+class PressId(NamedTuple):
+    """Names one press for ever, across resets of the unit and restarts of the hub.
+
+    `input` is the number on the wire: an `Input`, or one that only a newer firmware knows. As `Input(…)` that would be OPEN,
+    and could not be told apart from a press of OPEN with the same count.
+    """
+
+    boot_id: int
+    input: int
+    count: int  # type: ignore[assignment]  # the wire's word; nobody counts what is in a PressId
 
 
 class DownReason(Enum):
@@ -17,25 +27,35 @@ class DownReason(Enum):
     UNPLUGGED = "unplugged"
     SILENT = "silent"
     WRONG_DEVICE = "wrong device"
+    NOISY = "noisy"
     NO_HEARTBEAT = "no heartbeat"
     NO_ANSWER = "no answer"
-    OTHER_VERSION = "other version"
 
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
     """Somebody pressed. The unit repeats it until `ButtonLink.ack(event)`: call that once it is stored durably."""
 
-    boot_id: int
-    count: int
+    press_id: PressId
+    """What to store, and to compare with when it comes again."""
     at_s: float
     age_s: float | None
     """How long before `at_s` the press was; None when a reset lies between."""
 
     @property
-    def press_id(self) -> PressId:
-        """What to store, and to compare with when it comes again."""
-        return self.boot_id, self.count
+    def boot_id(self) -> int:
+        """The start of the unit in which it was."""
+        return self.press_id.boot_id
+
+    @property
+    def input(self) -> Input:
+        """Which button."""
+        return Input(self.press_id.input)
+
+    @property
+    def count(self) -> int:
+        """Which press of that input since that start."""
+        return self.press_id.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +63,7 @@ class Released:
     """The button was let go."""
 
     boot_id: int
+    input: Input
     count: int
     held_s: float
     at_s: float
@@ -50,8 +71,9 @@ class Released:
 
 @dataclass(frozen=True, slots=True)
 class LoopFault:
-    """The wire to the button is CUT, SHORT or ODD: a press may not be seen."""
+    """The wire to a button is CUT, SHORT or ODD: a press may not be seen."""
 
+    input: Input
     kind: LoopState
     volts: float
     at_s: float
@@ -59,7 +81,22 @@ class LoopFault:
 
 @dataclass(frozen=True, slots=True)
 class LoopRestored:
-    """The wire to the button is whole again."""
+    """The wire to a button is whole again."""
+
+    input: Input
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LidOpened:
+    """Somebody opened the unit's enclosure."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LidClosed:
+    """The unit's enclosure is closed again."""
 
     at_s: float
 
@@ -72,6 +109,9 @@ class LinkUp:
     build: str
     reset_cause: str
     boot_id: int
+    protocol: int
+    version_note: str | None
+    """One line when the firmware is of another version: what that means, and what to do."""
     at_s: float
 
 
@@ -92,7 +132,43 @@ class HostWasLost:
     at_s: float
 
 
-ButtonEvent = Pressed | Released | LoopFault | LoopRestored | LinkUp | LinkDown | HostWasLost
+@dataclass(frozen=True, slots=True)
+class UnitHung:
+    """The unit's program hung, nobody had asked for it, and its watchdog restarted it at `at_s`."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SupplyDipped:
+    """The unit's supply fell too low for its chip, which started anew at `at_s`."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTested:
+    """The end of a self-test; `reason` is one line that says what was seen and, where it failed, what to do."""
+
+    passed: bool
+    reason: str
+    at_s: float
+
+
+ButtonEvent = (
+    Pressed
+    | Released
+    | LoopFault
+    | LoopRestored
+    | LidOpened
+    | LidClosed
+    | LinkUp
+    | LinkDown
+    | HostWasLost
+    | UnitHung
+    | SupplyDipped
+    | SelfTested
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +177,33 @@ class LinkStatistics:
 
     frames: int = 0
     bad_frames: int = 0
+    """From the unit, damaged on the way."""
+    unit_bad_frames: int = 0
+    """To the unit, damaged on the way."""
+    repeated_frames: int = 0
+    """The unit said these again: our acknowledgement was lost, or waits for the disk."""
+    own_repeats: int = 0
+    """Commands that we said again: they or their acknowledgement were lost."""
     echoes: int = 0
     """Our own frames, come back: two wires touch."""
     bytes_read: int = 0
-    repeated_frames: int = 0
     opened: int = 0
     presses_from_heartbeat: int = 0
+    round_trip_s: float | None = None
+    """From a command to its acknowledgement, smoothed."""
+    round_trip_worst_s: float | None = None
+    """The longest of the last minute."""
+    up_since_s: float | None = None
+    says: str = ""
+    """Why the link is down, or what its firmware's version means; empty when all is well."""
+    firmware: str = ""
+    build: str = ""
+    reset_cause: str = ""
     loop: LoopState = LoopState.UNKNOWN
     loop_volts: float | None = None
-    unit_bad_frames: int = 0
+    covert_loop: LoopState = LoopState.UNKNOWN
+    covert_volts: float | None = None
+    lid_open: bool = False
+    presses: int = 0
+    covert_presses: int = 0
     local_alarm: bool = False

@@ -99,9 +99,9 @@ class ButtonLink:
         self._wake()
 
     def self_test(self) -> None:
-        """Make the unit hang for its watchdog to catch it; a `LinkUp` with the cause "watchdog" follows within 1 s."""
+        """Make the unit hang for its watchdog to catch it; `SelfTested` follows within 3 s."""
         with self._lock:
-            self._session.self_test()
+            self._session.self_test(time.monotonic())
         self._wake()
 
     def statistics(self) -> LinkStatistics:
@@ -141,7 +141,7 @@ class ButtonLink:
 
     def _serve(self, port: serial.Serial) -> None:
         try:
-            while not self._closing.is_set():
+            while not self._closing.is_set() and not self._wants_reopening():
                 self._write(port)
                 if self._wait(port, TICK_S):
                     self._read(port)
@@ -150,6 +150,10 @@ class ButtonLink:
             self._note_closed(DownReason.UNPLUGGED, f"{self._port} is gone ({error}): plug the button in again")
         finally:
             _close(port)
+
+    def _wants_reopening(self) -> bool:
+        with self._lock:
+            return self._session.wants_reopening(time.monotonic())
 
     def _write(self, port: serial.Serial) -> None:
         with self._lock:

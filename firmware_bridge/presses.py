@@ -1,14 +1,14 @@
 """Which presses the hub has been told of and which it has stored: every press once, none forgotten. Pure.
 
 A press reaches us on two paths, as a frame that the unit repeats and as a count in each heartbeat; both name it by
-(boot_id, count). A frame is acknowledged only when every press that it stands for has been stored by the hub.
+(boot_id, input, count). A frame is acknowledged only when every press that it stands for has been stored by the hub.
 """
 
 from collections import OrderedDict
 from collections.abc import Iterable
 
 from firmware_bridge.events import PressId
-from firmware_bridge.protocol import AckStatus, Heartbeat, HostAck, PressReport
+from firmware_bridge.protocol import AckStatus, Heartbeat, HostAck, Input, PressReport
 
 COUNTS = 1 << 16
 TOLD_MAX = 512
@@ -30,7 +30,7 @@ class PressBook:
 
     def report(self, report: PressReport, seq: int) -> list[PressId]:
         """Take a frame; return the presses in it that the hub has to be told, oldest first."""
-        ids = _ids(report.origin, report.count, report.merged + 1)
+        ids = _ids(report.origin, report.input, report.count, report.merged + 1)
         self._frames[report.boot_id, seq] = ids
         while len(self._frames) > FRAMES_MAX:
             self._frames.popitem(last=False)
@@ -42,7 +42,8 @@ class PressBook:
         A press is told from a count only after COUNTED_FOR_MS: by then its frame, which also says how long ago the
         press was, has been repeated.
         """
-        counted = _ids(beat.boot_id, beat.presses, min(beat.kept_presses, beat.presses))
+        counted = _counted(beat, Input.OPEN, beat.presses, beat.kept_presses)
+        counted += _counted(beat, Input.COVERT, beat.covert_presses, beat.covert_kept_presses)
         self._counted_ms = {press_id: self._counted_ms.get(press_id, beat.uptime_ms) for press_id in counted}
         return self._tell(
             tuple(id_ for id_, since_ms in self._counted_ms.items() if beat.uptime_ms - since_ms >= COUNTED_FOR_MS)
@@ -70,5 +71,9 @@ class PressBook:
         return new
 
 
-def _ids(boot_id: int, last: int, how_many: int) -> tuple[PressId, ...]:
-    return tuple((boot_id, (last - back) % COUNTS) for back in reversed(range(how_many)))
+def _counted(beat: Heartbeat, input_: Input, presses: int, kept: int) -> tuple[PressId, ...]:
+    return _ids(beat.boot_id, input_, presses, min(kept, presses))
+
+
+def _ids(boot_id: int, input_: int, last: int, how_many: int) -> tuple[PressId, ...]:
+    return tuple(PressId(boot_id, input_, (last - back) % COUNTS) for back in reversed(range(how_many)))

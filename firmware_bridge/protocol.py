@@ -4,6 +4,7 @@ Rules
 - A message only ever grows at its end, and PROTOCOL_VERSION by one with it. A reader takes the bytes that it knows, ignores the
   rest, and takes the defaults where an older writer says less. So any two versions understand each other in what both know.
 - Nothing changes its meaning. What is no longer said keeps its type byte.
+- A value that only a newer firmware knows counts as the safest that we know, so that it never makes its whole message worthless.
 """
 
 import struct
@@ -28,6 +29,10 @@ class BadMessage(BadFrame):
     """An intact frame that is no message of this protocol; one line says why."""
 
 
+class UnknownMessage(BadMessage):
+    """An intact frame of a type that we do not know: the other end may be newer."""
+
+
 class LoopState(IntEnum):
     """What the end-of-line resistor shows."""
 
@@ -38,6 +43,11 @@ class LoopState(IntEnum):
     SHORT = 4
     ODD = 5
 
+    @classmethod
+    def _missing_(cls, _: object) -> "LoopState":
+        """A state that only a newer firmware knows is none of the good ones that we know: somebody has to look."""
+        return cls.ODD
+
 
 class Input(IntEnum):
     """Which button was pressed; each has a supervised loop of its own."""
@@ -46,6 +56,11 @@ class Input(IntEnum):
     """The big one: everybody may see and hear that it was pressed."""
     COVERT = 1
     """The hidden one: nothing at the desk lights or sounds."""
+
+    @classmethod
+    def _missing_(cls, _: object) -> "Input":
+        """A button that only a newer firmware knows still calls for help: rather aloud than not at all."""
+        return cls.OPEN
 
 
 class Beacon(IntEnum):
@@ -62,6 +77,11 @@ class Beacon(IntEnum):
     """A short blink each second."""
     LIGHT = 5
     """Fast flashes, no sound: an alert is out."""
+
+    @classmethod
+    def _missing_(cls, _: object) -> "Beacon":
+        """What a unit shows and we do not know is nothing that we asked for: whatever we want is sent again."""
+        return cls.OFF
 
 
 class ResetCause(IntFlag):
@@ -90,6 +110,11 @@ class AckStatus(IntEnum):
     UNKNOWN_TYPE = 1
     BAD_PAYLOAD = 2
 
+    @classmethod
+    def _missing_(cls, _: object) -> "AckStatus":
+        """What is not known to mean "done" is not done."""
+        return cls.BAD_PAYLOAD
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -106,15 +131,12 @@ class Message:
 
     @classmethod
     def from_payload(cls, payload: bytes) -> Self:
-        """Raise BadMessage when even the oldest writer's fields are missing, or on a value that the protocol does not know."""
+        """Raise BadMessage when even the oldest writer's fields are missing."""
         if len(payload) < cls.LEAST_BYTES:
             raise BadMessage(f"{cls.__name__} has at least {cls.LEAST_BYTES} bytes of payload, not {len(payload)}")
         whole = payload[: cls.LAYOUT.size].ljust(cls.LAYOUT.size, b"\0")
-        kinds = _field_kinds(cls)
-        try:
-            return cls(*(kind(value) for kind, value in zip(kinds, cls.LAYOUT.unpack(whole), strict=True)))
-        except ValueError as error:
-            raise BadMessage(f"{cls.__name__}: {error}") from error
+        values = zip(_field_kinds(cls), cls.LAYOUT.unpack(whole), strict=True)
+        return cls(*(kind(value) for kind, value in values))
 
 
 def _field_kinds(message: type[Message]) -> list[Callable[[int], int]]:
@@ -217,7 +239,8 @@ class PressReport(Message):
     count: int
     merged: int
     age_ms: int
-    input: Input
+    input: int
+    """As it came: it is part of the press's name."""
 
 
 @_on_wire(0x83, "IIHI", "B")
@@ -279,9 +302,13 @@ class SelfTest(Message):
     key: int = SELF_TEST_KEY
 
 
+UnitMessage = Heartbeat | Ack | Identity | PressReport | ReleaseReport | LoopReport | HostLostReport | LidReport
+"""What a unit says; each bears its boot id."""
+
+
 def parse(frame: Frame) -> Message:
-    """Return the frame's message. Raises BadMessage, whatever the frame holds."""
+    """Return the frame's message. Raises UnknownMessage or BadMessage, whatever the frame holds."""
     message = BY_KIND.get(frame.kind)
     if message is None:
-        raise BadMessage(f"no message has the type 0x{frame.kind:02X}: firmware and hub are of different versions")
+        raise UnknownMessage(f"no message has the type 0x{frame.kind:02X}: firmware and hub are of different versions")
     return message.from_payload(frame.payload)

@@ -2,16 +2,20 @@
 
 - A press is acknowledged only after `ack()`; all else at once.
 - A reset of the unit is normal: a new boot id is greeted anew, nothing is lost by it.
-- The unit counts as up when it beats, answers `Hello` and says that it hears us; after 2 s without that it is down.
+- The unit counts as up when it has said who it is, and both ways are proven; after 2 s without proof it is down (`diagnosis.py`).
+- An older or a newer firmware works in what both know, and `LinkUp.version_note` says what is missing.
 """
 
 from collections import OrderedDict
 from collections.abc import Iterable
 
+from firmware_bridge.diagnosis import Diagnosis
 from firmware_bridge.events import (
     ButtonEvent,
     DownReason,
     HostWasLost,
+    LidClosed,
+    LidOpened,
     LinkDown,
     LinkStatistics,
     LinkUp,
@@ -20,8 +24,12 @@ from firmware_bridge.events import (
     Pressed,
     PressId,
     Released,
+    SelfTested,
+    SupplyDipped,
+    UnitHung,
 )
 from firmware_bridge.frame import BadFrame, Frame, FrameReader, encode
+from firmware_bridge.lease import BeaconLease
 from firmware_bridge.presses import PressBook
 from firmware_bridge.protocol import (
     AGE_UNKNOWN_MS,
@@ -36,88 +44,44 @@ from firmware_bridge.protocol import (
     HostHeartbeat,
     HostLostReport,
     Identity,
+    Input,
+    LidReport,
     LoopReport,
     LoopState,
     Message,
     PressReport,
     ReleaseReport,
     ResetCause,
-    SelfTest,
-    SetBeacon,
     UnitFlag,
+    UnitMessage,
+    UnknownMessage,
     parse,
 )
+from firmware_bridge.watchdog import Verdict, WatchdogTest
 
 HOST_HEARTBEAT_S = 0.25
-HELLO_S = 0.25
-DOWN_AFTER_S = 2.0
-RETELL_S = 10.0
-"""A changed diagnosis on an open port is told again no faster than this."""
-LEASE_S = 3.0
-RENEW_S = 1.0
-RETRY_S = 0.1
+HELLO_S = 0.1
+"""So often that noise which spoils half of the answers does not bring the link down after a reset of the unit."""
 REMEMBERED_FRAMES = 64
 NEVER_S = float("-inf")
+COUNTER_WRAPS = 256
+RESET_IS_NEWS_MS = 60_000
+"""A start longer ago than this is no news; a hub that restarts must not tell of it again."""
 
 LOOP_FAULTS = frozenset({LoopState.CUT, LoopState.SHORT, LoopState.ODD})
-
-_ADVICE = {
-    DownReason.SILENT: "{port} is open but nothing comes: check the unit's power and its cable",
-    DownReason.WRONG_DEVICE: "{port} sends bytes but no frame of ours: set button.port to the Stayby button",
-    DownReason.NO_HEARTBEAT: "{port} gave no heartbeat for 2 s: check the cable for damage and the unit for a hang",
-    DownReason.NO_ANSWER: "the button on {port} does not hear this unit: check the wire to its RX pin",
-    DownReason.OTHER_VERSION: "the button on {port} speaks another protocol version: flash the firmware of this release",
-}
-
-
-class BeaconLease:
-    """Keeps the wanted beacon leased: at once, repeated until confirmed, then renewed."""
-
-    def __init__(self) -> None:
-        self.wanted = Beacon.OFF
-        self._confirmed = False
-        self._sent_s = NEVER_S
-        self._seq = -1
-
-    def want(self, beacon: Beacon) -> None:
-        """Show this from now on."""
-        if beacon is not self.wanted:
-            self.wanted = beacon
-            self.doubt()
-
-    def doubt(self) -> None:
-        """Say it again now: the unit may not show what we want."""
-        self._confirmed = False
-        self._sent_s = NEVER_S
-
-    def confirm(self, seq: int) -> None:
-        """Note that the unit has taken the command `seq`."""
-        self._confirmed = self._confirmed or seq == self._seq
-
-    def seen(self, beacon: Beacon) -> None:
-        """Compare with what the unit says that it shows."""
-        if beacon is not self.wanted and self._confirmed:
-            self.doubt()
-
-    def due(self, now_s: float, seq: int) -> SetBeacon | None:
-        """Return the command to send now under `seq`, if any."""
-        if self._confirmed and self.wanted is Beacon.OFF:
-            return None
-        if now_s - self._sent_s < (RENEW_S if self._confirmed else RETRY_S):
-            return None
-        self._sent_s = now_s
-        self._seq = seq
-        return SetBeacon(self.wanted, round(LEASE_S * 10))
+COVERT_SINCE_PROTOCOL = 2
+Report = ReleaseReport | LoopReport | HostLostReport | LidReport
 
 
 class ButtonSession:
     """One end of the link. Call `tick` at least each 50 ms, then take events and output."""
 
     def __init__(self, port: str, stored: Iterable[PressId] = ()) -> None:
-        self._port = port
         self._reader = FrameReader()
         self._presses = PressBook(stored)
         self._beacon = BeaconLease()
+        self._diagnosis = Diagnosis(port)
+        self._watchdog = WatchdogTest()
         self._events: list[ButtonEvent] = []
         self._output = bytearray()
         self._taken: OrderedDict[tuple[int, int], None] = OrderedDict()
@@ -126,15 +90,17 @@ class ButtonSession:
         self._boot_id: int | None = None
         self._identity: Identity | None = None
         self._up_as: Identity | None = None
-        self._told: DownReason | None = None
-        self._told_s = NEVER_S
-        self._loop_fault: LoopState | None = None
+        self._up_since_s: float | None = None
+        self._down_says = ""
+        self._told_of_boot: int | None = None
+        self._tested_boot: int | None = None
+        self._now_s = NEVER_S
+        self._loop_faults: dict[Input, LoopState] = {}
+        self._lid_open = False
         self._last: Heartbeat | None = None
-        self._good_s = self._bytes_s = self._frame_s = self._beat_s = NEVER_S
         self._hello_s = self._host_beat_s = NEVER_S
-        self._frames = self._bad_frames = self._echoes = self._bytes = self._repeated = self._opened = (
-            self._from_heartbeat
-        ) = 0
+        self._frames = self._bad_frames = self._unit_bad_frames = self._echoes = self._bytes = 0
+        self._repeated = self._opened = self._from_heartbeat = 0
 
     # ---- what the caller drives ----
 
@@ -145,30 +111,32 @@ class ButtonSession:
         self._reader = FrameReader()
         self._output.clear()
         self._forget_unit()
-        self._good_s = now_s
-        self._bytes_s = self._frame_s = self._beat_s = self._told_s = NEVER_S
+        self._diagnosis.opened(now_s)
 
     def closed(self, kind: DownReason, reason: str, now_s: float) -> None:
         """Take note that the port is gone or did not open; told once for each kind."""
         self._open = False
         self._output.clear()
-        if self._told is not kind and (self._told, kind) != (DownReason.UNPLUGGED, DownReason.NO_PORT):
+        self._test_ends(self._watchdog.broken_off(), now_s)
+        told = self._diagnosis.told
+        if told is not kind and (told, kind) != (DownReason.UNPLUGGED, DownReason.NO_PORT):
             self._tell_down(kind, reason, now_s)
 
     def receive(self, data: bytes, now_s: float) -> None:
         """Take bytes from the port, however they are cut."""
         self._bytes += len(data)
         if data:
-            self._bytes_s = now_s
+            self._diagnosis.bytes_came(now_s)
         for item in self._reader.feed(data):
             if isinstance(item, Frame):
                 self._on_frame(item, now_s)
             else:
-                self._bad_frames += 1
+                self._on_bad_frame(now_s)
         self._send_press_acks()
 
     def tick(self, now_s: float) -> None:
         """Do what is due."""
+        self._now_s = now_s
         if not self._open:
             return
         if now_s - self._host_beat_s >= HOST_HEARTBEAT_S:
@@ -179,7 +147,11 @@ class ButtonSession:
             self._send(Hello())
         if command := self._beacon.due(now_s, self._next_seq()):
             self._send(command, self._seq)
-        self._judge(now_s)
+        if test := self._watchdog.due(now_s, self._next_seq()):
+            self._send(test, self._seq)
+        self._test_ends(self._watchdog.late(now_s), now_s)
+        if kind := self._diagnosis.failing(now_s):
+            self._tell_down(kind, self._diagnosis.says(kind, now_s), now_s)
 
     def ack(self, press_id: PressId) -> None:
         """Let the unit forget this press: the hub has it durably."""
@@ -191,10 +163,19 @@ class ButtonSession:
         self._beacon.want(beacon)
         self.tick(now_s)
 
-    def self_test(self) -> None:
-        """Make the unit hang, so that its watchdog is seen to work."""
-        self._next_seq()
-        self._send(SelfTest(), self._seq)
+    def self_test(self, now_s: float) -> None:
+        """Make the unit hang, so that its watchdog is seen to work; `SelfTested` follows within 3 s."""
+        if self._up_as is None:
+            says = self._down_says or "it has not answered yet"
+            self._events.append(SelfTested(passed=False, reason=f"no link to the button: {says}", at_s=now_s))
+            return
+        self._tested_boot = self._boot_id
+        self._watchdog.begin(now_s)
+        self.tick(now_s)
+
+    def wants_reopening(self, now_s: float) -> bool:
+        """Return whether the port should be closed and opened again: nothing comes, and a pulse on DTR may wake the unit."""
+        return self._open and self._diagnosis.wants_reopening(now_s)
 
     def take_events(self) -> list[ButtonEvent]:
         """Return what happened since the last call, in order."""
@@ -208,20 +189,34 @@ class ButtonSession:
         return output
 
     def statistics(self) -> LinkStatistics:
-        """Return the counts so far."""
-        last = self._last
+        """Return the counts so far, and the unit's last word about itself."""
+        last = self._last or Heartbeat.from_payload(bytes(Heartbeat.LEAST_BYTES))
+        identity = self._up_as
         return LinkStatistics(
             frames=self._frames,
             bad_frames=self._bad_frames,
+            unit_bad_frames=self._unit_bad_frames,
+            repeated_frames=self._repeated,
+            own_repeats=self._beacon.repeats,
             echoes=self._echoes,
             bytes_read=self._bytes,
-            repeated_frames=self._repeated,
             opened=self._opened,
             presses_from_heartbeat=self._from_heartbeat,
-            loop=last.loop if last else LoopState.UNKNOWN,
-            loop_volts=last.millivolts / 1000 if last else None,
-            unit_bad_frames=last.bad_frames if last else 0,
-            local_alarm=bool(last and UnitFlag.LOCAL_ALARM in last.flags),
+            round_trip_s=self._beacon.round_trip.smoothed_s,
+            round_trip_worst_s=self._beacon.round_trip.worst_s(self._now_s),
+            up_since_s=self._up_since_s,
+            says=(_version_note(identity) or "") if identity else self._down_says,
+            firmware=_firmware(identity) if identity else "",
+            build=f"{identity.build:08x}" if identity else "",
+            reset_cause=_cause(identity.reset_cause) if identity else "",
+            loop=last.loop,
+            loop_volts=_volts(last.loop, last.millivolts),
+            covert_loop=last.covert_loop,
+            covert_volts=_volts(last.covert_loop, last.covert_millivolts),
+            lid_open=UnitFlag.LID_OPEN in last.flags,
+            presses=last.presses,
+            covert_presses=last.covert_presses,
+            local_alarm=UnitFlag.LOCAL_ALARM in last.flags,
         )
 
     # ---- what the unit says ----
@@ -232,49 +227,73 @@ class ButtonSession:
             return
         try:
             message = parse(frame)
+        except UnknownMessage:  # a newer firmware's: a press of a kind that we cannot take is not acknowledged either
+            self._diagnosis.frame_came(now_s, damaged=False)
+            return
         except BadFrame:
-            self._bad_frames += 1
+            self._on_bad_frame(now_s)
             return
         self._frames += 1
-        self._frame_s = now_s
+        self._diagnosis.frame_came(now_s, damaged=False)
+        if isinstance(message, UnitMessage):
+            self._meet(message.boot_id)
+            self._diagnosis.lives(now_s)
+        self._on_message(message, frame.seq, now_s)
+
+    def _on_bad_frame(self, now_s: float) -> None:
+        self._bad_frames += 1
+        self._diagnosis.frame_came(now_s, damaged=True)
+
+    def _on_message(self, message: Message, seq: int, now_s: float) -> None:
         match message:
             case Heartbeat():
                 self._on_heartbeat(message, now_s)
             case Identity():
-                self._on_identity(message)
+                self._on_identity(message, now_s)
             case PressReport():
-                self._on_press(message, frame.seq, now_s)
-            case ReleaseReport() | LoopReport() | HostLostReport():
-                self._on_report(message, frame.seq, now_s)
+                self._on_press(message, seq, now_s)
+            case ReleaseReport() | LoopReport() | HostLostReport() | LidReport():
+                self._on_report(message, seq, now_s)
             case Ack():
-                self._beacon.confirm(message.seq)
+                self._on_ack(message, now_s)
 
     def _on_heartbeat(self, beat: Heartbeat, now_s: float) -> None:
-        self._meet(beat.boot_id)
+        self._count_unit_bad_frames(beat)
         self._last = beat
-        self._beat_s = now_s
         self._beacon.seen(beat.beacon)
-        self._see_loop(beat.loop, beat.millivolts, now_s)
+        self._watchdog.beats(now_s)
+        self._see_loop(Input.OPEN, beat.loop, beat.millivolts, now_s)
+        self._see_loop(Input.COVERT, beat.covert_loop, beat.covert_millivolts, now_s)
+        self._see_lid(now_s, opened=UnitFlag.LID_OPEN in beat.flags)
         missing = self._presses.heartbeat(beat)
         self._from_heartbeat += len(missing)
-        self._events.extend(Pressed(*press_id, at_s=now_s, age_s=None) for press_id in missing)
-        if UnitFlag.HOST_PRESENT in beat.flags and self._identity and self._identity.protocol == PROTOCOL_VERSION:
-            self._good_s = now_s
-            self._tell_up(self._identity, now_s)
+        self._events.extend(Pressed(press_id, at_s=now_s, age_s=None) for press_id in missing)
+        if UnitFlag.HOST_PRESENT in beat.flags:
+            self._proven(now_s)
+        self._weigh_reset(beat, now_s)
 
-    def _on_identity(self, identity: Identity) -> None:
-        self._meet(identity.boot_id)
+    def _on_identity(self, identity: Identity, now_s: float) -> None:
+        if self._watchdog.runs and identity.boot_id != self._tested_boot:
+            self._told_of_boot = identity.boot_id  # this start was asked for
+            self._test_ends(self._watchdog.restarted(identity.reset_cause, now_s), now_s)
         self._identity = identity
+        if (
+            identity.protocol < COVERT_SINCE_PROTOCOL
+        ):  # what another unit said at this port, this one will never take back
+            self._see_loop(Input.COVERT, LoopState.NORMAL, 0, now_s)
+
+    def _on_ack(self, ack: Ack, now_s: float) -> None:
+        self._test_ends(self._watchdog.taken(ack.seq, ack.status, now_s), now_s)
+        if self._beacon.confirm(ack.seq, now_s):
+            self._proven(now_s)
 
     def _on_press(self, report: PressReport, seq: int, now_s: float) -> None:
-        self._meet(report.boot_id)
         age_s = None if report.age_ms == AGE_UNKNOWN_MS else report.age_ms / 1000
         new = self._presses.report(report, seq)
         self._repeated += not new
-        self._events.extend(Pressed(*press_id, at_s=now_s, age_s=age_s) for press_id in new)
+        self._events.extend(Pressed(press_id, at_s=now_s, age_s=age_s) for press_id in new)
 
-    def _on_report(self, report: ReleaseReport | LoopReport | HostLostReport, seq: int, now_s: float) -> None:
-        self._meet(report.boot_id)
+    def _on_report(self, report: Report, seq: int, now_s: float) -> None:
         self._send(HostAck(seq, AckStatus.DONE, report.boot_id))
         if (report.boot_id, seq) in self._taken:
             self._repeated += 1
@@ -283,20 +302,36 @@ class ButtonSession:
         while len(self._taken) > REMEMBERED_FRAMES:
             self._taken.popitem(last=False)
         match report:
-            case ReleaseReport():
-                self._events.append(Released(report.origin, report.count, report.held_ms / 1000, now_s))
+            case ReleaseReport(origin=origin, input=input_, count=count, held_ms=held_ms):
+                self._events.append(Released(origin, input_, count, held_ms / 1000, now_s))
             case LoopReport():
-                self._see_loop(report.after, report.millivolts, now_s)
+                self._see_loop(report.input, report.after, report.millivolts, now_s)
             case HostLostReport():
                 self._events.append(HostWasLost(report.away_ms / 1000, now_s))
+            case LidReport():
+                self._see_lid(now_s, opened=bool(report.opened))
 
-    def _see_loop(self, state: LoopState, millivolts: int, now_s: float) -> None:
-        if state in LOOP_FAULTS and state is not self._loop_fault:
-            self._loop_fault = state
-            self._events.append(LoopFault(state, millivolts / 1000, now_s))
-        elif state in {LoopState.NORMAL, LoopState.PRESSED} and self._loop_fault is not None:
-            self._loop_fault = None
-            self._events.append(LoopRestored(now_s))
+    def _see_loop(self, input_: Input, state: LoopState, millivolts: int, now_s: float) -> None:
+        told = self._loop_faults.get(input_)
+        if state in LOOP_FAULTS and state is not told:
+            self._loop_faults[input_] = state
+            self._events.append(LoopFault(input_, state, millivolts / 1000, now_s))
+        elif state in {LoopState.NORMAL, LoopState.PRESSED} and told is not None:
+            del self._loop_faults[input_]
+            self._events.append(LoopRestored(input_, now_s))
+
+    def _see_lid(self, now_s: float, *, opened: bool) -> None:
+        if opened != self._lid_open:
+            self._lid_open = opened
+            self._events.append(LidOpened(now_s) if opened else LidClosed(now_s))
+
+    def _count_unit_bad_frames(self, beat: Heartbeat) -> None:
+        """Add up a counter that wraps, and that each start of the unit begins anew."""
+        before = self._last
+        if before is None:
+            return  # what it counted before this session is another's
+        since = before.bad_frames if before.boot_id == beat.boot_id else 0
+        self._unit_bad_frames += (beat.bad_frames - since) % COUNTER_WRAPS
 
     # ---- who the unit is, and how it is ----
 
@@ -311,39 +346,54 @@ class ButtonSession:
         self._hello_s = NEVER_S
         self._beacon.doubt()
 
-    def _judge(self, now_s: float) -> None:
-        if now_s - self._good_s <= DOWN_AFTER_S:
+    def _proven(self, now_s: float) -> None:
+        if self._identity is None:
             return
-        kind = self._diagnose(now_s)
-        if self._told is None or (self._told is not kind and now_s - self._told_s >= RETELL_S):
-            self._tell_down(kind, _ADVICE[kind].format(port=self._port), now_s)
+        self._diagnosis.proven(now_s)
+        if self._identity != self._up_as and self._diagnosis.may_rise(now_s):
+            self._tell_up(self._identity, now_s)
 
-    def _diagnose(self, now_s: float) -> DownReason:
-        since_s = now_s - DOWN_AFTER_S
-        if self._bytes_s < since_s:
-            return DownReason.SILENT
-        if self._identity and self._identity.protocol != PROTOCOL_VERSION:
-            return DownReason.OTHER_VERSION
-        if self._frame_s == NEVER_S:
-            return DownReason.WRONG_DEVICE
-        if self._beat_s < since_s:
-            return DownReason.NO_HEARTBEAT
-        return DownReason.NO_ANSWER
+    def _weigh_reset(self, beat: Heartbeat, now_s: float) -> None:
+        """Tell, once for each start, of one that should not have been."""
+        identity = self._identity
+        if identity is None or self._told_of_boot == identity.boot_id:
+            return
+        self._told_of_boot = identity.boot_id
+        cause, at_s = identity.reset_cause, now_s - beat.uptime_ms / 1000
+        if beat.uptime_ms > RESET_IS_NEWS_MS or ResetCause.POWER_ON in cause:
+            return  # a supply that is switched on passes through what a brown-out is
+        if ResetCause.WATCHDOG in cause:
+            self._events.append(UnitHung(at_s))
+        elif ResetCause.BROWN_OUT in cause:
+            self._events.append(SupplyDipped(at_s))
+
+    def _test_ends(self, verdict: Verdict | None, now_s: float) -> None:
+        if verdict is not None:
+            self._events.append(SelfTested(verdict.passed, verdict.reason, now_s))
 
     def _tell_down(self, kind: DownReason, reason: str, now_s: float) -> None:
-        self._told = kind
-        self._told_s = now_s
-        self._up_as = None
+        self._diagnosis.tell(kind, now_s)
+        self._up_as = self._up_since_s = None
+        self._down_says = reason
         self._events.append(LinkDown(kind, reason, now_s))
 
     def _tell_up(self, identity: Identity, now_s: float) -> None:
-        if identity == self._up_as:
-            return
-        self._told = None
+        self._diagnosis.tell(None, now_s)
+        if self._up_since_s is None:
+            self._up_since_s = now_s
         self._up_as = identity
-        firmware = f"{identity.major}.{identity.minor}"
-        cause = _cause(identity.reset_cause)
-        self._events.append(LinkUp(firmware, f"{identity.build:08x}", cause, identity.boot_id, now_s))
+        self._down_says = ""
+        self._events.append(
+            LinkUp(
+                firmware=_firmware(identity),
+                build=f"{identity.build:08x}",
+                reset_cause=_cause(identity.reset_cause),
+                boot_id=identity.boot_id,
+                protocol=identity.protocol,
+                version_note=_version_note(identity),
+                at_s=now_s,
+            )
+        )
 
     # ---- sending ----
 
@@ -361,6 +411,24 @@ class ButtonSession:
                 self._send(ack)
 
 
+def _firmware(identity: Identity) -> str:
+    return f"{identity.major}.{identity.minor}"
+
+
 def _cause(cause: ResetCause) -> str:
     names = [flag.name.lower().replace("_", " ") for flag in ResetCause if flag in cause and flag.name]
     return " and ".join(names) or "unknown"
+
+
+def _volts(loop: LoopState, millivolts: int) -> float | None:
+    return None if loop is LoopState.UNKNOWN else millivolts / 1000
+
+
+def _version_note(identity: Identity) -> str | None:
+    firmware = f"firmware {_firmware(identity)} (protocol {identity.protocol})"
+    here = f"this Stayby (protocol {PROTOCOL_VERSION})"
+    if identity.protocol < PROTOCOL_VERSION:
+        return f"{firmware} is older than {here}: the covert input and the lid are not watched; run stayby button flash"
+    if identity.protocol > PROTOCOL_VERSION:
+        return f"{firmware} is newer than {here}: what only it knows is left aside; update Stayby"
+    return None

@@ -19,19 +19,26 @@ from pathlib import Path
 from typing import Any
 
 from firmware_bridge.events import (
-    DownReason,
     HostWasLost,
+    LidClosed,
+    LidOpened,
     LinkDown,
     LinkUp,
     LoopFault,
     LoopRestored,
     Pressed,
+    PressId,
     Released,
+    SelfTested,
+    SupplyDipped,
+    UnitHung,
 )
 from firmware_bridge.link import ButtonLink
 from firmware_bridge.protocol import Beacon as ButtonBeacon
+from firmware_bridge.protocol import Input, LoopState
 from kiosk import __version__, events, mqtt
 from kiosk.bus import BusServer, runtime_socket
+from kiosk.button_health import button_health
 from kiosk.config import UnitConfig
 from kiosk.effects import Beacon, Effect, Publish, SetBeacon
 from kiosk.faults import FaultBook
@@ -39,8 +46,11 @@ from kiosk.inbox import Inbox
 from kiosk.incident import REVISION_LEAP, Incident, IncidentMachine
 from kiosk.messages import (
     MAX_SNAPSHOT_BYTES,
+    AskButton,
     AskStatus,
     BadMessage,
+    ButtonAnswer,
+    ButtonHealth,
     CallNextReply,
     CloseReply,
     ComingReply,
@@ -92,6 +102,17 @@ PRESENCE_FRESH_S = 45.0
 PRESENCE_SETTLE_S = 3.0
 """After a reconnect, how long staff devices have to come back before "nobody is listening" is true."""
 CLOSED_SHOWN_S = 10.0
+LENT_S = 180.0
+"""How long somebody may have the button's port, to flash it."""
+RESET_SHOWN_S = 60.0
+"""A restart of the button that should not have been is a fault until it ran so long without another."""
+LOOP_CODES = {Input.OPEN: "button-loop", Input.COVERT: "button-covert-loop"}
+LOOP_NAMES = {Input.OPEN: "the button", Input.COVERT: "the covert button"}
+LOOP_ADVICE = {
+    LoopState.CUT: "a wire is off: check both ends of its cable and the end-of-line resistor",
+    LoopState.SHORT: "its two wires touch: look for a crushed cable or water in the plug",
+}
+LOOP_ADVICE_ELSE = "look for a wet plug or a bad contact, and measure 4.7 kOhm at the end of its cable"
 BEACONS = {
     Beacon.OFF: ButtonBeacon.OFF,
     Beacon.LIGHT: ButtonBeacon.LIGHT,
@@ -163,7 +184,11 @@ class Hub:
         self._refused_s: dict[int, float] = {}
         self._told_id = ""
         self._detections: deque[tuple[str, float]] = deque(maxlen=8)
-        self._press: tuple[int, int] | None = None
+        self._press: PressId | None = None
+        self._lent_to: int | None = None
+        self._lent_until_s = 0.0
+        self._tester: int | None = None
+        self._reset_shown_until_s: dict[str, float] = {}
         self._beat = 0
         self._status_due = True
         self._closed_s = float("-inf")
@@ -295,6 +320,7 @@ class Hub:
         self._check_reach(now_s)
         self._set_beacon()
         self._give_refused_again(now_s)
+        self._check_button(now_s)
         self._beat += 1
         if self._status_due or self._beat % int(BEAT_S / TICK_S) == 0:
             self._send_status()
@@ -494,7 +520,7 @@ class Hub:
     def _pressed(self, event: Pressed) -> None:
         if event.press_id not in self._store.presses():
             self._press = event.press_id
-            self._tell(events.ButtonPressed(age_s=event.age_s or 0.0))
+            self._tell(events.ButtonPressed(covert=event.input is Input.COVERT, age_s=event.age_s or 0.0))
             self._press = None
         if self._button is not None:
             self._button.ack(event)
@@ -504,27 +530,117 @@ class Hub:
 
     def _button_up(self, event: LinkUp) -> None:
         log.info("button: firmware %s, build %s, last reset: %s", event.firmware, event.build, event.reset_cause)
+        if self._button is None:
+            return  # it is lent meanwhile
         self._faults.clear("button")
+        if event.version_note is None:
+            self._faults.clear("button-firmware")
+        else:
+            says, _, do = event.version_note.rpartition("; ")
+            self._fault("button-firmware", self._button_port, says, do)
         self._set_beacon()
 
     def _button_down(self, event: LinkDown) -> None:
-        port = self._config.button.port if self._config.button else "button"
-        do = (
-            "flash it with the packaged firmware"
-            if event.kind is DownReason.OTHER_VERSION
-            else "check plug and cable; touch still works"
-        )
-        self._fault("button", port, event.reason, do)
+        if self._button is not None:
+            self._fault("button", self._button_port, event.reason, "touch still works")
+
+    @property
+    def _button_port(self) -> str:
+        return self._config.button.port if self._config.button else "button"
 
     def _loop_fault(self, event: LoopFault) -> None:
-        says = f"the wire to the button is {event.kind.name.lower()} ({event.volts:.2f} V)"
-        self._fault("button-loop", "button", says, "check the button's cable and its end-of-line resistor")
+        says = f"the wire to {LOOP_NAMES[event.input]} is {event.kind.name.lower()} ({event.volts:.2f} V)"
+        self._fault(LOOP_CODES[event.input], "button", says, LOOP_ADVICE.get(event.kind, LOOP_ADVICE_ELSE))
 
-    def _loop_restored(self, _: LoopRestored) -> None:
-        self._faults.clear("button-loop")
+    def _loop_restored(self, event: LoopRestored) -> None:
+        self._faults.clear(LOOP_CODES[event.input])
+
+    def _lid_opened(self, _: LidOpened) -> None:
+        says = "the lid of its enclosure is open"
+        self._fault("button-lid", "button", says, "see what was done to it and who did it, then close the lid")
+
+    def _lid_closed(self, _: LidClosed) -> None:
+        self._faults.clear("button-lid")
+
+    def _unit_hung(self, event: UnitHung) -> None:
+        says = f"its program hung and its watchdog restarted it at {_time_of_day(event.at_s)}"
+        self._fault("button-hung", "button", says, "it works again; replace the board if it comes again")
+        self._reset_shown_until_s["button-hung"] = event.at_s + RESET_SHOWN_S
+
+    def _supply_dipped(self, event: SupplyDipped) -> None:
+        says = f"its supply dipped and it restarted at {_time_of_day(event.at_s)}"
+        self._fault("button-power", "button", says, "it works again; check its 5 V supply, plug and cable")
+        self._reset_shown_until_s["button-power"] = event.at_s + RESET_SHOWN_S
 
     def _host_was_lost(self, event: HostWasLost) -> None:
         log.warning("button: it did not hear this unit for %.1f s", event.away_s)
+
+    def _check_button(self, now_s: float) -> None:
+        for code in [code for code, until_s in self._reset_shown_until_s.items() if now_s >= until_s]:
+            del self._reset_shown_until_s[code]
+            self._faults.clear(code)
+        if self._lent_to is not None and now_s >= self._lent_until_s:
+            log.warning("the button's port was lent for %.0f s: taking it back", LENT_S)
+            self._take_button_back()
+
+    # --- the button, for a technician ---------------------------------------------------------------------------------
+
+    def _ask_button(self, number: int, ask: AskButton) -> None:
+        refusal = self._button_refusal()
+        if refusal is not None or self._button is None:
+            self._answer_button(number, ok=False, says=refusal or "the button's link did not start: see stayby status")
+        elif ask.action == "lend":
+            self._lend_button(number, self._button)
+        else:
+            log.info("button: self-test")
+            self._tester = number
+            self._button.self_test()
+
+    def _button_refusal(self) -> str | None:
+        if self._config.button is None:
+            return "this unit has no button: its configuration has no [button]"
+        if self._machine.incident is not None:
+            return "an incident is open and the button is needed: wait until staff have closed it"
+        if self._lent_to is not None:
+            return "somebody else is flashing the button: wait until they are done"
+        if self._tester is not None:
+            return "the button is testing itself: wait 3 s"
+        return None
+
+    def _lend_button(self, number: int, button: ButtonLink) -> None:
+        """Let the port go. What was told of the button is not watched meanwhile, and is told anew when it is back."""
+        button.close()
+        self._button = None
+        self._lent_to, self._lent_until_s = number, time.monotonic() + LENT_S
+        self._faults.replace("button-", ())
+        self._reset_shown_until_s.clear()
+        self._fault(
+            "button", self._button_port, "being flashed", "it comes back by itself; touch still works meanwhile"
+        )
+        says = f"{self._button_port} is yours while this connection stays open, {LENT_S:g} s at most"
+        self._answer_button(number, ok=True, says=says)
+
+    def _take_button_back(self) -> None:
+        self._lent_to = None
+        self._start_part("button", self._start_button)
+        self._set_beacon()
+
+    def _self_tested(self, event: SelfTested) -> None:
+        log.info("button: self-test %s: %s", "passed" if event.passed else "failed", event.reason)
+        if self._tester is not None:
+            self._answer_button(self._tester, ok=event.passed, says=event.reason)
+            self._tester = None
+
+    def _answer_button(self, number: int, *, ok: bool, says: str) -> None:
+        if self._bus is not None:
+            self._bus.send(number, ButtonAnswer(ok=ok, says=says))
+
+    def _button_health(self) -> ButtonHealth | None:
+        if self._config.button is None:
+            return None
+        if self._button is None:
+            return ButtonHealth(port=self._button_port, says="being flashed" if self._lent_to is not None else "")
+        return button_health(self._button_port, self._button.statistics(), time.monotonic())
 
     # --- the leaves ---------------------------------------------------------------------------------------------------
 
@@ -545,6 +661,8 @@ class Hub:
             self._speaking(message)
         elif isinstance(message, AskStatus):
             self._answer_status(item.number)
+        elif isinstance(message, AskButton):
+            self._ask_button(item.number, message)
         role = self._roles.get(item.number)
         if role is not None:
             self._heard_s[role] = time.monotonic()
@@ -578,6 +696,10 @@ class Hub:
     def _leaf_gone(self, item: LeafGone) -> None:
         if self._roles.pop(item.number, None) is Role.LISTEN:
             self._ear = None
+        if item.number == self._lent_to:
+            self._take_button_back()
+        if item.number == self._tester:
+            self._tester = None
 
     def _ear_says(self, ear: Ear) -> None:
         self._ear = ear
@@ -653,6 +775,7 @@ class Hub:
             hearing=self._hearing(),
             own_voice=self._ear is not None and self._ear.own_voice,
             unsent=len(self._store.unsent()),
+            button=self._button_health(),
         )
         if self._bus is not None:
             self._bus.send(number, answer)
@@ -665,6 +788,12 @@ class Hub:
     def _faults_changed(self) -> None:
         self._status_due = True
         self._next_tick_s = 0.0
+
+
+def _time_of_day(at_s: float) -> str:
+    """Return the local time of a moment of the monotonic clock, as HH:MM."""
+    ago = timedelta(seconds=time.monotonic() - at_s)
+    return (datetime.now(UTC) - ago).astimezone().strftime("%H:%M")
 
 
 def _payload(snapshot: Snapshot) -> bytes:
@@ -725,6 +854,11 @@ HANDLERS: dict[type, Callable[[Hub, Any], None]] = {
     LinkDown: Hub._button_down,
     LoopFault: Hub._loop_fault,
     LoopRestored: Hub._loop_restored,
+    LidOpened: Hub._lid_opened,
+    LidClosed: Hub._lid_closed,
+    UnitHung: Hub._unit_hung,
+    SupplyDipped: Hub._supply_dipped,
+    SelfTested: Hub._self_tested,
     HostWasLost: Hub._host_was_lost,
 }
 """What the hub does with each thing on its inbox."""

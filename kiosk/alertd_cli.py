@@ -8,6 +8,7 @@ import typer
 
 from kiosk import alertd
 from kiosk.bus import BusError, ask, runtime_socket
+from kiosk.button_health import health_line
 from kiosk.cli import CONFIG, DEFAULT_CONFIG, load_or_exit
 from kiosk.messages import AskStatus, BadMessage, StatusAnswer
 
@@ -47,6 +48,8 @@ def status_lines(answer: StatusAnswer) -> list[str]:
         f"staff: {answer.reach}, listening: {who}; {answer.unsent} unsent",
         f"voice: {answer.hearing}{', not now: the unit itself speaks' if answer.own_voice else ''}",
     ]
+    if answer.button is not None:
+        lines.append(health_line(answer.button))
     if answer.incident is not None:
         lines.append(
             f"open incident: {answer.incident.state}, {answer.incident.elapsed_s:.0f} s, tier {answer.incident.tier}"

@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from firmware_bridge.events import PressId
 from kiosk.incident import Incident
 from kiosk.messages import State, one_line
 
@@ -22,7 +23,12 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS incident (slot INTEGER PRIMARY KEY CHECK (slot = 1), body TEXT, boot TEXT, at_s REAL, at_unix_s REAL);
 CREATE TABLE IF NOT EXISTS outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, incident TEXT UNIQUE, payload BLOB);
 CREATE TABLE IF NOT EXISTS known (number INTEGER PRIMARY KEY AUTOINCREMENT, incident TEXT UNIQUE);
-CREATE TABLE IF NOT EXISTS press (number INTEGER PRIMARY KEY AUTOINCREMENT, boot INTEGER, count INTEGER, UNIQUE (boot, count));
+"""
+PRESS_SCHEMA = """
+CREATE TABLE press (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, boot INTEGER, count INTEGER, input INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (boot, input, count)
+)
 """
 TABLES = ("incident", "outbox", "known", "press")
 TAILS = ("", "-wal")
@@ -70,6 +76,7 @@ class Store:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
             database.executescript(SCHEMA)
+            _make_press_table(database)
         except sqlite3.Error:
             database.close()
             raise
@@ -87,8 +94,9 @@ class Store:
             )
             database = self._connect(":memory:")
         for table, row in rows:
+            names, marks = ", ".join(row), ", ".join("?" * len(row))
             with contextlib.suppress(sqlite3.Error):  # a row that is damaged itself stays behind
-                database.execute(f"INSERT OR REPLACE INTO {table} VALUES ({','.join('?' * len(row))})", row)  # noqa: S608 - our own names
+                database.execute(f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 - our own names
         return database
 
     def _begin_anew(self, error: sqlite3.Error) -> sqlite3.Connection | None:
@@ -102,14 +110,15 @@ class Store:
             return database
         return None
 
-    def _rescue(self) -> list[tuple[str, tuple[Any, ...]]]:
-        """Return the rows that can still be read, by the first way that yields any."""
+    def _rescue(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the rows that can still be read, by the first way that yields any; an older file has fewer columns."""
         for database in self._ways_to_read():
             with contextlib.closing(database):
-                rows = []
+                database.row_factory = sqlite3.Row
+                rows: list[tuple[str, dict[str, Any]]] = []
                 for table in TABLES:
                     with contextlib.suppress(sqlite3.Error):
-                        rows += [(table, row) for row in database.execute(f"SELECT * FROM {table}")]  # noqa: S608 - our own names
+                        rows += [(table, dict(row)) for row in database.execute(f"SELECT * FROM {table}")]  # noqa: S608 - our own names
                 if rows:
                     return rows
         return []
@@ -162,9 +171,7 @@ class Store:
 
     # --- incident and outbox ------------------------------------------------------------------------------------------
 
-    def save(
-        self, incident: Incident, clock: Clock, outgoing: tuple[str, bytes] | None, press: tuple[int, int] | None
-    ) -> None:
+    def save(self, incident: Incident, clock: Clock, outgoing: tuple[str, bytes] | None, press: PressId | None) -> None:
         """Keep `incident`, what is to be sent (topic, payload), and the press that caused it, all or none.
 
         An unsent older snapshot of the same incident is replaced: a reader needs the newest only.
@@ -179,7 +186,7 @@ class Store:
             sql = "INSERT OR REPLACE INTO outbox (topic, incident, payload) VALUES (?, ?, ?)"
             statements.append((sql, (outgoing[0], incident.id, outgoing[1])))
         if press is not None:
-            statements.append(("INSERT OR IGNORE INTO press (boot, count) VALUES (?, ?)", press))
+            statements.append(("INSERT OR IGNORE INTO press (boot, input, count) VALUES (?, ?, ?)", press))
             statements.append(
                 ("DELETE FROM press WHERE number <= (SELECT max(number) FROM press) - ?", (PRESSES_KEPT,))
             )
@@ -215,13 +222,28 @@ class Store:
 
     # --- the button ---------------------------------------------------------------------------------------------------
 
-    def presses(self) -> list[tuple[int, int]]:
-        """Return the presses that were taken, oldest first: (boot id of the button, count)."""
-        return [(boot, count) for boot, count in self._read("SELECT boot, count FROM press ORDER BY number")]
+    def presses(self) -> list[PressId]:
+        """Return the presses that were taken, oldest first."""
+        return [PressId(*row) for row in self._read("SELECT boot, input, count FROM press ORDER BY number")]
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def _make_press_table(database: sqlite3.Connection) -> None:
+    """Make the table of presses, or bring that of a version that knew one input only to the present form: all or nothing."""
+    columns = {row[1] for row in database.execute("PRAGMA table_info(press)")}
+    if "input" in columns:
+        return
+    database.execute("BEGIN IMMEDIATE")
+    if columns:
+        database.execute("ALTER TABLE press RENAME TO press_of_one_input")
+    database.execute(PRESS_SCHEMA)
+    if columns:
+        database.execute("INSERT INTO press (number, boot, count) SELECT number, boot, count FROM press_of_one_input")
+        database.execute("DROP TABLE press_of_one_input")
+    database.execute("COMMIT")
 
 
 def is_open(incident: Incident | None) -> bool:

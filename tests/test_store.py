@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from firmware_bridge.events import PressId
 from kiosk.incident import Incident
 from kiosk.messages import Severity, State, Trigger
 from kiosk.store import Clock, Store, is_open
@@ -38,13 +39,13 @@ def make(path: Path, said: list[str]) -> Store:
 
 def test_what_was_saved_is_there_again(tmp_path: Path, said: list[str]) -> None:
     store = make(tmp_path / "state.db", said)
-    store.save(OPEN, NOW, ("a/b", b"payload"), (7, 1))
+    store.save(OPEN, NOW, ("a/b", b"payload"), PressId(7, 1, 1))
     store.close()
     again = make(tmp_path / "state.db", said)
     assert again.load(NOW) == OPEN
     assert is_open(again.load(NOW))
     assert [(row.topic, row.payload) for row in again.unsent()] == [("a/b", b"payload")]
-    assert again.presses() == [(7, 1)]
+    assert again.presses() == [PressId(7, 1, 1)]
     again.close()
     assert not said
 
@@ -66,8 +67,8 @@ def test_a_newer_snapshot_replaces_an_unsent_older_one_of_the_same_incident(tmp_
 def test_only_the_newest_presses_are_kept(tmp_path: Path, said: list[str]) -> None:
     store = make(tmp_path / "state.db", said)
     for count in range(100):
-        store.save(OPEN, NOW, None, (1, count))
-    assert store.presses() == [(1, count) for count in range(36, 100)]
+        store.save(OPEN, NOW, None, PressId(1, 0, count))
+    assert store.presses() == [PressId(1, 0, count) for count in range(36, 100)]
     store.close()
 
 
@@ -131,11 +132,11 @@ def test_a_folder_that_is_not_there_leaves_memory_and_a_fault(tmp_path: Path, sa
 
 def test_a_disk_that_fails_later_leaves_memory_and_a_fault(tmp_path: Path, said: list[str]) -> None:
     store = make(tmp_path / "state.db", said)
-    store.save(OPEN, NOW, ("a", b"1"), (1, 1))
+    store.save(OPEN, NOW, ("a", b"1"), PressId(1, 0, 1))
     store._db.execute("PRAGMA query_only=ON")  # from here on every write fails, as on a disk that went read-only
-    store.save(OPEN.model_copy(update={"revision": 4}), NOW, ("a", b"2"), (1, 2))
+    store.save(OPEN.model_copy(update={"revision": 4}), NOW, ("a", b"2"), PressId(1, 0, 2))
     assert len(said) == 1
-    assert store.presses() == [(1, 1), (1, 2)]
+    assert store.presses() == [(1, 0, 1), (1, 0, 2)]
     assert [row.payload for row in store.unsent()] == [b"2"]
     assert store.load(NOW) == OPEN.model_copy(update={"revision": 4})
     store.close()
@@ -145,10 +146,10 @@ WRITER = """
 import sys
 from pathlib import Path
 from kiosk.store import Clock, Store
-from tests.test_store import NOW, OPEN
+from tests.test_store import NOW, OPEN, PressId
 store = Store(Path(sys.argv[1]), print)
 for revision in range(1, 100000):
-    store.save(OPEN.model_copy(update={"revision": revision}), NOW, ("a", str(revision).encode()), (1, revision))
+    store.save(OPEN.model_copy(update={"revision": revision}), NOW, ("a", str(revision).encode()), PressId(1, 0, revision))
     print(revision, flush=True)
 """
 
@@ -157,11 +158,11 @@ READER = """
 import os, resource, sys
 from pathlib import Path
 from kiosk.store import Store
-from tests.test_store import NOW, OPEN
+from tests.test_store import NOW, OPEN, PressId
 if os.geteuid() == 0:
     os.setgid(65534), os.setuid(65534)
 store = Store(Path(sys.argv[1]), print)
-print(store.load(NOW) == OPEN, store.presses(), [row.payload for row in store.unsent()])
+print(store.load(NOW) == OPEN, [tuple(press) for press in store.presses()], [row.payload for row in store.unsent()])
 """
 
 
@@ -169,7 +170,7 @@ def test_a_disk_that_went_read_only_still_gives_the_open_incident(said: list[str
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         store = make(folder / "state.db", said)
-        store.save(OPEN, NOW, ("a", b"1"), (1, 1))  # it lies in the write-ahead log, as after a power cut
+        store.save(OPEN, NOW, ("a", b"1"), PressId(1, 0, 1))  # it lies in the write-ahead log, as after a power cut
         (folder / "card").mkdir()
         for tail in ("", "-wal"):
             copy = folder / "card" / f"state.db{tail}"
@@ -181,7 +182,7 @@ def test_a_disk_that_went_read_only_still_gives_the_open_incident(said: list[str
         done = _python(READER, folder / "card" / "state.db")
         (folder / "card").chmod(0o755)
     *faults, found = done.splitlines()
-    assert found == "True [(1, 1)] [b'1']"
+    assert found == "True [(1, 0, 1)] [b'1']"
     assert len(faults) == 1
     assert "state_dir" in faults[0]
 
@@ -190,18 +191,18 @@ FILLED = """
 import resource, sys
 from pathlib import Path
 from kiosk.store import Store
-from tests.test_store import NOW, OPEN
+from tests.test_store import NOW, OPEN, PressId
 store = Store(Path(sys.argv[1]), print)
-store.save(OPEN, NOW, ("a", b"1"), (1, 1))
+store.save(OPEN, NOW, ("a", b"1"), PressId(1, 0, 1))
 resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
-store.save(OPEN.model_copy(update={"id": "two"}), NOW, ("a", b"2"), (1, 2))
-print(store.load(NOW).id, store.presses(), [row.payload for row in store.unsent()])
+store.save(OPEN.model_copy(update={"id": "two"}), NOW, ("a", b"2"), PressId(1, 0, 2))
+print(store.load(NOW).id, [tuple(press) for press in store.presses()], [row.payload for row in store.unsent()])
 """
 
 
 def test_a_disk_that_is_full_loses_nothing_that_was_there(tmp_path: Path) -> None:
     *faults, found = _python(FILLED, tmp_path / "state.db").splitlines()
-    assert found == "two [(1, 1), (1, 2)] [b'1', b'2']"
+    assert found == "two [(1, 0, 1), (1, 0, 2)] [b'1', b'2']"
     assert len(faults) == 1
 
 
@@ -218,7 +219,7 @@ def _python(code: str, path: Path) -> str:
 def test_a_damaged_page_is_put_aside_and_what_can_be_read_is_kept(tmp_path: Path, said: list[str]) -> None:
     path = tmp_path / "state.db"
     store = make(path, said)
-    store.save(OPEN, NOW, ("a", b"1"), (1, 1))
+    store.save(OPEN, NOW, ("a", b"1"), PressId(1, 0, 1))
     store.close()
     with sqlite3.connect(path) as database:
         [page] = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'press'").fetchone()
@@ -251,6 +252,44 @@ def test_kill_9_loses_nothing_that_was_said_to_be_kept(tmp_path: Path, said: lis
     assert incident is not None
     assert incident.revision >= kept
     assert store.unsent()[0].payload == str(incident.revision).encode()
-    assert store.presses()[-1] == (1, incident.revision)
+    assert store.presses()[-1] == PressId(1, 0, incident.revision)
     store.close()
     assert not said
+
+
+ONE_INPUT = """
+CREATE TABLE press (number INTEGER PRIMARY KEY AUTOINCREMENT, boot INTEGER, count INTEGER, UNIQUE (boot, count));
+INSERT INTO press (number, boot, count) VALUES (5, 4294967295, 65535), (6, 7, 1);
+"""
+OLD_PRESSES = [PressId(4294967295, 0, 65535), PressId(7, 0, 1)]
+
+
+def _old_file(path: Path) -> None:
+    with sqlite3.connect(path) as database:
+        database.executescript(ONE_INPUT)
+    database.close()
+
+
+def test_a_file_of_one_input_is_brought_to_two(tmp_path: Path, said: list[str]) -> None:
+    _old_file(tmp_path / "state.db")
+    store = make(tmp_path / "state.db", said)
+    assert store.presses() == OLD_PRESSES
+    store.save(OPEN, NOW, None, PressId(7, 1, 1))
+    store.save(OPEN, NOW, None, PressId(7, 0, 1))
+    store.close()
+    again = make(tmp_path / "state.db", said)
+    assert again.presses() == [*OLD_PRESSES, PressId(7, 1, 1)], "the same count of the other input is another press"
+    again.close()
+    assert not said
+
+
+def test_a_file_of_one_input_on_a_disk_that_went_read_only_is_still_read() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _old_file(folder / "state.db")
+        (folder / "state.db").chmod(0o444)
+        folder.chmod(0o555)
+        *faults, found = _python(READER, folder / "state.db").splitlines()
+        folder.chmod(0o755)
+    assert found == "False [(4294967295, 0, 65535), (7, 0, 1)] []"
+    assert len(faults) == 1

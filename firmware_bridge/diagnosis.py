@@ -1,0 +1,102 @@
+"""Whether the link can be relied on, and if not, why: from the times at which this and that arrived. Pure.
+
+- Up is what was proven both ways within 2 s: the unit says that it hears us, or answers a command.
+- A diagnosis is told once. Another one on the same open port comes 10 s after it at the earliest.
+- A link that failed by noise stays down until ten seconds of it were good: it must not flap, and a press passes meanwhile.
+"""
+
+from firmware_bridge.events import DownReason
+from firmware_bridge.quality import Noise
+
+DOWN_AFTER_S = 2.0
+RETELL_S = 10.0
+REOPEN_S = 10.0
+"""A silent port is closed and opened again so often: on an Arduino that pulls the reset pin of a chip that hangs."""
+NEVER_S = float("-inf")
+
+_ADVICE = {
+    DownReason.SILENT: "{port} is open but nothing comes: check the button's supply and its cable; if both are good, it hangs",
+    DownReason.WRONG_DEVICE: "{port} sends bytes but no frame of ours: set button.port to the Stayby button",
+    DownReason.NOISY: (
+        "{damaged} of {all} frames on {port} damaged: check the cable's shield and ground, and what runs beside it"
+    ),
+    DownReason.NO_HEARTBEAT: "{port} gave no frame for 2 s: check the cable for damage and the unit for a hang",
+    DownReason.NO_ANSWER: "the button on {port} does not hear this unit: check the wire to its RX pin",
+}
+
+
+class Diagnosis:
+    """Of one port."""
+
+    def __init__(self, port: str) -> None:
+        self._port = port
+        self.noise = Noise()
+        self.told: DownReason | None = None
+        self._told_s = self._opened_s = NEVER_S
+        self._bytes_s = self._frame_s = self._life_s = self._proven_s = NEVER_S
+
+    # ---- what is so ----
+
+    def opened(self, now_s: float) -> None:
+        """Take note that the port is open: it has 2 s."""
+        self._opened_s = self._proven_s = now_s
+        self._bytes_s = self._frame_s = self._life_s = self._told_s = NEVER_S
+        self.noise = Noise()
+
+    def bytes_came(self, now_s: float) -> None:
+        """Take note of any bytes."""
+        self._bytes_s = now_s
+
+    def frame_came(self, now_s: float, *, damaged: bool) -> None:
+        """Take note of a frame."""
+        self.noise.add(damaged=damaged, now_s=now_s)
+        if not damaged:
+            self._frame_s = now_s
+
+    def lives(self, now_s: float) -> None:
+        """Take note of a message of the unit's present start."""
+        self._life_s = now_s
+
+    def proven(self, now_s: float) -> None:
+        """Take note that both ways work."""
+        self._proven_s = now_s
+
+    # ---- what follows ----
+
+    def may_rise(self, now_s: float) -> bool:
+        """Return whether a proof of both ways is enough to call the link up."""
+        return self.told is not DownReason.NOISY or self.noise.is_good(now_s)
+
+    def failing(self, now_s: float) -> DownReason | None:
+        """Return what has to be told now."""
+        if now_s - self._proven_s <= DOWN_AFTER_S:
+            return None
+        kind = self._kind(now_s)
+        if self.told is not None and (self.told is kind or now_s - self._told_s < RETELL_S):
+            return None
+        return kind
+
+    def says(self, kind: DownReason, now_s: float) -> str:
+        """Return one line: what, where, what to do."""
+        damaged, all_ = self.noise.counts(now_s)
+        return _ADVICE[kind].format(port=self._port, damaged=damaged, all=all_)
+
+    def tell(self, kind: DownReason | None, now_s: float) -> None:
+        """Take note of what was told; None: the link is up."""
+        self.told, self._told_s = kind, now_s
+
+    def wants_reopening(self, now_s: float) -> bool:
+        """Return whether a pulse on DTR may help."""
+        return self.told is DownReason.SILENT and now_s - max(self._opened_s, self._told_s) >= REOPEN_S
+
+    def _kind(self, now_s: float) -> DownReason:
+        since_s = now_s - DOWN_AFTER_S
+        if self._bytes_s < since_s:
+            return DownReason.SILENT
+        if self._frame_s == NEVER_S:
+            return DownReason.WRONG_DEVICE
+        if self.noise.is_noisy(now_s) or not self.may_rise(now_s):
+            return DownReason.NOISY
+        if self._life_s < since_s:
+            return DownReason.NO_HEARTBEAT
+        return DownReason.NO_ANSWER
