@@ -442,7 +442,7 @@ def test_a_silent_alert_whose_host_dies_stays_silent(desk: VirtualDesk) -> None:
 
 
 def test_the_watchdog_ends_a_hang(desk: VirtualDesk) -> None:
-    desk.session.self_test()
+    desk.session.self_test(desk.now_s)
     told = desk.run(1.5)
     (up,) = (event for event in told if isinstance(event, LinkUp))
     assert up.reset_cause == "watchdog"
