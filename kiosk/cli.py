@@ -31,6 +31,7 @@ COMMANDS = {
     "board": Command("kiosk.board.cli:board_command", "Serve the staff's web page of one responder."),
     "pager": Command("kiosk.board.cli:pager_command", "Show alerts in this terminal, answer them by keys."),
     "status": Command("kiosk.alertd_cli:status_command", "Ask the hub how the unit is."),
+    "button": Command("kiosk.button_cli:app", "Watch the panic button live, flash it, prove its watchdog."),
     "demo": Command("kiosk.demo.cli:demo_command", "Start a whole store here to try, or play a story."),
     "hear": Command("kiosk.listen.cli:hear_command", "Run sound files through the ear's own loop."),
     "sim": Command("firmware_bridge.simulator.cli:app", "A panic button without hardware, by hand."),
