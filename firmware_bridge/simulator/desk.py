@@ -33,6 +33,8 @@ class VirtualDesk:
         self.now_s = 0.0
         self.session = ButtonSession("the simulated button")
         self._connected = False
+        self.unit_is_heard = self.host_is_heard = True
+        """Each of the two wires by itself: False is a broken one."""
 
     def __enter__(self) -> Self:
         self.unit.start()
@@ -70,12 +72,12 @@ class VirtualDesk:
         frames = self.unit.take_frames()
         if not self._connected:
             return
-        for frame in frames:
+        for frame in frames if self.unit_is_heard else []:
             self.session.receive(b"\0" + frame.encoded + b"\0", frame.at_s)
         self.session.tick(self.now_s)
         self._take_events()
         output = self.session.take_output()
-        if output:
+        if output and self.host_is_heard:
             self.unit.send(output)
 
     def _take_events(self) -> None:
