@@ -99,8 +99,13 @@ class SimulatedButton:
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1, process_group=0)
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._reader.start()
-        if self._next_answer() != "ready":
-            raise SimulatorError("the simulator did not start")
+        try:
+            self._next_answer()
+        except SimulatorError as error:
+            self.stop()
+            raise SimulatorError(
+                f"the simulated button did not start: avrsim says why, run {' '.join(command)}"
+            ) from error
         return self
 
     def stop(self) -> None:

@@ -272,13 +272,13 @@ static void set_loop(struct loop *loop, unsigned mv) {
     avr_raise_irq(adc + ADC_IRQ_ADC0 + (loop - loops), mv);
 }
 
-/* PD2 against GND: whatever the chip writes to its port, its pull-up loses. The pin could wake the chip (INT0), which it
- * does not use: without the last line simavr would look at it in every cycle. */
+/* PD2 against GND: whatever the chip writes to its port, its pull-up loses. The pin could interrupt (INT0), which nobody
+ * uses: without the first line simavr would look at it in every cycle. */
 static void set_lid(bool open) {
+    avr_extint_set_strict_lvl_trig(avr, 0, 0);
     avr_ioport_external_t outside = {.name = 'D', .mask = 1u << LID_PIN, .value = open ? 1u << LID_PIN : 0};
     avr_ioctl(avr, AVR_IOCTL_IOPORT_SET_EXTERNAL('D'), &outside);
     avr_raise_irq(avr_io_getirq(avr, AVR_IOCTL_IOPORT_GETIRQ('D'), LID_PIN), lid_open = open);
-    avr_extint_set_strict_lvl_trig(avr, 0, 0);
 }
 
 /* The open pin is never quiet. */

@@ -10,8 +10,10 @@ from firmware_bridge.protocol import Beacon
 from firmware_bridge.session import ButtonSession
 from firmware_bridge.simulator import SimulatedButton
 
-STEP_S = 0.005
-"""The host looks this often; so late its answers may be; what it hears is timed exactly."""
+STEP_S = 0.05
+"""The host looks at least this often, and at once when the unit has said something."""
+LEAST_S = 1e-6
+"""Less is no time: the chip's clock ticks in steps of 62 ns."""
 
 
 @dataclass
@@ -63,12 +65,20 @@ class VirtualDesk:
         """Let time pass; return what the link told meanwhile."""
         first = len(self.events)
         until_s = self.now_s + seconds
-        while self.now_s < until_s - STEP_S / 2:
-            self._step()
+        while self.now_s < until_s - LEAST_S:
+            self._step(min(STEP_S, until_s - self.now_s))
         return self.events[first:]
 
-    def _step(self) -> None:
-        self.now_s = self.unit.step(STEP_S)
+    def press(self, bounce_ms: float = 3.0, *, covert: bool = False) -> None:
+        """Have somebody press and hold."""
+        self.unit.press(bounce_ms, covert=covert)
+
+    def release(self, *, covert: bool = False) -> None:
+        """Have somebody let go."""
+        self.unit.release(covert=covert)
+
+    def _step(self, seconds: float) -> None:
+        self.now_s = self.unit.step(seconds, until_told=True)
         frames = self.unit.take_frames()
         if not self._connected:
             return
