@@ -14,9 +14,22 @@ from typing import TypeVar
 
 import pytest
 
-from firmware_bridge.events import ButtonEvent, DownReason, LinkDown, LinkUp, LoopFault, LoopRestored, Pressed, Released
+from firmware_bridge import diagnosis
+from firmware_bridge.events import (
+    ButtonEvent,
+    DownReason,
+    LidClosed,
+    LidOpened,
+    LinkDown,
+    LinkUp,
+    LoopFault,
+    LoopRestored,
+    Pressed,
+    Released,
+    SelfTested,
+)
 from firmware_bridge.link import EXIT_SOFTWARE, ButtonLink
-from firmware_bridge.protocol import Beacon, LoopState
+from firmware_bridge.protocol import Beacon, Input, LoopState
 from firmware_bridge.simulator import SimulatedButton, SimulatorError
 from firmware_bridge.simulator.control import ControlSocket, ask
 
@@ -119,7 +132,7 @@ def device(port: Path, says: bytes) -> Iterator[None]:
 @pytest.mark.parts
 def test_a_press_arrives_and_is_kept_until_acknowledged(port: Path, unit: SimulatedButton, inbox: Inbox) -> None:
     with linked(port, inbox) as link:
-        assert inbox.next(LinkUp).firmware == "1.0"
+        assert inbox.next(LinkUp).firmware == "2.0"
         unit.press()
         pressed = inbox.next(Pressed)
         unit.release()
@@ -218,8 +231,31 @@ def test_the_self_test_proves_the_watchdog(port: Path, unit: SimulatedButton, in
     with linked(port, inbox) as link:
         inbox.next(LinkUp)
         link.self_test()
-        assert inbox.next(LinkUp).reset_cause == "watchdog"
+        tested = inbox.next(SelfTested)
+        assert (tested.passed, inbox.next(LinkUp).reset_cause) == (True, "watchdog")
         assert unit.outputs().relay is False
+
+
+@pytest.mark.parts
+def test_a_covert_press_a_covert_loop_and_the_lid_are_told_as_such(
+    port: Path, unit: SimulatedButton, inbox: Inbox
+) -> None:
+    with linked(port, inbox) as link:
+        inbox.next(LinkUp)
+        unit.press(covert=True)
+        pressed = inbox.next(Pressed)
+        assert (pressed.input, pressed.count) == (Input.COVERT, 1)
+        link.ack(pressed)
+        unit.release(covert=True)
+        assert inbox.next(Released).input is Input.COVERT
+        unit.cut(covert=True)
+        assert inbox.next(LoopFault).input is Input.COVERT
+        unit.normal(covert=True)
+        assert inbox.next(LoopRestored).input is Input.COVERT
+        unit.lid(True)
+        inbox.next(LidOpened)
+        unit.lid(False)
+        inbox.next(LidClosed)
 
 
 @pytest.mark.parts
@@ -257,6 +293,48 @@ def test_a_wrong_device_is_named_and_the_right_one_still_found(port: Path, inbox
         assert inbox.next(LinkDown).kind is DownReason.UNPLUGGED
         with SimulatedButton(port):
             inbox.next(LinkUp)
+
+
+@pytest.mark.parts
+def test_a_unit_that_comes_back_under_another_name_is_found_by_its_path(
+    port: Path, inbox: Inbox, tmp_path: Path
+) -> None:
+    """One path by udev; what it points to changes with each plug."""
+    with SimulatedButton(tmp_path / "ttyUSB0") as first, SimulatedButton(tmp_path / "ttyUSB1") as second:
+        assert (tmp_path / "ttyUSB0").readlink() != (tmp_path / "ttyUSB1").readlink()
+        port.symlink_to(tmp_path / "ttyUSB0")
+        with linked(port, inbox) as link:
+            inbox.next(LinkUp)
+            port.unlink()
+            port.symlink_to(tmp_path / "ttyUSB1")
+            first.unplug()
+            assert inbox.next(LinkDown).kind is DownReason.UNPLUGGED
+            inbox.next(LinkUp)
+            second.press()
+            link.ack(inbox.next(Pressed))
+            second.replug()
+            inbox.next(LinkUp)
+            assert link.statistics().opened == 3
+            assert [event.kind for event in inbox.events if isinstance(event, LinkDown)].count(DownReason.NO_PORT) == 0
+
+
+@pytest.mark.parts
+def test_a_silent_port_is_opened_again_and_again_which_pulses_dtr(
+    port: Path, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diagnosis, "REOPEN_S", 1.0)
+    with SimulatedButton(port, reset_on_open=True) as unit, linked(port, inbox) as link:
+        assert inbox.next(LinkUp).reset_cause == "pin"
+        unit.freeze(True)
+        assert inbox.next(LinkDown).kind is DownReason.SILENT
+        wait_until(lambda: link.statistics().opened >= 3)
+        assert inbox.count(LinkDown) == 1, "silence is told once"
+        unit.freeze(False)
+        inbox.next(LinkUp)
+        opened = link.statistics().opened
+        frames = link.statistics().frames
+        wait_until(lambda: link.statistics().frames > frames + 6)
+        assert link.statistics().opened == opened, "a port that speaks stays open"
 
 
 def test_a_silent_device_is_named(port: Path, inbox: Inbox) -> None:
