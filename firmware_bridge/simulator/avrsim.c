@@ -278,7 +278,9 @@ static void set_lid(bool open) {
     avr_extint_set_strict_lvl_trig(avr, 0, 0);
     avr_ioport_external_t outside = {.name = 'D', .mask = 1u << LID_PIN, .value = open ? 1u << LID_PIN : 0};
     avr_ioctl(avr, AVR_IOCTL_IOPORT_SET_EXTERNAL('D'), &outside);
-    avr_raise_irq(avr_io_getirq(avr, AVR_IOCTL_IOPORT_GETIRQ('D'), LID_PIN), lid_open = open);
+    avr_irq_t *pin = avr_io_getirq(avr, AVR_IOCTL_IOPORT_GETIRQ('D'), LID_PIN);
+    avr_raise_irq(pin, !open); /* after a reset the pin register is empty, and simavr drops what it thinks is no change */
+    avr_raise_irq(pin, lid_open = open);
 }
 
 /* The open pin is never quiet. */
