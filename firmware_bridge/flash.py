@@ -223,9 +223,7 @@ def _follow(output: int, progress: Progress) -> str:
         if not data:
             return said
         said += data.decode("utf-8", errors="replace")
-        bars = _BAR.findall(said)
-        if bars:
-            what, marks = bars[-1]
+        for what, marks in _BAR.findall(said):
             progress("writing" if what == "Writing" else "verifying", min(100, 2 * len(marks)))
 
 
