@@ -6,9 +6,11 @@
 """
 
 from firmware_bridge.events import DownReason
-from firmware_bridge.quality import Noise
+from firmware_bridge.quality import NOISY_OVER_S, Noise
 
 DOWN_AFTER_S = 2.0
+QUIET_S = 1.25
+"""More than two heartbeats: who is down and gave nothing for so long is silent, even if half a frame came after the last whole one."""
 RETELL_S = 10.0
 REOPEN_S = 10.0
 """A silent port is closed and opened again so often: on an Arduino that pulls the reset pin of a chip that hangs."""
@@ -78,7 +80,7 @@ class Diagnosis:
 
     def says(self, kind: DownReason, now_s: float) -> str:
         """Return one line: what, where, what to do."""
-        damaged, all_ = self.noise.counts(now_s)
+        damaged, all_ = self.noise.counts(NOISY_OVER_S, now_s)
         return _ADVICE[kind].format(port=self._port, damaged=damaged, all=all_)
 
     def tell(self, kind: DownReason | None, now_s: float) -> None:
@@ -90,7 +92,7 @@ class Diagnosis:
         return self.told is DownReason.SILENT and now_s - max(self._opened_s, self._told_s) >= REOPEN_S
 
     def _kind(self, now_s: float) -> DownReason:
-        since_s = now_s - DOWN_AFTER_S
+        since_s = now_s - QUIET_S
         if self._bytes_s < since_s:
             return DownReason.SILENT
         if self._frame_s == NEVER_S:

@@ -7,14 +7,15 @@ SMOOTHING = 1 / 8
 """Weight of the newest round trip (RFC 6298)."""
 ROUND_TRIPS_MAX = 1200
 
-NOISE_OVER_S = 10.0
-BUCKET_S = 0.5
-LEAST_FRAMES = 10
-"""Fewer than this in the window say nothing about a share."""
+BUCKET_S = 0.25
+NOISY_OVER_S = 2.0
+NOISY_FRAMES = 3
 NOISY_FROM = 0.5
-"""A link that goes down while this share is damaged goes down because of it."""
+"""A link that goes down while so many, and this share of them, are damaged goes down because of it."""
+GOOD_OVER_S = 10.0
+GOOD_FRAMES = 10
 GOOD_BELOW = 0.25
-"""A link that was noisy is believed again only below this, over the whole window."""
+"""A link that was noisy is believed again once so many came, and less than this share was damaged."""
 
 
 class RoundTrip:
@@ -48,24 +49,21 @@ class Noise:
         if not self._buckets or now_s - self._buckets[-1][0] >= BUCKET_S:
             self._buckets.append((now_s, [0, 0]))
         self._buckets[-1][1][damaged] += 1
-        self._forget(now_s)
+        while now_s - self._buckets[0][0] > GOOD_OVER_S:
+            self._buckets.popleft()
 
-    def counts(self, now_s: float) -> tuple[int, int]:
+    def counts(self, over_s: float, now_s: float) -> tuple[int, int]:
         """Return how many frames were damaged, and how many there were."""
-        self._forget(now_s)
-        damaged = sum(counts[True] for _, counts in self._buckets)
-        return damaged, damaged + sum(counts[False] for _, counts in self._buckets)
+        recent = [counts for at_s, counts in self._buckets if now_s - at_s <= over_s]
+        damaged = sum(counts[True] for counts in recent)
+        return damaged, damaged + sum(counts[False] for counts in recent)
 
     def is_noisy(self, now_s: float) -> bool:
-        """Return whether so many are damaged that a link may fail by it."""
-        damaged, all_ = self.counts(now_s)
-        return all_ >= LEAST_FRAMES and damaged >= NOISY_FROM * all_
+        """Return whether so many are damaged that a link that fails now fails by it."""
+        damaged, all_ = self.counts(NOISY_OVER_S, now_s)
+        return all_ >= NOISY_FRAMES and damaged >= NOISY_FROM * all_
 
     def is_good(self, now_s: float) -> bool:
         """Return whether enough came, and nearly all of it whole."""
-        damaged, all_ = self.counts(now_s)
-        return all_ >= LEAST_FRAMES and damaged < GOOD_BELOW * all_
-
-    def _forget(self, now_s: float) -> None:
-        while self._buckets and now_s - self._buckets[0][0] > NOISE_OVER_S:
-            self._buckets.popleft()
+        damaged, all_ = self.counts(GOOD_OVER_S, now_s)
+        return all_ >= GOOD_FRAMES and damaged < GOOD_BELOW * all_

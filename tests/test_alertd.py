@@ -1,28 +1,38 @@
 """The hub as a process, between the real firmware, a real broker with TLS, and leaves on a real socket."""
 
+import functools
 import json
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import serial
 
-from kiosk.bus import Leaf, encode, runtime_socket
+from firmware_bridge.events import PressId
+from firmware_bridge.protocol import Input
+from firmware_bridge.simulator import SimulatedButton
+from kiosk.bus import Leaf, ask, encode, runtime_socket
 from kiosk.demo.stage import ALEX, SAM, UNIT, Part, Stage, wait_for
 from kiosk.messages import (
     COVERT_PHRASE,
+    AskButton,
+    ButtonAnswer,
+    ButtonHealth,
     Choice,
     CloseReply,
     ComingReply,
     Detection,
     DetectionTaken,
     Ear,
+    Fault,
     Hearing,
     Hello,
     HereReply,
@@ -41,6 +51,7 @@ from kiosk.messages import (
     Trigger,
 )
 from kiosk.pages import Desk, Local, Page, page, settle
+from kiosk.store import Store
 from tests.staff import Staff
 
 pytestmark = pytest.mark.parts
@@ -440,15 +451,175 @@ def test_a_call_that_a_dying_hub_saved_but_did_not_confirm_counts_once(unit: Sta
     again.close()
 
 
-def test_a_cut_wire_and_an_unplugged_button_show(unit: Stage, sam: Staff) -> None:
-    unit.button.cut()
-    assert any(fault.code == "button-loop" for fault in sam.wait_status(lambda status: status.faults).faults)
-    unit.button.normal()
-    wait_for("the end of it", lambda: _no_fault(unit, "button-loop"))
-    unit.button.unplug()
-    wait_for("the fault", lambda: "button" in _faults(unit))
-    unit.button.plug()
-    wait_for("the end of it", lambda: _no_fault(unit, "button"))
+# ---- the button: every fault of its own, shown and taken back ----
+
+
+def _fault(stage: Stage, code: str) -> Fault | None:
+    status = stage.status()
+    return next((fault for fault in status.status.faults if fault.code == code), None) if status else None
+
+
+def _health(stage: Stage) -> ButtonHealth | None:
+    status = stage.status()
+    return status.button if status else None
+
+
+def _button_is_well(stage: Stage) -> bool:
+    status = stage.status()
+    return status is not None and not any(fault.code.startswith("button") for fault in status.status.faults)
+
+
+def _odd(button: SimulatedButton, *, covert: bool) -> None:
+    button.loop_millivolts(3700, covert=covert)
+
+
+LOOP_FAULTS: list[tuple[Callable[..., None], str, str]] = [
+    (SimulatedButton.cut, "cut (5.00 V)", "a wire is off"),
+    (SimulatedButton.short, "short (0.00 V)", "its two wires touch"),
+    (_odd, "odd (3.70 V)", "measure 4.7 kOhm"),
+]
+
+
+def test_each_fault_of_each_wire_shows_by_itself_and_is_taken_back(unit: Stage) -> None:
+    for covert, code, name in ((False, "button-loop", "the button"), (True, "button-covert-loop", "the covert button")):
+        for break_it, says, do in LOOP_FAULTS:
+            break_it(unit.button, covert=covert)
+            fault = wait_for(f"{code} {says}", functools.partial(_says, unit, code, says))
+            assert fault.says.startswith(f"the wire to {name} is ")
+            assert do in fault.do
+        unit.button.normal(covert=covert)
+        wait_for("the end of it", lambda: _button_is_well(unit))
+    unit.button.lid(True)
+    wait_for("the open lid", lambda: _fault(unit, "button-lid"))
+    unit.button.lid(False)
+    wait_for("the end of it", lambda: _button_is_well(unit))
+
+
+def _says(stage: Stage, code: str, says: str) -> Fault | None:
+    """The fault of this code, once it says so (volts settle by a converter's step)."""
+    fault = _fault(stage, code)
+    word = says.split(maxsplit=1)[0]
+    return fault if fault is not None and f" is {word} (" in fault.says else None
+
+
+def test_each_fault_of_the_link_shows_by_itself_and_is_taken_back(unit: Stage) -> None:
+    button = unit.button
+    for name, begin, end, says in (
+        ("unplugged", button.unplug, button.plug, "plug the button in again"),
+        ("a dead wire", lambda: button.wire(False), lambda: button.wire(True), "is open but nothing comes"),
+        ("a frozen chip", lambda: button.freeze(True), lambda: button.freeze(False), "is open but nothing comes"),
+        ("noise", lambda: button.garble(0.25), lambda: button.garble(0.0), "frames on"),
+    ):
+        begin()
+        fault = wait_for(f"the fault: {name}", lambda: _fault(unit, "button"))
+        assert says in fault.says, name
+        health = _health(unit)
+        assert health is not None
+        assert (health.up, says in health.says) == (False, True)
+        end()
+        wait_for(f"the end of it: {name}", lambda: _button_is_well(unit))
+    health = _health(unit)
+    assert health is not None
+    assert (health.up, health.says, health.port) == (True, "", str(unit.folder / "button"))
+
+
+def test_a_hang_and_a_dip_of_the_supply_show_for_a_minute_and_the_button_works_on(unit: Stage, sam: Staff) -> None:
+    unit.button.hang()
+    hung = wait_for("the fault", lambda: _fault(unit, "button-hung"))
+    assert re.fullmatch(r"its program hung and its watchdog restarted it at [0-2]\d:[0-5]\d", hung.says)
+    unit.button.brown_out()
+    dipped = wait_for("the fault", lambda: _fault(unit, "button-power"))
+    assert dipped.says.startswith("its supply dipped and it restarted at ")
+    assert _no_fault(unit, "button")
+    unit.tap_button()
+    sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+
+
+def test_a_covert_press_calls_staff_in_silence_and_is_kept_by_its_own_name(unit: Stage, sam: Staff) -> None:
+    unit.button.press(covert=True)
+    raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    unit.button.release(covert=True)
+    assert (raised.trigger, raised.silent) == (Trigger.COVERT, True)
+    wait_for("the count", lambda: (health := _health(unit)) is not None and health.covert_presses == 1)
+    outputs = unit.button.outputs()
+    assert (outputs.buzzer, outputs.relay) == (False, False)
+    hub(unit).kill()
+    store = Store(unit.folder / "state" / "state.db", print)
+    (press,) = store.presses()
+    store.close()
+    assert (press.input, press.count) == (Input.COVERT, 1)
+    assert isinstance(press, PressId)
+
+
+def test_a_covert_press_while_the_hub_is_dead_is_told_by_nothing_at_the_desk_and_is_not_lost(
+    unit: Stage, sam: Staff
+) -> None:
+    hub(unit).kill()
+    unit.tap_button(covert=True)
+    hub(unit).start()
+    raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    assert (raised.trigger, raised.silent) == (Trigger.COVERT, True)
+
+
+# ---- the button, for a technician ----
+
+
+def _ask_button(stage: Stage, action: str) -> ButtonAnswer:
+    question = AskButton.model_validate({"action": action})
+    answer = ask(runtime_socket(stage.run_dir), question, 5.0)
+    assert isinstance(answer, ButtonAnswer)
+    return answer
+
+
+def test_the_button_proves_its_watchdog_on_demand_and_that_is_no_fault(unit: Stage) -> None:
+    answer = _ask_button(unit, "self_test")
+    assert answer.ok, answer.says
+    assert answer.says.startswith("the watchdog restarted it ")
+    assert _button_is_well(unit)
+    wait_for("the link", lambda: (health := _health(unit)) is not None and health.reset_cause == "watchdog")
+
+
+def test_while_an_incident_is_open_the_button_is_neither_lent_nor_tested(unit: Stage, sam: Staff) -> None:
+    unit.tap_button()
+    sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    for action in ("lend", "self_test"):
+        answer = _ask_button(unit, action)
+        assert (answer.ok, answer.says) == (
+            False,
+            "an incident is open and the button is needed: wait until staff have closed it",
+        )
+    assert _no_fault(unit, "button")
+
+
+def test_a_lent_port_is_free_and_comes_back_with_what_was_pressed_meanwhile(unit: Stage, sam: Staff) -> None:
+    unit.button.cut(covert=True)
+    wait_for("a fault", lambda: _fault(unit, "button-covert-loop"))
+    technician = Screen(unit, Role.STATUS)
+    technician.send(AskButton(action="lend"))
+    answer = wait_for(
+        "the answer", lambda: next((one for one in technician.shown if isinstance(one, ButtonAnswer)), None)
+    )
+    assert answer.ok
+    fault = wait_for("the fault", lambda: _fault(unit, "button"))
+    assert fault.says == "being flashed"
+    assert _no_fault(unit, "button-covert-loop"), "nobody watches it now"
+    assert not _ask_button(unit, "lend").ok
+    assert not _ask_button(unit, "self_test").ok
+    with serial.Serial(str(unit.folder / "button"), exclusive=True):
+        unit.button.normal(covert=True)
+        unit.tap_button()
+    technician.close()
+    raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    assert raised.trigger is Trigger.BUTTON
+    wait_for("all to be well", lambda: _button_is_well(unit))
+
+
+def test_a_unit_without_a_button_says_so(stage: Stage) -> None:
+    text = stage.config_file.read_text()
+    stage.config_file.write_text(re.sub(r"\[button\]\nport = .*\n", "", text))
+    stage.start_hub()
+    assert _ask_button(stage, "lend").says == "this unit has no button: its configuration has no [button]"
+    assert _health(stage) is None
 
 
 def test_a_serial_port_that_is_not_our_firmware(stage: Stage) -> None:
@@ -464,6 +635,24 @@ def test_a_serial_port_that_is_not_our_firmware(stage: Stage) -> None:
     wait_for("the fault", chatter)
     os.close(master)
     os.close(slave)
+
+
+def test_the_status_command_has_a_line_about_the_button(unit: Stage) -> None:
+    wait_for("a round trip", lambda: (health := _health(unit)) is not None and health.round_trip_ms is not None)
+    command = [sys.executable, "-m", "kiosk", "status", "--config", str(unit.config_file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("button: "))
+    assert re.fullmatch(
+        r"button: up, firmware 2\.0, last reset [a-z -]+; loop normal 2\.\d\d V, covert normal 2\.\d\d V, lid closed; "
+        r"frames \d+ \(0 damaged, \d+ repeated\), ours 0 damaged, \d+ repeated; "
+        r"round trip \d+ ms \(worst \d+ ms\)",
+        line,
+    ), line
+    unit.button.unplug()
+    wait_for("the fault", lambda: "button" in _faults(unit))
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "button: down; " in done.stdout
+    assert "plug the button in again" in done.stdout
 
 
 def test_it_ends_in_good_order_and_leaves_no_socket(unit: Stage, sam: Staff) -> None:

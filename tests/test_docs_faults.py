@@ -10,6 +10,7 @@ FAULT_CODE = r'"((?:mic|model|panel|screen|calibration|look)_[a-z_]+|covert_unkn
 def test_every_fault_is_in_the_technicians_table() -> None:
     hub = (ROOT / "kiosk" / "alertd.py").read_text()
     codes = set(re.findall(r'_fault\(\s*"([a-z-]+)"', hub)) | set(re.findall(r'_start_part\("([a-z]+)"', hub))
+    codes |= set(re.findall(r'"(button-[a-z-]+)"', hub))
     codes |= set(re.findall(r'_check_leaf\(now_s, Role\.\w+, "([a-z]+)"', hub)) | {"config-0"}
     for prefix, folder in (("ear-", "listen"), ("screen-", "ui")):
         text = "".join(path.read_text() for path in (ROOT / "kiosk" / folder).glob("*.py"))

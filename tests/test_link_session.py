@@ -366,7 +366,7 @@ def test_a_noisy_link_is_told_once_and_stays_told_until_ten_seconds_were_good(ta
     assert isinstance(down, LinkDown)
     assert down.kind is DownReason.NOISY
     assert down.reason == (
-        "32 of 46 frames on /dev/button damaged: check the cable's shield and ground, and what runs beside it"
+        "16 of 16 frames on /dev/button damaged: check the cable's shield and ground, and what runs beside it"
     )
     (pressed,) = talk.hear(PressReport(BOOT, BOOT, 1, 0, 0, Input.OPEN), seq=1)
     assert isinstance(pressed, Pressed)
@@ -409,6 +409,16 @@ def test_a_silent_port_wants_to_be_opened_again_each_ten_seconds(talk: Talk) -> 
     talk.hear(replace(BEAT, boot_id=BOOT + 1))
     talk.wait(1.5)
     assert not talk.session.wants_reopening(talk.now_s)
+
+
+def test_half_a_frame_after_the_last_whole_one_is_silence_all_the_same(talk: Talk) -> None:
+    talk.hear(IDENTITY)
+    talk.live(5.0)
+    talk.wait(0.2)
+    talk.session.receive(b"\0\x13\x37", talk.now_s)
+    (down,) = talk.wait(2.0)
+    assert isinstance(down, LinkDown)
+    assert down.kind is DownReason.SILENT
 
 
 # ---- resets that should not have been ----

@@ -258,11 +258,11 @@ class Stage:
             last = part.said().strip().splitlines()[-1:] or ["nothing"]
             raise StageError(f"{part.name} ended with {code}; its last words: {last[0]} ({part.log})")
 
-    def tap_button(self) -> None:
-        """Press the button as a finger does, and let it go."""
-        self.button.press()
+    def tap_button(self, *, covert: bool = False) -> None:
+        """Press the button, or the covert one, as a finger does, and let it go."""
+        self.button.press(covert=covert)
         time.sleep(HELD_S)
-        self.button.release()
+        self.button.release(covert=covert)
 
     def status(self, part: Part | None = None) -> StatusAnswer | None:
         """Return what the hub says of the unit; None while it does not answer."""
