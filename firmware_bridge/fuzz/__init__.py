@@ -1,0 +1,1 @@
+"""Coverage-guided fuzzing of both ends of the link: `make fuzz`."""
