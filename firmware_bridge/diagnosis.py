@@ -10,7 +10,7 @@ from firmware_bridge.quality import NOISY_OVER_S, Noise
 
 DOWN_AFTER_S = 2.0
 QUIET_S = 1.25
-"""More than two heartbeats: who is down and gave nothing for so long is silent, even if half a frame came after the last whole one."""
+"""Two heartbeats and more: silence, even where half a frame came after the last whole one."""
 RETELL_S = 10.0
 REOPEN_S = 10.0
 """A silent port is closed and opened again so often: on an Arduino that pulls the reset pin of a chip that hangs."""

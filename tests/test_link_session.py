@@ -352,8 +352,8 @@ def noisy(talk: Talk, seconds: float, whole_each_s: float) -> list[ButtonEvent]:
     """Eight damaged frames a second, and now and then a heartbeat that survives."""
     told: list[ButtonEvent] = []
     for second in range(round(seconds)):
-        talk.session.receive(b"\x13\x37\0" * 8, talk.now_s)
         told += talk.wait(1.0)
+        talk.session.receive(b"\x13\x37\0" * 8, talk.now_s)
         if second % whole_each_s == 0:
             told += talk.hear(BEAT)
     return told
