@@ -98,7 +98,7 @@ class ButtonSection(Section):
     """The panic button on its serial port."""
 
     port: str = Field(min_length=1)
-    """A path that survives replugging: /dev/serial/by-id/... (by-path for a CH340)."""
+    """A path that survives replugging: /dev/stayby-button by our udev rule, or /dev/serial/by-path/..."""
 
 
 class ListenSection(Section):
