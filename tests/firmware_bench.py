@@ -108,9 +108,16 @@ class Bench:
 
 
 @contextmanager
-def bench(eeprom: Path | None = None, *, answers: bool = False) -> Iterator[Bench]:
+def bench(
+    eeprom: Path | None = None,
+    *,
+    answers: bool = False,
+    firmware: Path | None = None,
+    bootloader: Path | None = None,
+) -> Iterator[Bench]:
     """Run a unit for 0.5 s: it has started, both loops are normal, nothing is wrong."""
-    with SimulatedButton(None, virtual_time=True, seed=1, eeprom=eeprom) as unit:
+    chip = SimulatedButton(None, virtual_time=True, seed=1, eeprom=eeprom, firmware=firmware, bootloader=bootloader)
+    with chip as unit:
         under_test = Bench(unit)
         under_test.answers = answers
         under_test.run(0.5)

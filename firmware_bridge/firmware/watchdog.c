@@ -17,15 +17,16 @@
 #include <avr/pgmspace.h>
 #include <avr/wdt.h>
 
-#define VERSION_WORD FLASHEND - 1
+#define VERSION_WORD (FLASHEND - 1)
 #define R2_SINCE 0x0406
 #define R2_UNTIL 0x06FF
 #define ANY_CAUSE (_BV(PORF) | _BV(EXTRF) | _BV(BORF) | _BV(WDRF))
 #define PROVING 0x5AC6
 
-static uint8_t in_mcusr __attribute__((section(".noinit")));
-static uint8_t in_r2 __attribute__((section(".noinit")));
-static uint16_t proving __attribute__((section(".noinit")));
+/* volatile: written before main, or right before a hang, where the compiler sees no reader */
+static volatile uint8_t in_mcusr __attribute__((section(".noinit")));
+static volatile uint8_t in_r2 __attribute__((section(".noinit")));
+static volatile uint16_t proving __attribute__((section(".noinit")));
 static uint8_t cause;
 
 /* Before anything else uses r2; and after a watchdog reset the watchdog still runs, with its shortest time. */
@@ -39,7 +40,8 @@ void save_reset_cause(void) {
 
 static uint8_t handed_over(void) {
     uint16_t version = pgm_read_word(VERSION_WORD);
-    return version >= R2_SINCE && version <= R2_UNTIL ? in_r2 & ANY_CAUSE & (uint8_t)~_BV(WDRF) : 0;
+    if (version < R2_SINCE || version > R2_UNTIL) return 0;
+    return in_r2 & ANY_CAUSE & (uint8_t)~_BV(WDRF);
 }
 
 void watchdog_start(void) {
