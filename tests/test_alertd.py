@@ -16,10 +16,12 @@ from pathlib import Path
 import pytest
 import serial
 
-from firmware_bridge.events import PressId
+from firmware_bridge.events import DownReason, LinkDown, LinkUp, PressId, SupplyDipped, UnitHung
 from firmware_bridge.protocol import Input
 from firmware_bridge.simulator import SimulatedButton
+from kiosk.alertd import LENT_S, Hub
 from kiosk.bus import Leaf, ask, encode, runtime_socket
+from kiosk.config import load_unit
 from kiosk.demo.stage import ALEX, SAM, UNIT, Part, Stage, wait_for
 from kiosk.messages import (
     COVERT_PHRASE,
@@ -612,6 +614,59 @@ def test_a_lent_port_is_free_and_comes_back_with_what_was_pressed_meanwhile(unit
     raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
     assert raised.trigger is Trigger.BUTTON
     wait_for("all to be well", lambda: _button_is_well(unit))
+
+
+@pytest.fixture
+def alone(stage: Stage) -> Iterator[Hub]:
+    """A hub in this process whose loop does not run: time is what the test says."""
+    made = Hub(load_unit(stage.config_file.read_text()))
+    made._start_button()
+    yield made
+    made._close()
+
+
+def _codes(made: Hub) -> set[str]:
+    return {fault.code for fault in made._faults.open}
+
+
+def test_a_reset_that_should_not_have_been_is_shown_for_a_minute_after_the_last(alone: Hub) -> None:
+    now_s = time.monotonic()
+    alone._unit_hung(UnitHung(now_s - 1.0))
+    alone._supply_dipped(SupplyDipped(now_s - 30.0))
+    alone._check_button(now_s + 29.9)
+    assert _codes(alone) == {"button-hung", "button-power"}
+    alone._unit_hung(UnitHung(now_s + 29.9))
+    alone._check_button(now_s + 59.1)
+    assert _codes(alone) == {"button-hung"}, "it hung again"
+    alone._check_button(now_s + 89.9)
+    assert _codes(alone) == set()
+
+
+def test_an_older_firmware_is_a_fault_with_its_remedy_until_it_is_flashed(alone: Hub) -> None:
+    note = "firmware 1.0 (protocol 1) is older than this Stayby (protocol 2): the lid is not watched; run stayby button flash"
+    alone._button_up(LinkUp("1.0", "00000001", "pin", 7, 1, note, time.monotonic()))
+    (fault,) = alone._faults.open
+    assert (fault.code, fault.do) == ("button-firmware", "run stayby button flash")
+    alone._button_up(LinkUp("2.0", "00000002", "pin", 8, 2, None, time.monotonic()))
+    assert _codes(alone) == set()
+
+
+def test_a_lent_port_is_taken_back_after_three_minutes_from_whoever_forgot_it(alone: Hub) -> None:
+    alone._ask_button(1, AskButton(action="lend"))
+    assert alone._button is None
+    lent_s = time.monotonic()
+    alone._check_button(lent_s + LENT_S - 1.0)
+    assert alone._button is None
+    alone._check_button(lent_s + LENT_S)
+    assert alone._button is not None
+    assert _codes(alone) == {"button"}, "until it answers"
+
+
+def test_an_event_that_was_on_its_way_when_the_port_was_lent_does_not_end_that(alone: Hub) -> None:
+    alone._ask_button(1, AskButton(action="lend"))
+    alone._button_up(LinkUp("2.0", "00000002", "pin", 8, 2, None, time.monotonic()))
+    alone._button_down(LinkDown(DownReason.SILENT, "silent", time.monotonic()))
+    assert [fault.says for fault in alone._faults.open] == ["being flashed"]
 
 
 def test_a_unit_without_a_button_says_so(stage: Stage) -> None:
