@@ -96,6 +96,16 @@ def test_a_press_is_one_from_20_ms(covert: bool, closed_ms: int, presses: int) -
 
 
 @BOTH
+def test_a_trembling_contact_is_one_press(covert: bool) -> None:
+    with bench(answers=True) as desk:
+        for _ in range(10):
+            desk.tap(covert=covert, held_s=0.008, rest_s=0.002)
+        desk.run(0.2)
+        assert desk.presses(input_of(covert)) == [1]
+        assert len(desk.told(ReleaseReport)) == 1
+
+
+@BOTH
 def test_a_loose_wire_hides_no_press(covert: bool) -> None:
     with bench() as desk:
         desk.unit.cut(covert=covert)

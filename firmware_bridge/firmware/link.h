@@ -8,10 +8,10 @@
 
 #include "frame.h"
 
-/* Who may speak when the line is busy: kept events leave room for a heartbeat; answers leave room for both, so that a
- * host that asks without end never keeps a press from being told. */
+/* Who may speak when the line is busy: kept events leave room for a heartbeat. Answers wait for 12 bytes more, which take
+ * 3 ms to leave: by then a kept event has had its turn, so a host that asks without end never keeps a press from being told. */
 #define LINK_ROOM_FOR_KEPT (2 * FRAME_SENT_MAX)
-#define LINK_ROOM_FOR_ANSWER (3 * FRAME_SENT_MAX)
+#define LINK_ROOM_FOR_ANSWER (LINK_ROOM_FOR_KEPT + 12)
 
 /* False when the ring has no room now. */
 bool link_send(uint8_t type, uint8_t seq, const void *payload, uint8_t length);
