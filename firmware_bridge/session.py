@@ -277,9 +277,8 @@ class ButtonSession:
             self._told_of_boot = identity.boot_id  # this start was asked for
             self._test_ends(self._watchdog.restarted(identity.reset_cause, now_s), now_s)
         self._identity = identity
-        if (
-            identity.protocol < COVERT_SINCE_PROTOCOL
-        ):  # what another unit said at this port, this one will never take back
+        if identity.protocol < COVERT_SINCE_PROTOCOL:
+            # what another unit said at this port, this one will never take back
             self._see_loop(Input.COVERT, LoopState.NORMAL, 0, now_s)
 
     def _on_ack(self, ack: Ack, now_s: float) -> None:
