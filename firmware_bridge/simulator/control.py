@@ -12,6 +12,8 @@ from types import TracebackType
 from typing import Self
 
 from firmware_bridge.simulator import SimulatedButton, SimulatorError
+from firmware_bridge.simulator.actions import ACTIONS as BY_NAME
+from firmware_bridge.simulator.actions import ActionError, read_action
 
 LINE_MAX = 256
 ANSWER_S = 5.0
@@ -20,10 +22,11 @@ TAP_S = 0.15
 log = logging.getLogger(__name__)
 
 
-def default_control_path() -> Path:
-    """Return where a running simulated unit listens, one for each user."""
+def default_control_path(unit: str = "") -> Path:
+    """Return where a running simulated unit listens: one place for each user and name."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    return Path(runtime) / "stayby-sim.sock" if runtime else Path(f"/tmp/stayby-sim-{os.getuid()}.sock")  # noqa: S108
+    name = f"-{unit}" if unit else ""
+    return Path(runtime) / f"stayby-sim{name}.sock" if runtime else Path(f"/tmp/stayby-sim-{os.getuid()}{name}.sock")  # noqa: S108
 
 
 def _tap(button: SimulatedButton) -> None:
@@ -36,21 +39,23 @@ def _status(button: SimulatedButton) -> str:
     now = button.status()
     lit = [name for name in ("led", "buzzer", "relay") if now[name] == "1"]
     plugged = "plugged" if now["plugged"] == "1" else "unplugged"
-    return f"{plugged}, loop {int(now['loop_mv']) / 1000:.2f} V, on: {', '.join(lit) or 'nothing'}"
+    said = [
+        f"{plugged}, loop {int(now['loop_mv']) / 1000:.2f} V, covert {int(now['covert_mv']) / 1000:.2f} V",
+        f"lid {'open' if now['lid'] == '1' else 'closed'}, on: {', '.join(lit) or 'nothing'}",
+    ]
+    faults = {
+        "no power": now["powered"] == "0",
+        "the clock stands": now["frozen"] == "1",
+        "wires broken": now["wire"] == "0",
+        f"{float(now['garbled']):.1%} of the bytes damaged": float(now["garbled"]) > 0,
+        "flooded": now["flood"] != "0",
+    }
+    return ", ".join(said + [fault for fault, there in faults.items() if there])
 
 
-ACTIONS: dict[str, Callable[[SimulatedButton], str | None]] = {
-    "press": lambda button: button.press(),
-    "release": lambda button: button.release(),
-    "tap": _tap,
-    "cut": lambda button: button.cut(),
-    "short": lambda button: button.short(),
-    "normal": lambda button: button.normal(),
-    "plug": lambda button: button.plug(),
-    "unplug": lambda button: button.unplug(),
-    "reset": lambda button: button.reset(),
-    "status": _status,
-}
+HERE: dict[str, Callable[[SimulatedButton], str | None]] = {"tap": _tap, "status": _status}
+"""What is done or asked by hand only, beside `actions.ACTIONS`."""
+ACTIONS = (*BY_NAME, *HERE)
 
 
 def ask(control: Path, action: str) -> str:
@@ -89,13 +94,14 @@ class _Server(socketserver.UnixStreamServer):
         self._button = button
 
     def obey(self, line: str) -> str:
-        action = ACTIONS.get(line)
-        if action is None:
-            return f"a simulated button cannot {line!r}: it knows {', '.join(ACTIONS)}"
         try:
-            return f"ok {action(self._button) or ''}"
-        except SimulatorError as error:
+            here = HERE.get(line)
+            if here:
+                return f"ok {here(self._button) or ''}"
+            read_action(line.split())(self._button)
+        except (ActionError, SimulatorError) as error:
             return str(error)
+        return "ok"
 
 
 class ControlSocket:

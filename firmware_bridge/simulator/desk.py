@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from firmware_bridge.events import ButtonEvent, Pressed, PressId
+from firmware_bridge.events import ButtonEvent, DownReason, Pressed, PressId
 from firmware_bridge.protocol import Beacon
 from firmware_bridge.session import ButtonSession
 from firmware_bridge.simulator import SimulatedButton
@@ -53,6 +53,26 @@ class VirtualDesk:
         self.session.opened(self.now_s)
         self._connected = True
 
+    def unplug(self) -> None:
+        """Pull the plug: the host learns of it at once, and tells."""
+        self.session.closed(DownReason.UNPLUGGED, "the simulated button was unplugged", self.now_s)
+        self._take_events()
+        self.disconnect()
+
+    def let_hub_store(self, stores: bool) -> None:
+        """Have the hub store and acknowledge presses (what it was told meanwhile, too), or not."""
+        self.hub.stores = stores
+        waiting = [
+            event for event in self.events if isinstance(event, Pressed) and event.press_id not in self.hub.stored
+        ]
+        for pressed in waiting if stores else []:
+            self.take(pressed)
+
+    def plug_in(self) -> None:
+        """Let the same host go on after `disconnect()`: it has not forgotten anything."""
+        self.session.opened(self.now_s)
+        self._connected = True
+
     def disconnect(self) -> None:
         """Let the host be gone: nothing is heard, nothing is said."""
         self._connected = False
@@ -87,15 +107,17 @@ class VirtualDesk:
         self.session.tick(self.now_s)
         self._take_events()
         output = self.session.take_output()
-        if output and self.host_is_heard:
+        if output and self.host_is_heard and self._connected:
             self.unit.send(output)
 
     def _take_events(self) -> None:
         for event in self.session.take_events():
             self.events.append(event)
             if isinstance(event, Pressed) and self.hub.stores:
-                self._store(event.press_id)
+                self.take(event)
 
-    def _store(self, press_id: PressId) -> None:
+    def take(self, pressed: Pressed) -> None:
+        """Store a press, then acknowledge it."""
+        press_id = pressed.press_id
         (self.hub.doubled if press_id in self.hub.stored else self.hub.stored).append(press_id)
         self.session.ack(press_id)
