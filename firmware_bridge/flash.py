@@ -32,7 +32,8 @@ FLASH_ROOM_BYTES = 0x7800
 
 OPTIBOOT_BAUD = 115_200
 OLD_LOADER_BAUD = 57_600
-SYNC_ATTEMPTS = 3
+OPTIBOOT_FIRST_VERSION = 4
+SYNC_ATTEMPTS = 5
 AVRDUDE_S = 50.0
 """One run; a good one takes about 3 s. Two runs and the greeting end within the 180 s for which a hub lends its port."""
 GREETING_S = 20.0
@@ -148,12 +149,16 @@ def flash(port: str, firmware: Firmware, progress: Progress) -> Flashed:
         raise FlashError("avrdude is missing: sudo apt-get install avrdude")
     with _held(port):
         try:
-            _run_avrdude(port, OPTIBOOT_BAUD, firmware.path, progress)
-            old_loader = False
+            said = _run_avrdude(port, OPTIBOOT_BAUD, firmware.path, progress)
         except NoBootLoader:
-            _run_avrdude(port, OLD_LOADER_BAUD, firmware.path, progress)
-            old_loader = True
-    return Flashed(_greeting(port, firmware), old_loader)
+            said = _run_avrdude(port, OLD_LOADER_BAUD, firmware.path, progress)
+    return Flashed(_greeting(port, firmware), _is_old_loader(said))
+
+
+def _is_old_loader(said: str) -> bool:
+    """Whether the loader told avrdude a version below Optiboot's 4: the old Nano's says 1.16."""
+    version = re.search(r"firmware version\s*:\s*(\d+)\.", said, re.IGNORECASE)
+    return version is not None and int(version[1]) < OPTIBOOT_FIRST_VERSION
 
 
 @contextmanager
@@ -186,9 +191,9 @@ def _why_not_open(port: str, error: OSError) -> str:
     return f"{port} cannot be opened ({error.strerror}): give --port the button's"
 
 
-def _run_avrdude(port: str, baud: int, hexfile: Path, progress: Progress) -> None:
+def _run_avrdude(port: str, baud: int, hexfile: Path, progress: Progress) -> str:
     command = ["avrdude", "-p", CHIP, "-c", "arduino", "-P", port, "-b", str(baud), "-x", f"attempts={SYNC_ATTEMPTS}"]
-    command += ["-D", "-U", f"flash:w:{hexfile}:i"]
+    command += ["-v", "-D", "-U", f"flash:w:{hexfile}:i"]
     pipe = subprocess.PIPE
     # A group of its own: Ctrl-C is for us to handle, in order.
     process = subprocess.Popen(
@@ -206,6 +211,7 @@ def _run_avrdude(port: str, baud: int, hexfile: Path, progress: Progress) -> Non
         _end(process)
     if status != 0:
         raise explain(port, said)
+    return said
 
 
 def _plain_words() -> dict[str, str]:
