@@ -2,7 +2,7 @@
 
 - Up is what was proven both ways within 2 s: the unit says that it hears us, or answers a command.
 - A diagnosis is told once. Another one on the same open port comes 10 s after it at the earliest.
-- A link that failed by noise stays down until ten seconds of it were good: it must not flap, and a press passes meanwhile.
+- A link that failed by noise stays down until ten seconds were good: it must not flap, and a press passes meanwhile.
 """
 
 from firmware_bridge.events import DownReason
@@ -17,7 +17,7 @@ REOPEN_S = 10.0
 NEVER_S = float("-inf")
 
 _ADVICE = {
-    DownReason.SILENT: "{port} is open but nothing comes: check the button's supply and its cable; if both are good, it hangs",
+    DownReason.SILENT: "{port} is open but nothing comes: check the button's supply and cable; if both are good, it hangs",
     DownReason.WRONG_DEVICE: "{port} sends bytes but no frame of ours: set button.port to the Stayby button",
     DownReason.NOISY: (
         "{damaged} of {all} frames on {port} damaged: check the cable's shield and ground, and what runs beside it"

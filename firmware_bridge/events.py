@@ -10,8 +10,8 @@ from firmware_bridge.protocol import Input, LoopState
 class PressId(NamedTuple):
     """Names one press for ever, across resets of the unit and restarts of the hub.
 
-    `input` is the number on the wire: an `Input`, or one that only a newer firmware knows. As `Input(…)` that would be OPEN,
-    and could not be told apart from a press of OPEN with the same count.
+    `input` is the number on the wire: an `Input`, or one that only a newer firmware knows. As `Input(…)` that would be
+    OPEN, and could not be told apart from a press of OPEN with the same count.
     """
 
     boot_id: int

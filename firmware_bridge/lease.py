@@ -1,7 +1,7 @@
 """The wanted beacon, kept leased: said at once, again until it is confirmed, then renewed each second. Pure.
 
-OFF is renewed like the others: each second one command is proven to be obeyed, and its round trip is measured. The firmware
-takes it as it is meant: OFF does not end the light of a press that waits for its acknowledgement.
+OFF is renewed like the others: each second one command is proven to be obeyed, and its round trip is measured. The
+firmware takes it as it is meant: OFF does not end the light of a press that waits for its acknowledgement.
 """
 
 from collections import OrderedDict
@@ -12,7 +12,7 @@ from firmware_bridge.quality import RoundTrip
 LEASE_S = 3.0
 RENEW_S = 1.0
 RETRY_S = 0.06
-"""So often that at 3 % damaged bytes, where half of the answers are lost, one comes within 2 s in all but one in a million."""
+"""At 3 % damaged bytes half of the answers are lost: so often, that one comes within 2 s all the same."""
 NEVER_S = float("-inf")
 UNANSWERED_MAX = 32
 """After so many (2 s) it is no lost frame, but a link that is down."""

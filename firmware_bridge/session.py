@@ -2,7 +2,7 @@
 
 - A press is acknowledged only after `ack()`; all else at once.
 - A reset of the unit is normal: a new boot id is greeted anew, nothing is lost by it.
-- The unit counts as up when it has said who it is, and both ways are proven; after 2 s without proof it is down (`diagnosis.py`).
+- The unit is up when it has said who it is, and both ways are proven; after 2 s without proof it is down (`diagnosis.py`).
 - An older or a newer firmware works in what both know, and `LinkUp.version_note` says what is missing.
 """
 
@@ -174,7 +174,7 @@ class ButtonSession:
         self.tick(now_s)
 
     def wants_reopening(self, now_s: float) -> bool:
-        """Return whether the port should be closed and opened again: nothing comes, and a pulse on DTR may wake the unit."""
+        """Return whether to close the port and open it again: nothing comes, and a pulse on DTR may wake the unit."""
         return self._open and self._diagnosis.wants_reopening(now_s)
 
     def take_events(self) -> list[ButtonEvent]:

@@ -13,7 +13,7 @@ LIMIT_S = 3.0
 AGAIN_S = 0.3
 SOONEST_S = 0.1
 LATEST_S = 1.0
-"""A watchdog of 250 ms takes this long from the hang to the first word, its oscillator's tolerance and the start included."""
+"""So long a watchdog of 250 ms takes from the hang to the first word, with its tolerance and the start."""
 
 
 @dataclass(frozen=True, slots=True)

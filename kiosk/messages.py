@@ -498,7 +498,7 @@ class DetectionTaken(Record):
 
 
 class ButtonAnswer(Record):
-    """Hub to technician: whether it did what `AskButton` asked, and one line about it; to a self-test, when it is over."""
+    """Hub to technician: whether it did what `AskButton` asked, in one line; after a self-test, when it is over."""
 
     kind: Literal["button"] = "button"
     ok: bool
@@ -511,8 +511,8 @@ LoopWord = Literal["unknown", "normal", "pressed", "cut", "short", "odd"]
 class ButtonHealth(Record):
     """The button as its link knows it. Counts of frames are since the hub's start, presses since the unit's own.
 
-    `says` is one line about what is wrong with the link or its version, empty while nothing is. `own_repeats` are commands
-    that the hub had to say again, `repeated_frames` what the unit did. The round trip is that of a command and its
+    `says` is one line about what is wrong with the link or its version, empty while nothing is. `own_repeats` are
+    commands that the hub had to say again, `repeated_frames` what the unit did. The round trip is that of a command and its
     acknowledgement: smoothed, and the worst of the last minute.
     """
 

@@ -232,7 +232,7 @@ class Store:
 
 
 def _make_press_table(database: sqlite3.Connection) -> None:
-    """Make the table of presses, or bring that of a version that knew one input only to the present form: all or nothing."""
+    """Make the table of presses, or bring that of a version that knew one input to the present form: all or nothing."""
     columns = {row[1] for row in database.execute("PRAGMA table_info(press)")}
     if "input" in columns:
         return

@@ -643,7 +643,7 @@ def test_a_reset_that_should_not_have_been_is_shown_for_a_minute_after_the_last(
 
 
 def test_an_older_firmware_is_a_fault_with_its_remedy_until_it_is_flashed(alone: Hub) -> None:
-    note = "firmware 1.0 (protocol 1) is older than this Stayby (protocol 2): the lid is not watched; run stayby button flash"
+    note = "firmware 1.0 (protocol 1) is older than this Stayby (protocol 2): no lid; run stayby button flash"
     alone._button_up(LinkUp("1.0", "00000001", "pin", 7, 1, note, time.monotonic()))
     (fault,) = alone._faults.open
     assert (fault.code, fault.do) == ("button-firmware", "run stayby button flash")

@@ -1,4 +1,4 @@
-"""The host's end against the unit's machine code, in virtual time: every fault is told in time, once, and taken back."""
+"""The host's end against the unit's machine code, in virtual time: each fault told in time, once, and taken back."""
 
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -91,7 +91,7 @@ def test_an_open_lid(desk: VirtualDesk) -> None:
     ids=["both", "from the unit", "to the unit"],
 )
 def test_a_dead_wire(desk: VirtualDesk, unit_is_heard: bool, host_is_heard: bool, kind: DownReason) -> None:
-    """The unit itself waits 2 s before it says that it hears nobody: a wire to it shows after twice that time at most."""
+    """The unit itself waits 2 s before it says that it hears nobody: a wire to it shows after twice that at most."""
     began_s = desk.now_s
     desk.unit_is_heard, desk.host_is_heard = unit_is_heard, host_is_heard
     down = only(desk.run(2 * DOWN_S + 0.3), LinkDown)
@@ -212,7 +212,7 @@ def test_noise_of_ten_percent_is_one_fault_and_presses_pass(desk: VirtualDesk) -
 
 
 class Anything(RuleBasedStateMachine):
-    """Presses, faults, resets, noise and restarts of the host; in the end all is mended, and every account must be clear."""
+    """Presses, faults, resets, noise, restarts of the host; in the end all is mended, and every account is clear."""
 
     def __init__(self) -> None:
         super().__init__()

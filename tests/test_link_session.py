@@ -394,7 +394,7 @@ def test_a_silent_port_wants_to_be_opened_again_each_ten_seconds(talk: Talk) -> 
     (down,) = talk.wait(2.1)
     assert isinstance(down, LinkDown)
     assert down.reason == (
-        "/dev/button is open but nothing comes: check the button's supply and its cable; if both are good, it hangs"
+        "/dev/button is open but nothing comes: check the button's supply and cable; if both are good, it hangs"
     )
     assert talk.wait(REOPEN_S - 0.2) == []
     assert not talk.session.wants_reopening(talk.now_s)
