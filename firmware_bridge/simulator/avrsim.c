@@ -160,16 +160,6 @@ static void chip_sends(struct avr_irq_t *irq, uint32_t value, void *param) {
     to_host(through_noise((unsigned char)value));
 }
 
-static void chip_takes_on(struct avr_irq_t *irq, uint32_t value, void *param) {
-    (void)irq, (void)value, (void)param;
-    chip_takes = true;
-}
-
-static void chip_takes_off(struct avr_irq_t *irq, uint32_t value, void *param) {
-    (void)irq, (void)value, (void)param;
-    chip_takes = false;
-}
-
 static void to_chip(unsigned char byte) {
     received++;
     if (wire_up && powered && !frozen) avr_raise_irq(uart + UART_IRQ_INPUT, byte);
@@ -178,6 +168,17 @@ static void to_chip(unsigned char byte) {
 static void feed_chip(void) {
     while ((chip_takes || !powered || frozen) && input_from < input_to) to_chip(through_noise(input[input_from++]));
     if (input_from == input_to) input_from = input_to = 0;
+}
+
+static void chip_takes_on(struct avr_irq_t *irq, uint32_t value, void *param) {
+    (void)irq, (void)value, (void)param;
+    chip_takes = true;
+    feed_chip();
+}
+
+static void chip_takes_off(struct avr_irq_t *irq, uint32_t value, void *param) {
+    (void)irq, (void)value, (void)param;
+    chip_takes = false;
 }
 
 static void read_pty(void) {
@@ -396,6 +397,9 @@ static void stop(int status) {
 /* ---- commands ---- */
 
 static bool send_hex(const char *hex) {
+    memmove(input, input + input_from, input_to - input_from);
+    input_to -= input_from;
+    input_from = 0;
     for (; hex[0] && hex[1]; hex += 2) {
         unsigned byte;
         if (input_to == sizeof input || sscanf(hex, "%2x", &byte) != 1) return false;
