@@ -154,10 +154,10 @@ def _loop_findings(which: str, word: LoopWord) -> list[Finding]:
 def render(watch: Watch, where: str, *, direct: bool) -> RenderableType:
     """Return the whole view. `where` is the port and who reads it."""
     health = watch.health
-    parts: list[RenderableType] = [Text(where, "bold"), _verdict(findings(watch))]
+    parts: list[RenderableType] = [Text.assemble((where, "bold"), " Ctrl-C ends."), _verdict(findings(watch))]
     parts += [_loop("Button", watch.button, up=health.up), _loop("Covert", watch.covert, up=health.up)]
     parts += [_row(name, text) for name, text in rows(watch)]
-    parts.append(Text(BLIND_SPOT + (f"\n{KEPT}" if direct else "") + "\nCtrl-C ends.", "dim"))
+    parts.append(Text(BLIND_SPOT + (f"\n{KEPT}" if direct else ""), "dim"))
     return Group(*parts)
 
 
@@ -225,7 +225,7 @@ def rows(watch: Watch) -> list[tuple[str, str]]:
 
 def _presses(presses: Presses, now_s: float) -> str:
     if presses.last_s is None:
-        return f"none yet ({presses.told or 0} before)"
+        return f"0 ({presses.told or 0} before)"
     return f"{presses.seen}, last {_ago(now_s - presses.last_s)} ago"
 
 
@@ -236,16 +236,17 @@ def _link(watch: Watch) -> str:
     trip, worst = health.round_trip_ms, health.round_trip_worst_ms
     times = f"{trip:.0f} ms, worst {worst:.0f} ms" if trip is not None and worst is not None else "not measured yet"
     return (
-        f"{quality}{up_for}; last {QUALITY_S:.0f} s: {good} frames, {bad} bad\n"
+        f"{quality}{up_for}; {QUALITY_S:.0f} s: {good} good, {bad} bad\n"
         f"all: {health.frames} frames, bad {health.bad_frames} here {health.unit_bad_frames} there\n"
-        f"repeats {health.repeated_frames} there {health.own_repeats} here; trip {times}"
+        f"repeats {health.repeated_frames} there {health.own_repeats} here\n"
+        f"round trip {times}"
     )
 
 
 def _unit(health: ButtonHealth) -> str:
     if not health.firmware:
         return "has not said who it is"
-    alarm = "\nits own alarm is on" if health.local_alarm else ""
+    alarm = "; its alarm is on" if health.local_alarm else ""
     return f"firmware {health.firmware}, build {health.build}\nlast reset: {health.reset_cause}{alarm}"
 
 

@@ -122,8 +122,8 @@ HEALTH = st.builds(
     covert_volts=st.none() | st.floats(0, 5),
     presses=st.integers(0, 65535),
     covert_presses=st.integers(0, 65535),
-    frames=st.integers(0, 10**7),
-    bad_frames=st.integers(0, 10**5),
+    frames=st.integers(0, 2_000),
+    bad_frames=st.integers(0, 999),
     repeated_frames=st.integers(0, 10**5),
     own_repeats=st.integers(0, 10**5),
     unit_bad_frames=st.integers(0, 255),
@@ -132,13 +132,17 @@ HEALTH = st.builds(
     reset_cause=st.sampled_from(["power on and brown out", "unknown"]),
     round_trip_ms=st.none() | st.floats(0, 9999),
     round_trip_worst_ms=st.none() | st.floats(0, 9999),
-    up_for_s=st.none() | st.floats(0, 10**7),
+    up_for_s=st.none() | st.floats(0, 10**6),
+    local_alarm=st.booleans(),
+    up=st.booleans(),
+    lid_open=st.booleans(),
+    loop=st.sampled_from(["normal", "cut", "odd"]),
 )
 
 
 @given(st.lists(HEALTH, min_size=1, max_size=4), st.booleans())
 def test_any_reading_fits_a_phone(readings: list[ButtonHealth], direct: bool) -> None:
-    lines = drawn(watched(*readings), direct=direct)
+    lines = drawn(watched(*readings), width=200, direct=direct)  # wide, so that nothing is wrapped that is too long
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 60
     assert lines[1].startswith("╭")
