@@ -1,4 +1,8 @@
-"""Frames in and out of bytes, without any device: `00 | COBS(type, seq, payload, CRC-16/IBM-3740) | 00`."""
+"""Frames in and out of bytes, without any device: `00 | COBS(type, seq, payload, CRC-16/GENIBUS) | 00`.
+
+The CRC goes out inverted: without that, zeros at the end of a frame could come and go unseen, and one flipped bit there could
+make a press of the open button of a covert one.
+"""
 
 import binascii
 from collections.abc import Iterator
@@ -11,6 +15,9 @@ _HEAD_BYTES = 2
 _CRC_BYTES = 2
 ENCODED_MAX = 1 + _HEAD_BYTES + PAYLOAD_MAX + _CRC_BYTES
 _CRC_START = 0xFFFF
+_CRC_INVERTED = 0xFFFF
+_CRC_GOOD = 0x1D0F
+"""What is left when an intact frame has gone through with its CRC."""
 
 
 class BadFrame(ValueError):
@@ -31,7 +38,7 @@ def encode(frame: Frame) -> bytes:
     if len(frame.payload) > PAYLOAD_MAX:
         raise BadFrame(f"a payload of {len(frame.payload)} bytes is over the {PAYLOAD_MAX} that a frame holds")
     body = bytes((frame.kind, frame.seq)) + frame.payload
-    crc = binascii.crc_hqx(body, _CRC_START)
+    crc = binascii.crc_hqx(body, _CRC_START) ^ _CRC_INVERTED
     return b"\0" + bytes(cobs.encode(body + crc.to_bytes(_CRC_BYTES, "big"))) + b"\0"
 
 
@@ -45,7 +52,7 @@ def decode(encoded: bytes) -> Frame:
         raise BadFrame(f"not COBS: {error}") from error
     if len(body) < _HEAD_BYTES + _CRC_BYTES:
         raise BadFrame(f"{len(body)} bytes are too short for type, seq and CRC")
-    if binascii.crc_hqx(body, _CRC_START) != 0:
+    if binascii.crc_hqx(body, _CRC_START) != _CRC_GOOD:
         raise BadFrame("the CRC does not fit: a byte was damaged on the wire")
     return Frame(body[0], body[1], body[_HEAD_BYTES:-_CRC_BYTES])
 

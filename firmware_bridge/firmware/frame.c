@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Frames in and out of bytes: COBS (Cheshire and Baker, 1999) around a CRC-16/IBM-3740. */
+ * Frames in and out of bytes: COBS (Cheshire and Baker, 1999) around a CRC-16/GENIBUS.
+ * The CRC goes out inverted, or zeros at the end of a frame could come and go unseen: with one flipped bit there a press
+ * of the covert button would read as one of the open button. */
 #include "frame.h"
 
 #include <string.h>
@@ -12,7 +14,7 @@ uint8_t frame_encode(uint8_t *out, uint8_t type, uint8_t seq, const void *payloa
     body[1] = seq;
     memcpy(body + 2, payload, length);
     length = (uint8_t)(length + 2);
-    uint16_t crc = crc16(CRC_START, body, length);
+    uint16_t crc = (uint16_t)~crc16(CRC_START, body, length);
     body[length++] = (uint8_t)(crc >> 8);
     body[length++] = (uint8_t)crc;
 
@@ -45,5 +47,5 @@ uint8_t frame_decode(uint8_t *bytes, uint8_t length) {
     if (to < 4) return 0;
     to = (uint8_t)(to - 2);
     uint16_t crc = (uint16_t)((uint16_t)bytes[to] << 8 | bytes[to + 1]);
-    return crc == crc16(CRC_START, bytes, to) ? to : 0;
+    return crc == (uint16_t)~crc16(CRC_START, bytes, to) ? to : 0;
 }

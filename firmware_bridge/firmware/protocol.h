@@ -2,7 +2,7 @@
  *
  * The words on the wire; docs/button.md has the same table, firmware_bridge/protocol.py is the other end.
  *
- *   00 | COBS( type, seq, payload of at most 24 bytes, CRC-16/IBM-3740 high byte first ) | 00      38400 baud, 8N1
+ *   00 | COBS( type, seq, payload of at most 24 bytes, CRC-16/GENIBUS high byte first ) | 00      38400 baud, 8N1
  *
  * Numbers are little-endian. Bit 7 of the type: the sender repeats the frame until it is acknowledged. Bit 6: it comes
  * from the host; each end drops what bears its own mark, so that two touching wires never answer for the other end.
