@@ -8,7 +8,7 @@
  *   - a frame of the unit is intact and names only presses that were made
  *   - what the host has not acknowledged is kept; a heartbeat counts it rightly
  *   - an acknowledgement clears what its frame stood for and no more, and one of another start clears nothing
- *   - once the EEPROM is written, a reset or a power cut forgets no press
+ *   - once the EEPROM is written, a reset or a power cut forgets no press (while its 32 places suffice)
  *   - the rings and slots never overflow (ASan, UBSan)
  *
  * Built and run by `make fuzz`. */
@@ -119,7 +119,7 @@ struct covers { /* one press frame, as the host heard it */
 
 static bool owed[STARTS][INPUT_COUNT][COUNTS];
 static uint16_t made[STARTS][INPUT_COUNT];
-static bool may_forget; /* a power cut came before the EEPROM was written, or more presses than slots can name */
+static bool may_forget; /* a reset came before the EEPROM was written, or there were more presses than it or the slots hold */
 static struct covers frames[HEARD];
 static uint32_t frames_heard;
 static uint8_t host_bytes[FRAME_SENT_MAX], host_length;
@@ -249,10 +249,17 @@ static void begin(void) {
     nothing_is_forgotten();
 }
 
+/* With 32 records that nobody ever acknowledged, of ten starts and more, the EEPROM is full: newer presses are in RAM only. */
+static bool eeprom_is_full(void) {
+    for (uint8_t i = 0; i < PRESS_SLOTS; i++)
+        if (slots[i].type && slots[i].places == 0) return true;
+    return false;
+}
+
 static void start_again(bool power_cut) {
     if (start_number + 1 >= STARTS) return;
     if (power_cut && !eeprom_idle()) cells[writing_cell] = next(); /* half a byte, in the middle of being written */
-    if (touched || !eeprom_idle()) may_forget = true;
+    if (touched || !eeprom_idle() || eeprom_is_full()) may_forget = true;
     start_number++;
     begin();
 }
