@@ -39,7 +39,7 @@ class ButtonLink:
     """The panic button on a serial port.
 
     `put` is called from the link's thread only, with one event at a time, and must not block. `stored` are press ids
-    that the hub has stored already (the newest 64 are plenty): when the unit repeats one, it is acknowledged and not
+    that the hub has stored already (the newest 1024 are plenty): when the unit repeats one, it is acknowledged and not
     put again. `on_death` is called when the thread cannot go on; it is not expected to return.
     """
 

@@ -32,7 +32,8 @@ CREATE TABLE press (
 """
 TABLES = ("incident", "outbox", "known", "press")
 TAILS = ("", "-wal")
-PRESSES_KEPT = 64
+PRESSES_KEPT = 1024
+"""One frame of the button may stand for 256 presses, and is acknowledged only when each of them is known."""
 INCIDENTS_KNOWN = 200
 MAX_OFFLINE_S = 86400.0
 """A difference between two clocks beyond this is a wrong clock, not a long power cut."""

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from firmware_bridge.events import PressId
+from firmware_bridge.presses import PressBook
+from firmware_bridge.protocol import PressReport
 from kiosk.incident import Incident
 from kiosk.messages import Severity, State, Trigger
-from kiosk.store import Clock, Store, is_open
+from kiosk.store import PRESSES_KEPT, Clock, Store, is_open
 
 NOW = Clock("boot-a", 1000.0, 1_700_000_000.0)
 OPEN = Incident(
@@ -66,9 +68,18 @@ def test_a_newer_snapshot_replaces_an_unsent_older_one_of_the_same_incident(tmp_
 
 def test_only_the_newest_presses_are_kept(tmp_path: Path, said: list[str]) -> None:
     store = make(tmp_path / "state.db", said)
-    for count in range(100):
+    for count in range(PRESSES_KEPT + 20):
         store.save(OPEN, NOW, None, PressId(1, 0, count))
-    assert store.presses() == [PressId(1, 0, count) for count in range(36, 100)]
+    assert store.presses() == [PressId(1, 0, count) for count in range(20, PRESSES_KEPT + 20)]
+    store.close()
+
+
+def test_a_hub_that_starts_again_knows_every_press_of_one_frame(tmp_path: Path, said: list[str]) -> None:
+    store = make(tmp_path / "state.db", said)
+    frame = PressReport(7, 7, 256, 255, 0, 0)
+    for press in PressBook().report(frame, 1):
+        store.save(OPEN, NOW, None, press)
+    assert PressBook(store.presses()).report(frame, 1) == []
     store.close()
 
 
@@ -145,7 +156,7 @@ def test_a_disk_that_fails_later_leaves_memory_and_a_fault(tmp_path: Path, said:
 WRITER = """
 import sys
 from pathlib import Path
-from kiosk.store import Clock, Store
+from kiosk.store import PRESSES_KEPT, Clock, Store
 from tests.test_store import NOW, OPEN, PressId
 store = Store(Path(sys.argv[1]), print)
 for revision in range(1, 100000):
