@@ -169,7 +169,8 @@ class ButtonSession:
             says = self._down_says or "it has not answered yet"
             self._events.append(SelfTested(passed=False, reason=f"no link to the button: {says}", at_s=now_s))
             return
-        self._tested_boot = self._boot_id
+        if not self._watchdog.runs:
+            self._tested_boot = self._boot_id
         self._watchdog.begin(now_s)
         self.tick(now_s)
 
@@ -261,7 +262,8 @@ class ButtonSession:
         self._count_unit_bad_frames(beat)
         self._last = beat
         self._beacon.seen(beat.beacon)
-        self._watchdog.beats(now_s)
+        if beat.boot_id == self._tested_boot:
+            self._watchdog.beats(now_s)
         self._see_loop(Input.OPEN, beat.loop, beat.millivolts, now_s)
         self._see_loop(Input.COVERT, beat.covert_loop, beat.covert_millivolts, now_s)
         self._see_lid(now_s, opened=UnitFlag.LID_OPEN in beat.flags)

@@ -525,6 +525,17 @@ def test_a_unit_that_starts_anew_is_not_told_to_hang_again(up: Talk) -> None:
     assert SelfTest() not in up.say()
 
 
+def test_a_unit_whose_new_start_beats_before_it_says_who_it_is_is_not_told_to_hang_again(up: Talk) -> None:
+    """The acknowledgement and the new start's first word were lost."""
+    begin_test(up)
+    up.wait(0.5)
+    up.hear(replace(BEAT, boot_id=BOOT + 1, uptime_ms=20))
+    assert SelfTest() not in up.say()
+    tested, *_ = comes_back(up, ResetCause.WATCHDOG, after_s=0.05)
+    assert isinstance(tested, SelfTested)
+    assert tested.passed
+
+
 def test_a_firmware_that_refuses_and_a_port_that_goes_away_fail_the_self_test(up: Talk) -> None:
     (refused,) = up.hear(Ack(begin_test(up), AckStatus.UNKNOWN_TYPE, BOOT))
     assert isinstance(refused, SelfTested)
