@@ -92,6 +92,7 @@ class Incident(Record):
     phrase: str | None = None
     score: float | None = None
     silent: bool = False
+    covert: bool = False
     drill: bool = False
     choice: Choice | None = None
     guess: Choice | None = None
@@ -420,6 +421,7 @@ class IncidentMachine:
             "phrase",
             "score",
             "silent",
+            "covert",
             "drill",
             "choice",
             "guess",
@@ -440,10 +442,13 @@ class IncidentMachine:
 
     def _press_again(self, event: Event) -> None:
         """More of the same from a person who waits: it counts, it is told, and a drill becomes real."""
-        self._note("pressed" if isinstance(event, ButtonPressed) else "touched_help")
+        self._note(_way_of_asking(event))
+        if _is_covert(event):
+            self._called_covertly()
+            return
         if self._open().drill:
             self._note("drill_became_real")
-        if self._open().silent and not _is_covert(event):
+        if self._open().silent:
             self._set(silent=False)
             self._note("no_longer_silent")
             self._arm_check_in()
@@ -452,13 +457,25 @@ class IncidentMachine:
         if self._open().severity is Severity.CHECK:
             self._become_alert()
 
+    def _called_covertly(self) -> None:
+        """A covert call in an incident that the desk shows already: staff see it, and the next tier; the desk does not."""
+        if self._open().drill:
+            self._set(drill=False)
+            self._note("drill_became_real")
+        if self._open().severity is Severity.CHECK:
+            self._set(silent=True, check_in_due_s=None, check_in_answer_due_s=None)
+            self._worsen(Severity.ALERT)
+        if not self._open().silent and not self._open().covert:
+            self._set(covert=True)
+            self._ask_more()
+
     def _become_alert(self) -> None:
         """A check that somebody already walks to turns out to be an alert."""
         self._worsen(Severity.ALERT)
         self._arm_check_in()
 
     def _raise_by_press(self, event: Event) -> None:
-        self._note("pressed" if isinstance(event, ButtonPressed) else "touched_help")
+        self._note(_way_of_asking(event))
         if self._open().state is State.ATTENDED:
             self._forget_answers()
         self._set(says_fine=False, drill=False, silent=_is_covert(event))
@@ -515,6 +532,11 @@ class IncidentMachine:
 
     def _hear_more(self, event: PhraseHeard) -> None:
         """A phrase while an incident is open: told, and worse when it is a grave one."""
+        if event.covert:
+            self._note("heard", COVERT_PHRASE)
+            self._set(phrase=self._open().phrase or COVERT_PHRASE)  # what the screen reads back stays as it is
+            self._called_covertly()
+            return
         self._note_phrase(event)
         if self._open().severity is Severity.CHECK:
             self._become_alert()
@@ -709,6 +731,12 @@ def _graver(one: Choice, other: Choice) -> bool:
 
 def _is_covert(event: Event) -> bool:
     return isinstance(event, ButtonPressed) and event.covert
+
+
+def _way_of_asking(event: Event) -> str:
+    if not isinstance(event, ButtonPressed):
+        return "touched_help"
+    return "pressed_covert" if event.covert else "pressed"
 
 
 M = IncidentMachine

@@ -176,6 +176,8 @@ PHRASES: dict[str, str] = {
     "let_go": "let go of me",
 }
 """How a phrase id is read back. An id that is not here is shown with its underscores as spaces."""
+BUTTON_UNSURE = frozenset({"button", "button-loop", "button-stuck"})
+"""Faults under which the screen does not send anybody to the button; of the covert one it never says anything."""
 NEVER_READ_BACK = frozenset({COVERT_PHRASE, "angela", "yellow_umbrella", "blue_suitcase"})
 """Covert phrases, and what stands for one in an incident: no screen says that there are such."""
 
@@ -924,7 +926,7 @@ def _starting_or_telling(face: Face, local: Local) -> Page:
 
 
 def _without_incident(show: Show, local: Local, desk: Desk) -> Page:
-    button = desk.button and not any(fault.code.startswith("button") for fault in show.faults)
+    button = desk.button and not any(fault.code in BUTTON_UNSURE for fault in show.faults)
     if local.opened is Go.EMERGENCY:
         return _plain_emergency(show.face, say("call_if", number=show.face.emergency_number))
     if local.telling:

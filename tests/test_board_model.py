@@ -286,6 +286,11 @@ def test_a_covert_phrase_is_told_as_one_and_never_which() -> None:
     assert alert.lines == ("Called for help in secret.", "Heard the covert phrase.")
 
 
+def test_a_covert_call_in_an_open_alert_stands_on_the_board() -> None:
+    (alert,) = view_of(snapshot(covert=True)).alerts
+    assert "A covert call came too: somebody may be threatened. Say nothing of it at the desk." in alert.lines
+
+
 def test_who_is_coming_counts_down_and_then_says_late() -> None:
     coming = snapshot(state=State.COMING, coming=(Going(responder=SAM, eta_s=60), Going(responder=PRIYA, eta_s=90)))
     (alert,) = view_of(coming, now_s=5.0).alerts

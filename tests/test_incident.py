@@ -353,6 +353,66 @@ def test_an_open_call_in_a_silent_alert_gets_an_answer_and_still_no_light(event:
     assert made.incident.check_in_due_s == 61.0
 
 
+COVERT_CALLS = [ev.ButtonPressed(covert=True), ev.PhraseHeard("angela", 3.0, strong=True, covert=True)]
+
+
+@pytest.mark.parametrize("event", COVERT_CALLS)
+@pytest.mark.parametrize("state", [State.RAISED, State.COMING])
+def test_a_covert_call_in_an_open_alert_is_told_to_staff_and_changes_nothing_at_the_desk(
+    state: State, event: ev.Event
+) -> None:
+    made = brought_to(state)
+    assert made.incident is not None
+    before = made.incident
+    effects = made.handle(event, 2.0)
+    assert not [effect for effect in effects if isinstance(effect, SetBeacon)]
+    assert made.incident.covert
+    assert made.incident.tier == before.tier + 1  # more people, at once
+    assert (made.state, made.incident.severity, made.incident.silent) == (state, before.severity, False)
+    assert {"pressed_covert", "heard"} & {entry.what for entry in made.incident.timeline}
+
+
+@pytest.mark.parametrize("event", COVERT_CALLS)
+def test_a_covert_call_answers_no_check_in(event: ev.Event) -> None:
+    made = brought_to(State.RAISED)
+    assert made.incident is not None
+    due_s = made.incident.check_in_due_s
+    assert due_s is not None
+    made.handle(ev.TimePassed(), due_s)
+    asked_until_s = made.incident.check_in_answer_due_s
+    assert asked_until_s is not None
+    made.handle(event, due_s + 1)
+    assert made.incident.check_in_answer_due_s == asked_until_s
+
+
+@pytest.mark.parametrize("event", COVERT_CALLS)
+def test_a_covert_call_in_a_check_that_somebody_walks_to_makes_it_a_silent_alert(event: ev.Event) -> None:
+    made = brought_to(State.CHECKING)
+    made.handle(coming(), 2.0)
+    effects = made.handle(event, 3.0)
+    assert made.incident is not None
+    assert (made.incident.severity, made.incident.silent) == (Severity.ALERT, True)
+    assert not [effect for effect in effects if isinstance(effect, SetBeacon)]
+    assert made.beacon is Beacon.OFF
+    assert made.incident.check_in_due_s is None
+
+
+def test_a_covert_press_at_an_attended_desk_is_a_silent_alert() -> None:
+    made = brought_to(State.ATTENDED)
+    made.handle(ev.ButtonPressed(covert=True), 2.0)
+    assert made.incident is not None
+    assert (made.state, made.incident.silent, made.beacon) == (State.RAISED, True, Beacon.OFF)
+    assert "pressed_covert" in {entry.what for entry in made.incident.timeline}
+
+
+def test_a_covert_press_in_a_drill_is_real() -> None:
+    made = machine()
+    made.handle(ev.DrillStarted(), 0.0)
+    made.handle(ev.ButtonPressed(covert=True), 1.0)
+    assert made.incident is not None
+    assert (made.incident.drill, made.incident.covert) == (False, True)
+
+
 def test_a_kept_press_counts_from_when_it_was_pressed() -> None:
     made = machine()
     made.handle(ev.ButtonPressed(age_s=600.0), 1000.0)
@@ -707,7 +767,7 @@ def test_every_code_of_the_timeline_is_documented() -> None:
     root = Path(__file__).parent.parent
     source = (root / "kiosk" / "incident.py").read_text()
     codes = set(re.findall(r'(?:_note|_emergency)\(\s*"([a-z_]+)"', source))
-    codes |= set(re.findall(r'"([a-z_]+)" if ', source)) | set(re.findall(r' else "([a-z_]+)"\)', source))
+    codes |= set(re.findall(r'"([a-z_]+)" if ', source)) | set(re.findall(r'(?: else |return )"([a-z_]+)"', source))
     text = (root / "docs" / "architecture.md").read_text()
     listed = re.split(r"[,\s]+", text.split("Codes of the timeline")[1].split(":", 1)[1].split(".", 1)[0].strip())
-    assert codes - {"raise", "ask_next_tier"} == set(listed)
+    assert codes - {"raise", "ask_next_tier", "emergency_page"} == set(listed)

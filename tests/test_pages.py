@@ -197,6 +197,13 @@ def test_a_silent_incident_looks_like_none(shown: Show, hidden: Snapshot, now_s:
     assert view(covert, opened, now_s) == view(ordinary, opened, now_s)
 
 
+@settings(max_examples=80)
+@given(hidden=SNAPSHOTS, now_s=st.floats(0, 10))
+def test_a_covert_call_in_an_open_alert_does_not_show(hidden: Snapshot, now_s: float) -> None:
+    plain, covert = (hidden.model_copy(update={"covert": called}) for called in (False, True))
+    assert view(show(covert), now_s=now_s) == view(show(plain), now_s=now_s)
+
+
 def test_an_alert_that_turns_silent_goes_straight_to_the_ordinary_page() -> None:
     shown = show(snapshot())
     local = settle(Local(), shown, 0)
@@ -229,8 +236,14 @@ def test_idle_says_how_it_hears_and_what_a_touch_does() -> None:
 
 
 def test_a_broken_button_is_not_offered() -> None:
-    cut = Fault(code="button_cut", where="button", says="the wire is cut", do="mend it")
-    assert "press" not in told(show(faults=(cut,)))
+    for code, offered in (("button", False), ("button-loop", False), ("button-stuck", False), ("button-lid", True)):
+        fault = Fault(code=code, where="button", says="the wire is cut", do="mend it")
+        assert ("press" in told(show(faults=(fault,)))) == offered
+
+
+def test_a_broken_covert_button_does_not_show() -> None:
+    cut = Fault(code="button-covert-loop", where="button", says="the wire is cut", do="mend it")
+    assert view(show(faults=(cut,))) == view(show())
 
 
 def test_idle_does_not_hide_that_nobody_can_be_told() -> None:

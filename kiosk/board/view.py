@@ -161,6 +161,8 @@ def _names(people: tuple[Person, ...], me: Id) -> str:
 def _told(snapshot: Snapshot) -> tuple[str, ...]:
     """Return what the person said, touched, or left unanswered."""
     lines = [] if snapshot.trigger is Trigger.VOICE else [TRIGGERS[snapshot.trigger]]
+    if snapshot.covert:
+        lines.append("A covert call came too: somebody may be threatened. Say nothing of it at the desk.")
     if snapshot.phrase:
         lines.append(f"Heard {phrase_words(snapshot.phrase)}.")
     elif snapshot.trigger is Trigger.VOICE:
@@ -173,13 +175,19 @@ def _told(snapshot: Snapshot) -> tuple[str, ...]:
         lines.append(f"First name: {snapshot.name}.")
     if snapshot.says_fine:
         lines.append("Touched “I’m fine now”. Please look anyway.")
+    return (*lines, *_asked_now(snapshot))
+
+
+def _asked_now(snapshot: Snapshot) -> list[str]:
+    """Return what the screen asks them, and what they left unanswered."""
+    lines = []
     if snapshot.state is State.CHECKING and not snapshot.silent:
         lines.append("The screen asks them now: do you need help?")
     if snapshot.check_ins_missed:
         lines.append(f"Did not answer “Are you still OK?” ({snapshot.check_ins_missed}×).")
     elif snapshot.check_in_open:
         lines.append("The screen asks them now: are you still OK?")
-    return tuple(lines)
+    return lines
 
 
 def _going(incident: Incident, me: Id, now_s: float) -> list[str]:
