@@ -88,6 +88,23 @@ class LoopRestored:
 
 
 @dataclass(frozen=True, slots=True)
+class Stuck:
+    """A button reads pressed in every heartbeat since `for_s`: until it reads normal once, a new press cannot be seen."""
+
+    input: Input
+    for_s: float
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unstuck:
+    """A button that was stuck reads normal."""
+
+    input: Input
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class LidOpened:
     """Somebody opened the unit's enclosure."""
 
@@ -160,6 +177,8 @@ ButtonEvent = (
     | Released
     | LoopFault
     | LoopRestored
+    | Stuck
+    | Unstuck
     | LidOpened
     | LidClosed
     | LinkUp

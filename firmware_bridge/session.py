@@ -25,8 +25,10 @@ from firmware_bridge.events import (
     PressId,
     Released,
     SelfTested,
+    Stuck,
     SupplyDipped,
     UnitHung,
+    Unstuck,
 )
 from firmware_bridge.frame import BadFrame, Frame, FrameReader, encode
 from firmware_bridge.lease import BeaconLease
@@ -68,6 +70,10 @@ COUNTER_WRAPS = 256
 RESET_IS_NEWS_MS = 60_000
 """A start longer ago than this is no news; a hub that restarts must not tell of it again."""
 
+STUCK_S = 30.0
+"""Nobody holds a button for so long."""
+SETTLED_MS = 1000
+"""A loop that the unit cannot name for longer is odd."""
 LOOP_FAULTS = frozenset({LoopState.CUT, LoopState.SHORT, LoopState.ODD})
 COVERT_SINCE_PROTOCOL = 2
 Report = ReleaseReport | LoopReport | HostLostReport | LidReport
@@ -96,6 +102,8 @@ class ButtonSession:
         self._tested_boot: int | None = None
         self._now_s = NEVER_S
         self._loop_faults: dict[Input, LoopState] = {}
+        self._pressed_s: dict[Input, float] = {}
+        self._stuck: set[Input] = set()
         self._lid_open = False
         self._last: Heartbeat | None = None
         self._hello_s = self._host_beat_s = NEVER_S
@@ -264,8 +272,12 @@ class ButtonSession:
         self._beacon.seen(beat.beacon)
         if beat.boot_id == self._tested_boot:
             self._watchdog.beats(now_s)
-        self._see_loop(Input.OPEN, beat.loop, beat.millivolts, now_s)
-        self._see_loop(Input.COVERT, beat.covert_loop, beat.covert_millivolts, now_s)
+        for input_, state, millivolts in (
+            (Input.OPEN, beat.loop, beat.millivolts),
+            (Input.COVERT, beat.covert_loop, beat.covert_millivolts),
+        ):
+            self._see_loop(input_, self._settled(input_, state, beat.uptime_ms), millivolts, now_s)
+            self._see_stuck(input_, state, now_s)
         self._see_lid(now_s, opened=UnitFlag.LID_OPEN in beat.flags)
         missing = self._presses.heartbeat(beat)
         self._from_heartbeat += len(missing)
@@ -317,9 +329,27 @@ class ButtonSession:
         if state in LOOP_FAULTS and state is not told:
             self._loop_faults[input_] = state
             self._events.append(LoopFault(input_, state, millivolts / 1000, now_s))
-        elif state in {LoopState.NORMAL, LoopState.PRESSED} and told is not None:
+        elif state is LoopState.NORMAL and told is not None:  # a wire that was cut may now touch, and read as pressed
             del self._loop_faults[input_]
             self._events.append(LoopRestored(input_, now_s))
+
+    def _settled(self, input_: Input, state: LoopState, uptime_ms: int) -> LoopState:
+        """Return the state, odd where the unit should know by now; an older firmware knows no covert input."""
+        watches = self._identity is not None and self._identity.protocol >= COVERT_SINCE_PROTOCOL
+        unknown = state is LoopState.UNKNOWN and uptime_ms > SETTLED_MS and (watches or input_ is Input.OPEN)
+        return LoopState.ODD if unknown else state
+
+    def _see_stuck(self, input_: Input, state: LoopState, now_s: float) -> None:
+        if state is LoopState.PRESSED:
+            for_s = now_s - self._pressed_s.setdefault(input_, now_s)
+            if for_s >= STUCK_S and input_ not in self._stuck:
+                self._stuck.add(input_)
+                self._events.append(Stuck(input_, for_s, now_s))
+            return
+        self._pressed_s.pop(input_, None)
+        if state is LoopState.NORMAL and input_ in self._stuck:
+            self._stuck.remove(input_)
+            self._events.append(Unstuck(input_, now_s))
 
     def _see_lid(self, now_s: float, *, opened: bool) -> None:
         if opened != self._lid_open:
@@ -373,6 +403,7 @@ class ButtonSession:
             self._events.append(SelfTested(verdict.passed, verdict.reason, now_s))
 
     def _tell_down(self, kind: DownReason, reason: str, now_s: float) -> None:
+        self._pressed_s.clear()  # nobody knows whether it was let go meanwhile
         self._diagnosis.tell(kind, now_s)
         self._up_as = self._up_since_s = None
         self._down_says = reason

@@ -30,8 +30,10 @@ from firmware_bridge.events import (
     PressId,
     Released,
     SelfTested,
+    Stuck,
     SupplyDipped,
     UnitHung,
+    Unstuck,
 )
 from firmware_bridge.link import ButtonLink
 from firmware_bridge.protocol import Beacon as ButtonBeacon
@@ -107,6 +109,7 @@ LENT_S = 180.0
 RESET_SHOWN_S = 60.0
 """A restart of the button that should not have been is a fault until it ran so long without another."""
 LOOP_CODES = {Input.OPEN: "button-loop", Input.COVERT: "button-covert-loop"}
+STUCK_CODES = {Input.OPEN: "button-stuck", Input.COVERT: "button-covert-stuck"}
 LOOP_NAMES = {Input.OPEN: "the button", Input.COVERT: "the covert button"}
 LOOP_ADVICE = {
     LoopState.CUT: "a wire is off: check both ends of its cable and the end-of-line resistor",
@@ -555,6 +558,14 @@ class Hub:
     def _loop_restored(self, event: LoopRestored) -> None:
         self._faults.clear(LOOP_CODES[event.input])
 
+    def _stuck(self, event: Stuck) -> None:
+        says = f"{LOOP_NAMES[event.input]} has been pressed for {event.for_s:.0f} s: a new press cannot be seen"
+        do = "let it go; if nobody holds it, a contact sticks or there is water in it: replace the button"
+        self._fault(STUCK_CODES[event.input], "button", says, do)
+
+    def _unstuck(self, event: Unstuck) -> None:
+        self._faults.clear(STUCK_CODES[event.input])
+
     def _lid_opened(self, _: LidOpened) -> None:
         says = "the lid of its enclosure is open"
         self._fault("button-lid", "button", says, "see what was done to it and who did it, then close the lid")
@@ -854,6 +865,8 @@ HANDLERS: dict[type, Callable[[Hub, Any], None]] = {
     LinkDown: Hub._button_down,
     LoopFault: Hub._loop_fault,
     LoopRestored: Hub._loop_restored,
+    Stuck: Hub._stuck,
+    Unstuck: Hub._unstuck,
     LidOpened: Hub._lid_opened,
     LidClosed: Hub._lid_closed,
     UnitHung: Hub._unit_hung,

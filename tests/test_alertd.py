@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import serial
 
-from firmware_bridge.events import DownReason, LinkDown, LinkUp, PressId, SupplyDipped, UnitHung
+from firmware_bridge.events import DownReason, LinkDown, LinkUp, PressId, Stuck, SupplyDipped, UnitHung, Unstuck
 from firmware_bridge.protocol import Input
 from firmware_bridge.simulator import SimulatedButton
 from kiosk.alertd import LENT_S, Hub
@@ -627,6 +627,16 @@ def alone(stage: Stage) -> Iterator[Hub]:
 
 def _codes(made: Hub) -> set[str]:
     return {fault.code for fault in made._faults.open}
+
+
+@pytest.mark.parametrize(("input_", "code"), [(Input.OPEN, "button-stuck"), (Input.COVERT, "button-covert-stuck")])
+def test_a_stuck_button_is_a_fault_of_its_own(alone: Hub, input_: Input, code: str) -> None:
+    alone._stuck(Stuck(input_, 30.2, time.monotonic()))
+    (fault,) = alone._faults.open
+    assert fault.code == code
+    assert "has been pressed for 30 s: a new press cannot be seen" in fault.says
+    alone._unstuck(Unstuck(input_, time.monotonic()))
+    assert _codes(alone) == set()
 
 
 def test_a_reset_that_should_not_have_been_is_shown_for_a_minute_after_the_last(alone: Hub) -> None:

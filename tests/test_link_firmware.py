@@ -19,8 +19,10 @@ from firmware_bridge.events import (
     LoopRestored,
     Pressed,
     SelfTested,
+    Stuck,
     SupplyDipped,
     UnitHung,
+    Unstuck,
 )
 from firmware_bridge.protocol import Beacon, Input, LoopState
 from firmware_bridge.simulator import SimulatedButton
@@ -71,6 +73,24 @@ def test_a_faulty_loop(desk: VirtualDesk, break_it: Callable[..., None], kind: L
     assert LOOP_FAULT_S <= fault.at_s - began_s < LOOP_FAULT_S + LATE_S
     desk.unit.normal(covert=covert)
     assert only(desk.run(0.4), LoopRestored).input is fault.input
+
+
+@pytest.mark.parametrize("covert", [False, True], ids=["open", "covert"])
+def test_a_contact_that_sticks(desk: VirtualDesk, covert: bool) -> None:
+    desk.unit.press(covert=covert)
+    stuck = only(desk.run(31.0), Stuck)
+    assert stuck.input is (Input.COVERT if covert else Input.OPEN)
+    desk.unit.release(covert=covert)
+    assert only(desk.run(0.6), Unstuck).input is stuck.input
+
+
+def test_a_cut_wire_that_begins_to_touch_is_still_a_fault(desk: VirtualDesk) -> None:
+    desk.unit.cut()
+    only(desk.run(0.4), LoopFault)
+    desk.unit.loop_millivolts(1600)
+    assert not any(isinstance(event, LoopRestored) for event in desk.run(2.0))
+    desk.unit.normal()
+    only(desk.run(0.6), LoopRestored)
 
 
 def test_an_open_lid(desk: VirtualDesk) -> None:

@@ -20,8 +20,10 @@ from firmware_bridge.events import (
     PressId,
     Released,
     SelfTested,
+    Stuck,
     SupplyDipped,
     UnitHung,
+    Unstuck,
 )
 from firmware_bridge.frame import Frame, FrameReader, encode
 from firmware_bridge.presses import FRAMES_MAX, STORED_MAX, TOLD_MAX, PressBook
@@ -280,6 +282,45 @@ def test_the_lid_and_each_loop_are_told_on_change_by_report_or_by_heartbeat(talk
         LoopRestored(Input.COVERT, talk.now_s)
     ]
     assert talk.hear(BEAT) == [LoopRestored(Input.OPEN, talk.now_s)]
+
+
+def loop_of(input_: Input, state: LoopState) -> Heartbeat:
+    return replace(BEAT, loop=state) if input_ is Input.OPEN else replace(BEAT, covert_loop=state)
+
+
+@pytest.mark.parametrize("input_", Input)
+def test_a_button_that_reads_pressed_for_30_s_is_stuck_until_it_reads_normal(talk: Talk, input_: Input) -> None:
+    talk.hear(IDENTITY)
+    talk.hear(BEAT)
+    held = loop_of(input_, LoopState.PRESSED)
+    talk.hear(held)
+    assert talk.live(29.0, held) == []
+    (stuck,) = talk.live(60.0, held)
+    assert isinstance(stuck, Stuck)
+    assert (stuck.input, stuck.for_s) == (input_, pytest.approx(30.0, abs=0.6))
+    assert [type(event) for event in talk.live(1.0)] == [Unstuck]
+    talk.live(25.0, held)
+    talk.wait(3.0)
+    assert Stuck not in {type(event) for event in talk.live(25.0, held)}, "it may have been let go while nobody heard"
+
+
+@pytest.mark.parametrize("input_", Input)
+def test_only_normal_takes_a_fault_of_a_loop_back(talk: Talk, input_: Input) -> None:
+    talk.hear(IDENTITY)
+    talk.hear(BEAT)
+    assert [type(event) for event in talk.hear(loop_of(input_, LoopState.CUT))] == [LoopFault]
+    assert talk.hear(LoopReport(BOOT, LoopState.CUT, LoopState.PRESSED, 1600, input_), seq=3) == []
+    assert talk.hear(loop_of(input_, LoopState.PRESSED)) == []
+    assert [type(event) for event in talk.hear(BEAT)] == [LoopRestored]
+
+
+@pytest.mark.parametrize("input_", Input)
+def test_a_loop_that_stays_unknown_is_odd_a_second_after_the_start(talk: Talk, input_: Input) -> None:
+    unknown = loop_of(input_, LoopState.UNKNOWN)
+    talk.hear(IDENTITY)
+    assert LoopFault not in {type(event) for event in talk.hear(replace(unknown, uptime_ms=600))}
+    (fault,) = (event for event in talk.hear(replace(unknown, uptime_ms=1100)) if isinstance(event, LoopFault))
+    assert (fault.input, fault.kind) == (input_, LoopState.ODD)
 
 
 def beacons(talk: Talk, seconds: float, *, answered_after_s: float | None) -> tuple[list[SetBeacon], list[ButtonEvent]]:
