@@ -25,6 +25,8 @@ _AVR_FLAGS = (
     "-std=gnu11",
     "-Os",
     "-flto",
+    "-mrelax",
+    "-mstrict-X",
     "-ffunction-sections",
     "-fdata-sections",
     "-fshort-enums",

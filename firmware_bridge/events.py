@@ -32,6 +32,17 @@ class DownReason(Enum):
     NO_ANSWER = "no answer"
 
 
+class MeterState(Enum):
+    """What the meter does: all samples of a loop, not only those of the heartbeats."""
+
+    OFF = "off"
+    WAITING = "waiting"
+    """Wanted, and no Readings lately."""
+    RUNNING = "running"
+    MISSING = "missing"
+    """Wanted, and this firmware has none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pressed:
     """Somebody pressed. The unit repeats it until `ButtonLink.ack(event)`: call that once it is stored durably."""
@@ -172,6 +183,21 @@ class SelfTested:
     at_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """While somebody wants it, ten times a second: lowest and highest volts of all samples since the last one."""
+
+    low_volts: float
+    high_volts: float
+    covert_low_volts: float
+    covert_high_volts: float
+    samples: int
+    """Of each input, one a millisecond."""
+    unseen_s: float
+    """Right before these: a time of which nothing is known, because what told of it was lost, or the unit restarted."""
+    at_s: float
+
+
 ButtonEvent = (
     Pressed
     | Released
@@ -187,6 +213,7 @@ ButtonEvent = (
     | UnitHung
     | SupplyDipped
     | SelfTested
+    | Metered
 )
 
 
@@ -226,3 +253,4 @@ class LinkStatistics:
     presses: int = 0
     covert_presses: int = 0
     local_alarm: bool = False
+    meter: MeterState = MeterState.OFF

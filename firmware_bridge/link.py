@@ -104,6 +104,12 @@ class ButtonLink:
             self._session.self_test(time.monotonic())
         self._wake()
 
+    def meter(self, for_s: float) -> None:
+        """Have the unit measure for so long from now: `Metered` comes ten times a second; ask again before it ends."""
+        with self._lock:
+            self._session.meter(time.monotonic() + for_s)
+        self._wake()
+
     def statistics(self) -> LinkStatistics:
         """Return counts for the technicians' status."""
         with self._lock:

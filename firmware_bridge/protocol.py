@@ -205,6 +205,25 @@ class Identity(Message):
     boot_id: int
 
 
+@_on_wire(0x04, "IHHHHHHH")
+@dataclass(frozen=True, slots=True)
+class Readings(Message):
+    """Unit, ten times a second under the lease of `Meter`: the volts now, and of all samples since the last Readings.
+
+    The frame's seq counts them, so that a lost one is known.
+    """
+
+    boot_id: int
+    samples: int
+    """Of each input, one a millisecond."""
+    millivolts: int
+    lowest: int
+    highest: int
+    covert_millivolts: int
+    covert_lowest: int
+    covert_highest: int
+
+
 @_on_wire(0x42, "BBI")
 @dataclass(frozen=True, slots=True)
 class HostAck(Message):
@@ -302,7 +321,17 @@ class SelfTest(Message):
     key: int = SELF_TEST_KEY
 
 
-UnitMessage = Heartbeat | Ack | Identity | PressReport | ReleaseReport | LoopReport | HostLostReport | LidReport
+@_on_wire(0xC5, "B")
+@dataclass(frozen=True, slots=True)
+class Meter(Message):
+    """Host: send Readings until the lease (in tenths of a second) ends; 0 ends it."""
+
+    lease_100ms: int
+
+
+UnitMessage = (
+    Heartbeat | Ack | Identity | Readings | PressReport | ReleaseReport | LoopReport | HostLostReport | LidReport
+)
 """What a unit says; each bears its boot id."""
 
 

@@ -8,6 +8,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import replace
 
 from firmware_bridge.diagnosis import Diagnosis
 from firmware_bridge.events import (
@@ -21,6 +22,7 @@ from firmware_bridge.events import (
     LinkUp,
     LoopFault,
     LoopRestored,
+    Metered,
     Pressed,
     PressId,
     Released,
@@ -31,7 +33,7 @@ from firmware_bridge.events import (
     Unstuck,
 )
 from firmware_bridge.frame import BadFrame, Frame, FrameReader, encode
-from firmware_bridge.lease import BeaconLease
+from firmware_bridge.lease import BeaconLease, MeterLease
 from firmware_bridge.presses import PressBook
 from firmware_bridge.protocol import (
     AGE_UNKNOWN_MS,
@@ -52,6 +54,7 @@ from firmware_bridge.protocol import (
     LoopState,
     Message,
     PressReport,
+    Readings,
     ReleaseReport,
     ResetCause,
     UnitFlag,
@@ -86,6 +89,7 @@ class ButtonSession:
         self._reader = FrameReader()
         self._presses = PressBook(stored)
         self._beacon = BeaconLease()
+        self._meter = MeterLease()
         self._diagnosis = Diagnosis(port)
         self._watchdog = WatchdogTest()
         self._events: list[ButtonEvent] = []
@@ -155,6 +159,8 @@ class ButtonSession:
             self._send(Hello())
         if command := self._beacon.due(now_s, self._next_seq()):
             self._send(command, self._seq)
+        if self._identity is not None and self._meter.is_due(now_s):
+            self._send(self._meter.command(now_s, self._next_seq()), self._seq)
         if test := self._watchdog.due(now_s, self._next_seq()):
             self._send(test, self._seq)
         self._test_ends(self._watchdog.late(now_s), now_s)
@@ -170,6 +176,10 @@ class ButtonSession:
         """Show this, and keep it leased."""
         self._beacon.want(beacon)
         self.tick(now_s)
+
+    def meter(self, until_s: float) -> None:
+        """Have the unit tell lowest and highest volts until then: `Metered` follows ten times a second."""
+        self._meter.want(until_s)
 
     def self_test(self, now_s: float) -> None:
         """Make the unit hang, so that its watchdog is seen to work; `SelfTested` follows within 3 s."""
@@ -226,6 +236,7 @@ class ButtonSession:
             presses=last.presses,
             covert_presses=last.covert_presses,
             local_alarm=UnitFlag.LOCAL_ALARM in last.flags,
+            meter=self._meter.state(self._now_s),
         )
 
     # ---- what the unit says ----
@@ -263,6 +274,8 @@ class ButtonSession:
                 self._on_press(message, seq, now_s)
             case ReleaseReport() | LoopReport() | HostLostReport() | LidReport():
                 self._on_report(message, seq, now_s)
+            case Readings():
+                self._on_readings(message, seq, now_s)
             case Ack():
                 self._on_ack(message, now_s)
 
@@ -295,8 +308,18 @@ class ButtonSession:
             # what another unit said at this port, this one will never take back
             self._see_loop(Input.COVERT, LoopState.NORMAL, 0, now_s)
 
+    def _on_readings(self, told: Readings, seq: int, now_s: float) -> None:
+        if self._last is not None:  # its volts are half a second old at most, these are newer
+            self._last = replace(self._last, millivolts=told.millivolts, covert_millivolts=told.covert_millivolts)
+        unseen_s = self._meter.readings_came(seq, told.samples, now_s)
+        if unseen_s is not None:
+            low, high = told.lowest / 1000, told.highest / 1000
+            covert_low, covert_high = told.covert_lowest / 1000, told.covert_highest / 1000
+            self._events.append(Metered(low, high, covert_low, covert_high, told.samples, unseen_s, now_s))
+
     def _on_ack(self, ack: Ack, now_s: float) -> None:
         self._test_ends(self._watchdog.taken(ack.seq, ack.status, now_s), now_s)
+        self._meter.answered(ack.seq, ack.status)
         if self._beacon.confirm(ack.seq, now_s):
             self._proven(now_s)
 
@@ -376,6 +399,7 @@ class ButtonSession:
         self._identity = None
         self._hello_s = NEVER_S
         self._beacon.doubt()
+        self._meter.doubt()
 
     def _proven(self, now_s: float) -> None:
         if self._identity is None:

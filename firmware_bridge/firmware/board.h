@@ -50,11 +50,14 @@
  *                                                               |       |       a ring has its own resistors
  *                                                               +-------+
  *                                                               |
- *                                         D5, D6, D9 --[1k]--+--B  NPN (2N2222; more than 0.5 A: a logic-level FET)
+ *                                         D5, D6, D9 --[1k]--+--B  NPN (2N2222: up to 0.1 A)
  *                                                            |  |
  *                                                         [10k] |   keeps the load off while the chip is in reset
  *                                                            |  |
  *                                                    GND ----+--+
+ *
+ *   1k gives the base 4 mA, which saturate a 2N2222 for 0.1 A and no more. A bigger load: a logic-level FET (IRLZ44N) in
+ *   its place, source to GND.
  *
  *   Fuses: clock 16 MHz crystal, brown-out at 4.3 V (extended fuse 0xFC). The Uno's own 2.7 V lets the chip run on at a
  *   supply for which 16 MHz is not specified.
@@ -81,6 +84,8 @@
 /* The link. */
 #define HEARTBEAT_EVERY_MS 500
 #define HEARTBEAT_YIELDS_MS 40   /* how long a heartbeat waits for a press that is just being debounced */
+#define READINGS_SAMPLES 100     /* the meter speaks after so many: ten times a second */
+#define READINGS_TAKE_MS 8       /* so long its frame of 25 bytes keeps the line */
 #define HOST_GONE_MS 2000        /* no valid frame from the host for this long */
 #define REPEAT_FAST_MS 60
 #define REPEAT_SLOW_MS 250

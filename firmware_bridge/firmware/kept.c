@@ -13,7 +13,7 @@
 #include "uart.h"
 
 #define OWN_SLOTS 6    /* of each input: after so many unanswered presses the newest slot takes the others in */
-#define EARLIER_SLOTS 8 /* for presses of earlier starts; what finds none waits in the EEPROM */
+#define EARLIER_SLOTS 7 /* for presses of earlier starts; what finds none waits in the EEPROM */
 #define PRESS_SLOTS (INPUT_COUNT * OWN_SLOTS + EARLIER_SLOTS)
 #define OTHER_SLOTS 8
 #define ALL_SLOTS (PRESS_SLOTS + OTHER_SLOTS)
@@ -297,6 +297,8 @@ static struct slot *next_due(uint32_t now_ms) {
             next = &slots[i];
     return next;
 }
+
+bool kept_is_due(uint32_t by_ms) { return next_due(by_ms) != NULL; }
 
 void kept_tick(uint32_t now_ms) {
     while (uart_room() >= LINK_ROOM_FOR_KEPT) {

@@ -23,6 +23,8 @@ void kept_acknowledge(uint8_t seq, uint32_t boot_id);
 
 /* Send what is due. */
 void kept_tick(uint32_t now_ms);
+/* Whether anything has its turn at `by_ms` or before. */
+bool kept_is_due(uint32_t by_ms);
 
 /* Presses of this start at one input that are not acknowledged (at most 255 are told). */
 uint8_t kept_presses_now(enum input input);

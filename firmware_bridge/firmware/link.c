@@ -11,6 +11,7 @@
 #include "kept.h"
 #include "lid.h"
 #include "loop.h"
+#include "meter.h"
 #include "outputs.h"
 #include "protocol.h"
 #include "uart.h"
@@ -102,6 +103,14 @@ static uint8_t on_self_test(const uint8_t *payload, uint8_t length) {
     return ACK_DONE;
 }
 
+static uint8_t on_meter(const uint8_t *payload, uint8_t length) {
+    struct meter message;
+    if (length < sizeof message) return ACK_BAD_PAYLOAD;
+    memcpy(&message, payload, sizeof message);
+    meter_lease((uint16_t)(100 * message.lease_100ms));
+    return ACK_DONE;
+}
+
 static void hear_host(uint32_t now_ms) {
     uint32_t away_ms = now_ms - host_heard_ms;
     bool lost_before = !host_present && host_heard_ms != 0;
@@ -122,6 +131,7 @@ static void dispatch(uint8_t length, uint32_t now_ms) {
         case MSG_HELLO: greet(now_ms); return; /* the host says its version; it is the host that minds ours */
         case MSG_SET_BEACON: status = on_set_beacon(payload, length, now_ms); break;
         case MSG_SELF_TEST: status = on_self_test(payload, length); break;
+        case MSG_METER: status = on_meter(payload, length); break;
         default: break;
     }
     if (type & UNTIL_ACKNOWLEDGED) acknowledge(seq, status);
@@ -151,10 +161,11 @@ void link_poll(uint32_t now_ms) {
 
 /* ---- once a millisecond ---- */
 
+bool link_heartbeat_is_due(uint32_t by_ms) { return by_ms - heartbeat_sent_ms >= HEARTBEAT_EVERY_MS; }
+
 void link_tick(uint32_t now_ms) {
     if (host_present && link_host_gone(now_ms)) host_present = false;
-    uint32_t since_ms = now_ms - heartbeat_sent_ms;
-    if (since_ms < HEARTBEAT_EVERY_MS) return;
-    if (loop_is_settling() && since_ms < HEARTBEAT_EVERY_MS + HEARTBEAT_YIELDS_MS) return;
+    if (!link_heartbeat_is_due(now_ms)) return;
+    if (loop_is_settling() && !link_heartbeat_is_due(now_ms - HEARTBEAT_YIELDS_MS)) return;
     if (send_heartbeat(now_ms)) heartbeat_sent_ms = now_ms;
 }

@@ -22,6 +22,9 @@ void link_poll(uint32_t now_ms);
 /* Once a millisecond: heartbeat, and the loss of the host. */
 void link_tick(uint32_t now_ms);
 
+/* Whether a heartbeat has its turn at `by_ms` or before. */
+bool link_heartbeat_is_due(uint32_t by_ms);
+
 /* The host wants the watchdog proven; it has its acknowledgement. */
 bool link_self_test_wanted(void);
 

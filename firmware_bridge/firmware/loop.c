@@ -8,6 +8,7 @@
 #include "board.h"
 #include "converter.h"
 #include "kept.h"
+#include "meter.h"
 #include "outputs.h"
 
 #define HELD 0xA5C3
@@ -74,6 +75,7 @@ bool loop_tick(uint32_t now_ms) {
     uint16_t steps[INPUT_COUNT];
     if (!converter_take(steps)) return false;
     converter_begin();
+    meter_take(steps);
     for (uint8_t input = 0; input < INPUT_COUNT; input++) {
         loops[input].steps = steps[input];
         weigh((enum input)input, class_of(steps[input]), now_ms);
@@ -87,7 +89,13 @@ void loop_journal_written(bool written) {
 }
 
 enum loop_state loop_now(enum input input) { return loops[input].state; }
-uint16_t loop_millivolts(enum input input) { return (uint16_t)((uint32_t)loops[input].steps * 5000 / 1024); }
+
+/* Inlined where it is used, it would cost 100 bytes of flash. */
+__attribute__((noinline)) uint16_t loop_as_millivolts(uint16_t steps) {
+    return (uint16_t)((uint32_t)steps * 5000 / 1024);
+}
+
+uint16_t loop_millivolts(enum input input) { return loop_as_millivolts(loops[input].steps); }
 uint16_t loop_presses(enum input input) { return loops[input].presses; }
 
 bool loop_is_settling(void) {

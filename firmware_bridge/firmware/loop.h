@@ -17,6 +17,8 @@ void loop_journal_written(bool written);
 
 enum loop_state loop_now(enum input input);
 uint16_t loop_millivolts(enum input input);
+/* Steps of the converter in millivolts. */
+uint16_t loop_as_millivolts(uint16_t steps);
 /* Presses since this start. */
 uint16_t loop_presses(enum input input);
 /* A press is just being debounced, at either. */

@@ -7,6 +7,7 @@
  *   converter.c  voltages
  *   loop.c       the buttons: voltage -> state -> press
  *   lid.c        the lid switch
+ *   meter.c      lowest and highest volts, for a technician who watches
  *   kept.c       events that are repeated until acknowledged
  *   journal.c    the part of them that survives a power cut; eeprom.c under it
  *   link.c       frames to and from the host; frame.c and uart.c under it
@@ -30,6 +31,7 @@
 #include "lid.h"
 #include "link.h"
 #include "loop.h"
+#include "meter.h"
 #include "outputs.h"
 #include "uart.h"
 #include "watchdog.h"
@@ -40,6 +42,7 @@ static void every_millisecond(uint32_t now_ms) {
     outputs_tick(now_ms); /* before the rest, so that outputs_latch() always finds it done */
     kept_tick(now_ms);
     link_tick(now_ms);
+    meter_tick(now_ms); /* last of all that speak */
     bool all_written = !journal_tick();
     loop_journal_written(all_written);
     if (sampled) watchdog_feed();

@@ -21,6 +21,7 @@ enum message_type {
     MSG_HEARTBEAT = 0x01,      /* unit: twice a second */
     MSG_ACK = 0x02,            /* unit */
     MSG_IDENTITY = 0x03,       /* unit: after a start and as the answer to HELLO */
+    MSG_READINGS = 0x04,       /* unit: ten times a second while METER leases it; seq counts them */
     MSG_HOST_HEARTBEAT = 0x41, /* host: four times a second */
     MSG_HOST_ACK = 0x42,       /* host */
     MSG_HELLO = 0x43,          /* host: who are you? */
@@ -31,6 +32,7 @@ enum message_type {
     MSG_LID = 0x86,            /* unit: the enclosure was opened or closed */
     MSG_SET_BEACON = 0xC2,     /* host */
     MSG_SELF_TEST = 0xC4,      /* host: hang on purpose, so that the watchdog is proven */
+    MSG_METER = 0xC5,          /* host: send READINGS for a while */
 };
 
 enum ack_status { ACK_DONE = 0, ACK_UNKNOWN_TYPE = 1, ACK_BAD_PAYLOAD = 2 };
@@ -88,6 +90,14 @@ struct PACKED identity {
     uint32_t boot_id;
 };
 
+struct PACKED readings {
+    uint32_t boot_id;
+    uint16_t samples; /* of each input since the last READINGS, or since the lease began: one a millisecond */
+    struct PACKED {
+        uint16_t now, lowest, highest; /* in millivolts */
+    } of[INPUT_COUNT];
+};
+
 #define AGE_UNKNOWN 0xFFFFFFFFUL
 
 struct PACKED press {
@@ -128,6 +138,10 @@ struct PACKED lid_change {
 struct PACKED set_beacon {
     uint8_t beacon;
     uint8_t lease_100ms;
+};
+
+struct PACKED meter {
+    uint8_t lease_100ms; /* 0 ends it */
 };
 
 #define SELF_TEST_KEY 0xDEAD

@@ -42,6 +42,8 @@ void uart_start(void) {
 
 uint8_t uart_room(void) { return (uint8_t)(out_tail - out_head - 1) & (OUT_SIZE - 1); }
 
+bool uart_is_idle(void) { return out_head == out_tail; }
+
 void uart_put(uint8_t byte) {
     out[out_head] = byte;
     out_head = (out_head + 1) & (OUT_SIZE - 1);

@@ -10,6 +10,8 @@ void uart_start(void);
 
 /* How many bytes fit now. */
 uint8_t uart_room(void);
+/* Nothing waits to leave. */
+bool uart_is_idle(void);
 /* Ask uart_room() first: a byte without room overwrites. */
 void uart_put(uint8_t byte);
 

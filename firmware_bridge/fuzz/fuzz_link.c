@@ -17,6 +17,7 @@
 #include "../firmware/journal.c"
 #include "../firmware/kept.c"
 #include "../firmware/link.c"
+#include "../firmware/meter.c"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,6 +78,7 @@ uint8_t uart_take(void) {
     in_used--;
     return byte;
 }
+bool uart_is_idle(void) { return out_used == 0; }
 uint8_t uart_bad_bytes(void) { return bad_bytes; }
 void eeprom_read(void *to, uint16_t cell, uint8_t length) {
     MUST(cell + length <= EEPROM_CELLS);
@@ -100,6 +102,7 @@ void identity_send(void) {
 bool lid_is_open(void) { return lid_opened; }
 enum loop_state loop_now(enum input input) { return input ? LOOP_NORMAL : LOOP_PRESSED; }
 uint16_t loop_millivolts(enum input input) { return input ? 2500 : 1209; }
+uint16_t loop_as_millivolts(uint16_t steps) { return (uint16_t)(steps * 5000UL / 1024); }
 uint16_t loop_presses(enum input input) { return pressed[input]; }
 bool loop_is_settling(void) { return settling; }
 void outputs_set_beacon(enum beacon beacon, uint32_t lease_ms, uint32_t now_ms) {
@@ -159,6 +162,14 @@ static void on_heartbeat(const uint8_t *payload, uint8_t length) {
     MUST(beat.covert_kept_presses == (kept_of(INPUT_COVERT) > 255 ? 255 : kept_of(INPUT_COVERT)));
 }
 
+static void on_readings(const uint8_t *payload, uint8_t length) {
+    struct readings told;
+    MUST(length == sizeof told);
+    memcpy(&told, payload, sizeof told);
+    MUST(told.boot_id == boot && told.samples >= READINGS_SAMPLES && lease_left_ms < 25500 && !settling);
+    for (uint8_t input = 0; input < INPUT_COUNT; input++) MUST(told.of[input].lowest <= told.of[input].highest);
+}
+
 static void heard_by_host(uint8_t byte) {
     if (byte) {
         MUST(host_length < FRAME_WIRE_MAX);
@@ -170,6 +181,7 @@ static void heard_by_host(uint8_t byte) {
     host_length = 0;
     MUST(length >= 2 && !(host_bytes[0] & FROM_HOST));
     if (host_bytes[0] == MSG_PRESS) on_press_frame(host_bytes[1], host_bytes + 2, (uint8_t)(length - 2));
+    if (host_bytes[0] == MSG_READINGS) on_readings(host_bytes + 2, (uint8_t)(length - 2));
     if (host_bytes[0] == MSG_HEARTBEAT) on_heartbeat(host_bytes + 2, (uint8_t)(length - 2));
 }
 
@@ -211,10 +223,13 @@ static void drain(void) {
 }
 
 static void millisecond(void) {
+    const uint16_t sample[INPUT_COUNT] = {(uint16_t)(now & 1023), 512};
     now++;
     drain();
     kept_tick(now);
     link_tick(now);
+    meter_take(sample);
+    meter_tick(now);
     journal_tick();
 }
 
@@ -233,6 +248,7 @@ static void from_host(uint8_t byte) {
 static void begin(void) {
     memset(slots, 0, sizeof slots);
     last_seq = received_length = bad_frames = 0;
+    lease_left_ms = 0;
     overlong = self_test_wanted = host_present = false;
     host_heard_ms = heartbeat_sent_ms = 0;
     touched = waiting = 0;

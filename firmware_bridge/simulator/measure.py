@@ -1,5 +1,6 @@
 """How long a press takes to the host's end of the link, in virtual time: what the unit and the wire cost, nothing else."""
 
+import math
 import random
 
 from firmware_bridge.events import Pressed
@@ -18,14 +19,17 @@ def physical_floor_ms() -> float:
     return DEBOUNCE_MS + len(frame) * _BYTE_MS
 
 
-def press_to_host_ms(presses: int, seed: int = 1) -> list[float]:
+def press_to_host_ms(presses: int, seed: int = 1, *, metering: bool = False) -> list[float]:
     """Return, in milliseconds, contact closing → last bit of the press frame at the host, for each of `presses`.
 
-    The contact closes without chatter, at a random moment; heartbeats and acknowledgements run as always.
+    The contact closes without chatter, at a random moment; heartbeats and acknowledgements run as always,
+    with `metering` Readings too.
     """
     rng = random.Random(seed)  # noqa: S311 - the same presses in every run
     with VirtualDesk(seed) as desk:
         desk.connect()
+        if metering:
+            desk.session.meter(math.inf)
         desk.run(1.0)
         return [_one_press_ms(desk, rng) for _ in range(presses)]
 
