@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
-from firmware_bridge.protocol import Input, LoopState
+from firmware_bridge.protocol import Input, LoopState, ResetCause
 
 
 class PressId(NamedTuple):
@@ -161,16 +161,10 @@ class HostWasLost:
 
 
 @dataclass(frozen=True, slots=True)
-class UnitHung:
-    """The unit's program hung, nobody had asked for it, and its watchdog restarted it at `at_s`."""
+class UnitRestarted:
+    """The unit started anew while its port was open and nobody had asked for it: it saw nothing meanwhile."""
 
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class SupplyDipped:
-    """The unit's supply fell too low for its chip, which started anew at `at_s`."""
-
+    cause: ResetCause
     at_s: float
 
 
@@ -210,8 +204,7 @@ ButtonEvent = (
     | LinkUp
     | LinkDown
     | HostWasLost
-    | UnitHung
-    | SupplyDipped
+    | UnitRestarted
     | SelfTested
     | Metered
 )

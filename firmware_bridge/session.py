@@ -28,8 +28,7 @@ from firmware_bridge.events import (
     Released,
     SelfTested,
     Stuck,
-    SupplyDipped,
-    UnitHung,
+    UnitRestarted,
     Unstuck,
 )
 from firmware_bridge.frame import BadFrame, Frame, FrameReader, encode
@@ -70,9 +69,6 @@ HELLO_S = 0.1
 REMEMBERED_FRAMES = 64
 NEVER_S = float("-inf")
 COUNTER_WRAPS = 256
-RESET_IS_NEWS_MS = 60_000
-"""A start longer ago than this is no news; a hub that restarts must not tell of it again."""
-
 STUCK_S = 30.0
 """Nobody holds a button for so long."""
 SETTLED_MS = 1000
@@ -102,7 +98,7 @@ class ButtonSession:
         self._up_as: Identity | None = None
         self._up_since_s: float | None = None
         self._down_says = ""
-        self._told_of_boot: int | None = None
+        self._greeted_boot: int | None = None
         self._tested_boot: int | None = None
         self._now_s = NEVER_S
         self._loop_faults: dict[Input, LoopState] = {}
@@ -123,6 +119,7 @@ class ButtonSession:
         self._reader = FrameReader()
         self._output.clear()
         self._forget_unit()
+        self._greeted_boot = None  # opening the port resets most boards
         self._diagnosis.opened(now_s)
 
     def closed(self, kind: DownReason, reason: str, now_s: float) -> None:
@@ -297,12 +294,13 @@ class ButtonSession:
         self._events.extend(Pressed(press_id, at_s=now_s, age_s=None) for press_id in missing)
         if UnitFlag.HOST_PRESENT in beat.flags:
             self._proven(now_s)
-        self._weigh_reset(beat, now_s)
 
     def _on_identity(self, identity: Identity, now_s: float) -> None:
         if self._watchdog.runs and identity.boot_id != self._tested_boot:
-            self._told_of_boot = identity.boot_id  # this start was asked for
             self._test_ends(self._watchdog.restarted(identity.reset_cause, now_s), now_s)
+        elif self._greeted_boot not in {None, identity.boot_id}:
+            self._events.append(UnitRestarted(identity.reset_cause, now_s))
+        self._greeted_boot = identity.boot_id
         self._identity = identity
         if identity.protocol < COVERT_SINCE_PROTOCOL:
             # what another unit said at this port, this one will never take back
@@ -407,20 +405,6 @@ class ButtonSession:
         self._diagnosis.proven(now_s)
         if self._identity != self._up_as and self._diagnosis.may_rise(now_s):
             self._tell_up(self._identity, now_s)
-
-    def _weigh_reset(self, beat: Heartbeat, now_s: float) -> None:
-        """Tell, once for each start, of one that should not have been."""
-        identity = self._identity
-        if identity is None or self._told_of_boot == identity.boot_id:
-            return
-        self._told_of_boot = identity.boot_id
-        cause, at_s = identity.reset_cause, now_s - beat.uptime_ms / 1000
-        if beat.uptime_ms > RESET_IS_NEWS_MS or ResetCause.POWER_ON in cause:
-            return  # a supply that is switched on passes through what a brown-out is
-        if ResetCause.WATCHDOG in cause:
-            self._events.append(UnitHung(at_s))
-        elif ResetCause.BROWN_OUT in cause:
-            self._events.append(SupplyDipped(at_s))
 
     def _test_ends(self, verdict: Verdict | None, now_s: float) -> None:
         if verdict is not None:

@@ -31,13 +31,12 @@ from firmware_bridge.events import (
     Released,
     SelfTested,
     Stuck,
-    SupplyDipped,
-    UnitHung,
+    UnitRestarted,
     Unstuck,
 )
 from firmware_bridge.link import ButtonLink
 from firmware_bridge.protocol import Beacon as ButtonBeacon
-from firmware_bridge.protocol import Input, LoopState
+from firmware_bridge.protocol import Input, LoopState, ResetCause
 from kiosk import __version__, events, mqtt
 from kiosk.bus import BusServer, runtime_socket
 from kiosk.button_health import button_health
@@ -573,15 +572,21 @@ class Hub:
     def _lid_closed(self, _: LidClosed) -> None:
         self._faults.clear("button-lid")
 
-    def _unit_hung(self, event: UnitHung) -> None:
-        says = f"its program hung and its watchdog restarted it at {_time_of_day(event.at_s)}"
-        self._fault("button-hung", "button", says, "it works again; replace the board if it comes again")
-        self._reset_shown_until_s["button-hung"] = event.at_s + RESET_SHOWN_S
-
-    def _supply_dipped(self, event: SupplyDipped) -> None:
-        says = f"its supply dipped and it restarted at {_time_of_day(event.at_s)}"
-        self._fault("button-power", "button", says, "it works again; check its 5 V supply, plug and cable")
-        self._reset_shown_until_s["button-power"] = event.at_s + RESET_SHOWN_S
+    def _unit_restarted(self, event: UnitRestarted) -> None:
+        if ResetCause.WATCHDOG in event.cause:
+            code, says = "button-hung", "its program hung and its watchdog restarted it"
+            do = "replace the board if it comes again"
+        elif event.cause & (ResetCause.POWER_ON | ResetCause.BROWN_OUT):
+            code, says, do = (
+                "button-power",
+                "its supply failed and it restarted",
+                "check its 5 V supply, plug and cable",
+            )
+        else:
+            code, says = "button-restarted", "it restarted, by its reset pin or by what its boot loader hides,"
+            do = "if nobody pressed its reset: check its 5 V supply and cable"
+        self._fault(code, "button", f"{says} at {_time_of_day(event.at_s)}", f"it works again; {do}")
+        self._reset_shown_until_s[code] = event.at_s + RESET_SHOWN_S
 
     def _host_was_lost(self, event: HostWasLost) -> None:
         log.warning("button: it did not hear this unit for %.1f s", event.away_s)
@@ -869,8 +874,7 @@ HANDLERS: dict[type, Callable[[Hub, Any], None]] = {
     Unstuck: Hub._unstuck,
     LidOpened: Hub._lid_opened,
     LidClosed: Hub._lid_closed,
-    UnitHung: Hub._unit_hung,
-    SupplyDipped: Hub._supply_dipped,
+    UnitRestarted: Hub._unit_restarted,
     SelfTested: Hub._self_tested,
     HostWasLost: Hub._host_was_lost,
 }

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import serial
 
-from firmware_bridge.events import DownReason, LinkDown, LinkUp, PressId, Stuck, SupplyDipped, UnitHung, Unstuck
-from firmware_bridge.protocol import Input
+from firmware_bridge.events import DownReason, LinkDown, LinkUp, PressId, Stuck, UnitRestarted, Unstuck
+from firmware_bridge.protocol import Input, ResetCause
 from firmware_bridge.simulator import SimulatedButton
 from kiosk.alertd import LENT_S, Hub
 from kiosk.bus import Leaf, ask, encode, runtime_socket
@@ -531,7 +531,9 @@ def test_a_hang_and_a_dip_of_the_supply_show_for_a_minute_and_the_button_works_o
     assert re.fullmatch(r"its program hung and its watchdog restarted it at [0-2]\d:[0-5]\d", hung.says)
     unit.button.brown_out()
     dipped = wait_for("the fault", lambda: _fault(unit, "button-power"))
-    assert dipped.says.startswith("its supply dipped and it restarted at ")
+    assert dipped.says.startswith("its supply failed and it restarted at ")
+    unit.button.reset()
+    wait_for("the fault", lambda: _fault(unit, "button-restarted"))
     assert _no_fault(unit, "button")
     unit.tap_button()
     sam.wait(lambda snapshot: snapshot.state is State.RAISED)
@@ -641,11 +643,12 @@ def test_a_stuck_button_is_a_fault_of_its_own(alone: Hub, input_: Input, code: s
 
 def test_a_reset_that_should_not_have_been_is_shown_for_a_minute_after_the_last(alone: Hub) -> None:
     now_s = time.monotonic()
-    alone._unit_hung(UnitHung(now_s - 1.0))
-    alone._supply_dipped(SupplyDipped(now_s - 30.0))
+    alone._unit_restarted(UnitRestarted(ResetCause.WATCHDOG | ResetCause.BROWN_OUT, now_s - 1.0))
+    alone._unit_restarted(UnitRestarted(ResetCause.POWER_ON, now_s - 30.0))
+    alone._unit_restarted(UnitRestarted(ResetCause(0), now_s - 30.0))
     alone._check_button(now_s + 29.9)
-    assert _codes(alone) == {"button-hung", "button-power"}
-    alone._unit_hung(UnitHung(now_s + 29.9))
+    assert _codes(alone) == {"button-hung", "button-power", "button-restarted"}
+    alone._unit_restarted(UnitRestarted(ResetCause.WATCHDOG, now_s + 29.9))
     alone._check_button(now_s + 59.1)
     assert _codes(alone) == {"button-hung"}, "it hung again"
     alone._check_button(now_s + 89.9)

@@ -21,8 +21,7 @@ from firmware_bridge.events import (
     Released,
     SelfTested,
     Stuck,
-    SupplyDipped,
-    UnitHung,
+    UnitRestarted,
     Unstuck,
 )
 from firmware_bridge.frame import Frame, FrameReader, encode
@@ -462,29 +461,29 @@ def test_half_a_frame_after_the_last_whole_one_is_silence_all_the_same(talk: Tal
     assert down.kind is DownReason.SILENT
 
 
-# ---- resets that should not have been ----
+# ---- restarts ----
 
 
-@pytest.mark.parametrize(
-    ("cause", "uptime_ms", "told"),
-    [
-        (ResetCause.WATCHDOG, 400, UnitHung(99.6)),
-        (ResetCause.BROWN_OUT, 400, SupplyDipped(99.6)),
-        (ResetCause.WATCHDOG | ResetCause.BROWN_OUT, 400, UnitHung(99.6)),
-        (ResetCause.POWER_ON | ResetCause.BROWN_OUT, 400, None),
-        (ResetCause.PIN, 400, None),
-        (ResetCause(0), 400, None),
-        (ResetCause.WATCHDOG, 60_001, None),
-    ],
-)
-def test_a_start_that_should_not_have_been_is_told_once(
-    talk: Talk, cause: ResetCause, uptime_ms: int, told: ButtonEvent | None
-) -> None:
-    talk.hear(replace(IDENTITY, reset_cause=cause))
-    events = talk.hear(replace(BEAT, uptime_ms=uptime_ms))
-    assert [event for event in events if not isinstance(event, LinkUp)] == ([told] if told else [])
-    talk.hear(replace(IDENTITY, reset_cause=cause))
-    assert talk.hear(replace(BEAT, uptime_ms=uptime_ms + 500)) == []
+@pytest.mark.parametrize("cause", [*ResetCause, ResetCause(0), ResetCause.WATCHDOG | ResetCause.BROWN_OUT])
+def test_each_start_on_an_open_port_but_the_first_is_told_once(talk: Talk, cause: ResetCause) -> None:
+    assert talk.hear(replace(IDENTITY, reset_cause=cause)) == []
+    talk.hear(BEAT)
+    again = replace(IDENTITY, boot_id=BOOT + 1, reset_cause=cause)
+    assert talk.hear(again) == [UnitRestarted(cause, talk.now_s)]
+    told = talk.hear(replace(BEAT, boot_id=BOOT + 1)) + talk.hear(again) + talk.hear(replace(BEAT, boot_id=BOOT + 1))
+    assert [type(event) for event in told] == [LinkUp]
+    talk.session.closed(DownReason.UNPLUGGED, "gone", talk.now_s)
+    talk.session.opened(talk.now_s)
+    talk.session.take_events()
+    assert talk.hear(replace(IDENTITY, boot_id=BOOT + 2, reset_cause=cause)) == []
+
+
+def test_a_start_of_which_only_heartbeats_arrive_is_told_once_it_says_who_it_is(talk: Talk) -> None:
+    talk.hear(IDENTITY)
+    talk.hear(BEAT)
+    assert talk.hear(replace(BEAT, boot_id=BOOT + 1)) == []
+    (told, _) = talk.hear(replace(IDENTITY, boot_id=BOOT + 1)) + talk.hear(replace(BEAT, boot_id=BOOT + 1))
+    assert isinstance(told, UnitRestarted)
 
 
 # ---- the self-test ----
