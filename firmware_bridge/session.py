@@ -100,6 +100,7 @@ class ButtonSession:
         self._down_says = ""
         self._greeted_boot: int | None = None
         self._tested_boot: int | None = None
+        self._test_asked = False
         self._now_s = NEVER_S
         self._loop_faults: dict[Input, LoopState] = {}
         self._pressed_s: dict[Input, float] = {}
@@ -179,10 +180,12 @@ class ButtonSession:
         self._meter.want(until_s)
 
     def self_test(self, now_s: float) -> None:
-        """Make the unit hang, so that its watchdog is seen to work; `SelfTested` follows within 3 s."""
+        """Make the unit hang, so that its watchdog is seen to work; `SelfTested` follows within 3 s, after a start within 5 s."""
+        self._test_asked = self._up_as is None and not self._down_says
+        if self._test_asked:
+            return  # it waits for the first word, or for why there is none
         if self._up_as is None:
-            says = self._down_says or "it has not answered yet"
-            self._events.append(SelfTested(passed=False, reason=f"no link to the button: {says}", at_s=now_s))
+            self._refuse_test(now_s)
             return
         if not self._watchdog.runs:
             self._tested_boot = self._boot_id
@@ -406,6 +409,9 @@ class ButtonSession:
         if self._identity != self._up_as and self._diagnosis.may_rise(now_s):
             self._tell_up(self._identity, now_s)
 
+    def _refuse_test(self, now_s: float) -> None:
+        self._events.append(SelfTested(False, f"no link to the button: {self._down_says}", now_s))
+
     def _test_ends(self, verdict: Verdict | None, now_s: float) -> None:
         if verdict is not None:
             self._events.append(SelfTested(verdict.passed, verdict.reason, now_s))
@@ -416,6 +422,9 @@ class ButtonSession:
         self._up_as = self._up_since_s = None
         self._down_says = reason
         self._events.append(LinkDown(kind, reason, now_s))
+        if self._test_asked:
+            self._test_asked = False
+            self._refuse_test(now_s)
 
     def _tell_up(self, identity: Identity, now_s: float) -> None:
         self._diagnosis.tell(None, now_s)
@@ -434,6 +443,8 @@ class ButtonSession:
                 at_s=now_s,
             )
         )
+        if self._test_asked:
+            self.self_test(now_s)
 
     # ---- sending ----
 

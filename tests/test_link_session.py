@@ -170,7 +170,7 @@ def test_a_unit_of_another_version_in_the_same_place_takes_back_what_it_cannot_k
     talk.hear(replace(BEAT, covert_loop=LoopState.CUT, flags=HEARD | UnitFlag.LID_OPEN))
     told = talk.hear(replace(IDENTITY, protocol=1, boot_id=BOOT + 1))
     told += talk.hear(replace(BEAT, boot_id=BOOT + 1), shorter=6)
-    assert [type(event) for event in told] == [LoopRestored, LidClosed, LinkUp]
+    assert [type(event) for event in told] == [UnitRestarted, LoopRestored, LidClosed, LinkUp]
 
 
 @pytest.mark.parametrize(
@@ -588,10 +588,29 @@ def test_a_firmware_that_refuses_and_a_port_that_goes_away_fail_the_self_test(up
 
 
 def test_a_self_test_without_a_link_fails_at_once(talk: Talk) -> None:
+    (down,) = talk.wait(2.1)
+    assert isinstance(down, LinkDown)
     talk.session.self_test(talk.now_s)
-    assert talk.session.take_events() == [
-        SelfTested(False, "no link to the button: it has not answered yet", talk.now_s)
-    ]
+    assert talk.session.take_events() == [SelfTested(False, f"no link to the button: {down.reason}", talk.now_s)]
+
+
+def test_a_self_test_before_the_first_word_waits_for_it(talk: Talk) -> None:
+    talk.session.self_test(talk.now_s)
+    assert talk.wait(0.5) == []
+    talk.hear(IDENTITY)
+    assert [type(event) for event in talk.hear(BEAT)] == [LinkUp]
+    assert SelfTest() in talk.say()
+    tested, *_ = comes_back(talk, ResetCause.WATCHDOG)
+    assert isinstance(tested, SelfTested)
+
+
+def test_a_self_test_before_the_first_word_fails_when_none_comes(talk: Talk) -> None:
+    talk.session.self_test(talk.now_s)
+    down, tested = talk.wait(2.1)
+    assert isinstance(down, LinkDown)
+    assert isinstance(tested, SelfTested)
+    assert not tested.passed
+    assert talk.wait(20.0) == []
 
 
 def test_an_echo_is_nobody(talk: Talk) -> None:
