@@ -15,6 +15,7 @@ from firmware_bridge.protocol import (
     LoopState,
     PressReport,
     ReleaseReport,
+    SetBeacon,
     UnitFlag,
 )
 from firmware_bridge.simulator import OutputChange
@@ -303,6 +304,24 @@ def test_the_light_never_flashes_more_than_three_times_in_any_second(seed: int) 
         flashes = lit(desk.unit.take_changes())
         assert len(flashes) > 50
         assert all(fourth - first > 0.9999 for first, fourth in zip(flashes, flashes[3:], strict=False))
+
+
+@pytest.mark.parametrize("heard_after_s", [0.5, 0.98, 1.02, 1.5, 2.0, 2.9])
+@pytest.mark.parametrize("beacon", [Beacon.ALERT, Beacon.LIGHT])
+def test_an_alert_whose_host_dies_sounds_whatever_it_said_last(beacon: Beacon, heard_after_s: float) -> None:
+    """Its renewals were lost on the wire, its heartbeats were not: the lease ends while the host still seems to live."""
+    with bench() as desk:
+        desk.say(SetBeacon(beacon, 30).frame(1))
+        desk.run(heard_after_s)
+        desk.hold_alive()
+        desk.unit.take_changes()
+        desk.run(6.0)
+        flashes = lit(desk.unit.take_changes())
+        assert max(later - earlier for earlier, later in pairwise(flashes)) < 0.41, "it went dark in between"
+        assert desk.unit.outputs().relay
+        desk.say(SetBeacon(Beacon.OFF, 0).frame(2))
+        desk.run(0.1)
+        assert not desk.unit.outputs().relay
 
 
 # ---- lid ----

@@ -51,7 +51,10 @@ static bool alert_is_out(void) { return leased == BEACON_ALERT || leased == BEAC
 static void end_what_has_ended(uint32_t now_ms) {
     if (press_light && now_ms - press_seen_ms >= PRESS_LIGHT_MS) press_light = false;
     if (leased == BEACON_OFF || !reached(now_ms, lease_ends_ms)) return;
-    if (alert_is_out() && link_host_gone(now_ms)) orphaned = true;
+    if (alert_is_out()) { /* the host may speak and only its renewals be lost: an alert ends by its word, or is orphaned */
+        if (!link_host_gone(now_ms)) return;
+        orphaned = true;
+    }
     leased = BEACON_OFF;
 }
 
