@@ -26,6 +26,7 @@ from firmware_bridge.events import (
     LinkUp,
     LoopFault,
     LoopRestored,
+    Metered,
     Pressed,
     PressId,
     Released,
@@ -39,7 +40,7 @@ from firmware_bridge.protocol import Beacon as ButtonBeacon
 from firmware_bridge.protocol import Input, LoopState, ResetCause
 from kiosk import __version__, events, mqtt
 from kiosk.bus import BusServer, runtime_socket
-from kiosk.button_health import button_health
+from kiosk.button_health import METER_S, Extremes, button_health
 from kiosk.config import UnitConfig
 from kiosk.effects import Beacon, Effect, Publish, SetBeacon
 from kiosk.faults import FaultBook
@@ -190,6 +191,7 @@ class Hub:
         self._lent_to: int | None = None
         self._lent_until_s = 0.0
         self._tester: int | None = None
+        self._meters: dict[int, Extremes] = {}
         self._reset_shown_until_s: dict[str, float] = {}
         self._beat = 0
         self._status_due = True
@@ -651,12 +653,20 @@ class Hub:
         if self._bus is not None:
             self._bus.send(number, ButtonAnswer(ok=ok, says=says))
 
-    def _button_health(self) -> ButtonHealth | None:
+    def _metered(self, event: Metered) -> None:
+        for seen in self._meters.values():
+            seen.take(event)
+
+    def _button_health(self, number: int, *, meter: bool) -> ButtonHealth | None:
         if self._config.button is None:
             return None
         if self._button is None:
             return ButtonHealth(port=self._button_port, says="being flashed" if self._lent_to is not None else "")
-        return button_health(self._button_port, self._button.statistics(), time.monotonic())
+        seen = None
+        if meter:
+            self._button.meter(METER_S)
+            seen, self._meters[number] = self._meters.get(number), Extremes()
+        return button_health(self._button_port, self._button.statistics(), time.monotonic(), seen)
 
     # --- the leaves ---------------------------------------------------------------------------------------------------
 
@@ -676,7 +686,7 @@ class Hub:
         elif isinstance(message, Speaking):
             self._speaking(message)
         elif isinstance(message, AskStatus):
-            self._answer_status(item.number)
+            self._answer_status(item.number, message)
         elif isinstance(message, AskButton):
             self._ask_button(item.number, message)
         role = self._roles.get(item.number)
@@ -714,6 +724,7 @@ class Hub:
             self._ear = None
         if item.number == self._lent_to:
             self._take_button_back()
+        self._meters.pop(item.number, None)
         if item.number == self._tester:
             self._tester = None
 
@@ -780,7 +791,7 @@ class Hub:
             incident = self._machine.last
         return self._snapshot(incident, clock) if incident else None
 
-    def _answer_status(self, number: int) -> None:
+    def _answer_status(self, number: int, ask: AskStatus) -> None:
         clock = read_clock()
         incident = self._machine.incident
         answer = StatusAnswer(
@@ -791,7 +802,7 @@ class Hub:
             hearing=self._hearing(),
             own_voice=self._ear is not None and self._ear.own_voice,
             unsent=len(self._store.unsent()),
-            button=self._button_health(),
+            button=self._button_health(number, meter=ask.meter),
         )
         if self._bus is not None:
             self._bus.send(number, answer)
@@ -876,6 +887,7 @@ HANDLERS: dict[type, Callable[[Hub, Any], None]] = {
     LidClosed: Hub._lid_closed,
     UnitRestarted: Hub._unit_restarted,
     SelfTested: Hub._self_tested,
+    Metered: Hub._metered,
     HostWasLost: Hub._host_was_lost,
 }
 """What the hub does with each thing on its inbox."""

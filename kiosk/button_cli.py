@@ -21,11 +21,11 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from firmware_bridge import flash
-from firmware_bridge.events import ButtonEvent, LinkUp, SelfTested
+from firmware_bridge.events import ButtonEvent, LinkUp, Metered, SelfTested
 from firmware_bridge.link import ButtonLink
 from kiosk import button_view, config_file
 from kiosk.bus import Lines, encode, runtime_socket
-from kiosk.button_health import button_health
+from kiosk.button_health import METER_S, Extremes, button_health
 from kiosk.cli import CONFIG, DEFAULT_CONFIG
 from kiosk.config import UnitConfig
 from kiosk.config_faults import ConfigFaults
@@ -39,6 +39,7 @@ LEND_S = 10.0
 SELF_TEST_S = 15.0
 FIRST_READING_S = 6.0
 """Opening the port resets most boards, and a boot loader waits for a second or two."""
+FIRST_METER_S = 2.0
 TAKEN_BACK_S = 15.0
 STOPPED_BY_HAND = 130
 
@@ -172,7 +173,7 @@ class FromHub:
             self._line = self._line or self._place.hub()
             if self._line is None:
                 return ButtonHealth(port=self._place.port, says="the hub has ended: systemctl start stayby-alertd")
-            said = self._line.ask(AskStatus(), StatusAnswer, ANSWER_S).button
+            said = self._line.ask(AskStatus(meter=True), StatusAnswer, ANSWER_S).button
         except ButtonError as error:
             self.close()
             return ButtonHealth(port=self._place.port, says=str(error))
@@ -195,12 +196,16 @@ class FromPort:
 
     def read(self) -> ButtonHealth:
         """Return what the link knows; raises what killed it."""
+        seen = Extremes()
+        self.link.meter(METER_S)
         with contextlib.suppress(queue.Empty):
             while True:
                 event = self.events.get_nowait()
                 if isinstance(event, BaseException):
                     raise event
-        return button_health(self._place.port, self.link.statistics(), time.monotonic())
+                if isinstance(event, Metered):
+                    seen.take(event)
+        return button_health(self._place.port, self.link.statistics(), time.monotonic(), seen)
 
     def close(self) -> None:
         """Let the port go."""
@@ -213,14 +218,22 @@ def source_of(place: Place) -> FromHub | FromPort:
 
 
 def first_reading(source: Source) -> button_view.Watch:
-    """Return a watch with a reading of a button that is up, or what there is after some seconds."""
+    """Return a watch with a metered reading of a button that is up, or what there is after some seconds."""
     end_s = time.monotonic() + FIRST_READING_S
     watch = button_view.Watch(source.read())
     watch.take(watch.health, time.monotonic())
     while watch.button.volts is None and time.monotonic() < end_s and isinstance(source, FromPort):
         time.sleep(POLL_S)
         watch.take(source.read(), time.monotonic())
+    end_s = time.monotonic() + FIRST_METER_S
+    while _meter_starts(watch.health) and time.monotonic() < end_s:
+        time.sleep(POLL_S)
+        watch.take(source.read(), time.monotonic())
     return watch
+
+
+def _meter_starts(health: ButtonHealth) -> bool:
+    return health.up and (health.meter == "waiting" or (health.meter == "running" and health.samples == 0))
 
 
 # ---- stayby button ----

@@ -1,16 +1,57 @@
 """How the button is, in the words of the bus and in one line for a person."""
 
+from dataclasses import dataclass
 from typing import get_args
 
-from firmware_bridge.events import LinkStatistics
+from firmware_bridge.events import LinkStatistics, Metered, MeterState
 from firmware_bridge.protocol import LoopState
-from kiosk.messages import ButtonHealth, LoopWord
+from kiosk.messages import ButtonHealth, LoopWord, MeterWord
 
 _WORDS: dict[str, LoopWord] = {word: word for word in get_args(LoopWord)}
+_METER_WORDS: dict[MeterState, MeterWord] = {
+    MeterState.OFF: "off",
+    MeterState.WAITING: "waiting",
+    MeterState.RUNNING: "running",
+    MeterState.MISSING: "missing",
+}
+METER_S = 2.0
+"""So long the unit's meter runs on after an asking."""
 
 
-def button_health(port: str, link: LinkStatistics, now_s: float) -> ButtonHealth:
-    """Return what the link at `port` knows of its button."""
+@dataclass
+class Extremes:
+    """Of all samples of both loops since somebody last asked."""
+
+    low_v: float | None = None
+    high_v: float | None = None
+    covert_low_v: float | None = None
+    covert_high_v: float | None = None
+    samples: int = 0
+    unseen_s: float = 0.0
+
+    def take(self, told: Metered) -> None:
+        """Note a tenth of a second."""
+        self.low_v = least(self.low_v, told.low_volts)
+        self.high_v = most(self.high_v, told.high_volts)
+        self.covert_low_v = least(self.covert_low_v, told.covert_low_volts)
+        self.covert_high_v = most(self.covert_high_v, told.covert_high_volts)
+        self.samples += told.samples
+        self.unseen_s += told.unseen_s
+
+
+def least(one: float | None, other: float | None) -> float | None:
+    """Return the smaller one, or the one that is known."""
+    return min((volts for volts in (one, other) if volts is not None), default=None)
+
+
+def most(one: float | None, other: float | None) -> float | None:
+    """Return the greater one, or the one that is known."""
+    return max((volts for volts in (one, other) if volts is not None), default=None)
+
+
+def button_health(port: str, link: LinkStatistics, now_s: float, seen: Extremes | None = None) -> ButtonHealth:
+    """Return what the link at `port` knows of its button, and what the meter has `seen`."""
+    seen = seen or Extremes()
     return ButtonHealth(
         port=port,
         up=link.up_since_s is not None,
@@ -34,6 +75,13 @@ def button_health(port: str, link: LinkStatistics, now_s: float) -> ButtonHealth
         round_trip_worst_ms=_ms(link.round_trip_worst_s),
         local_alarm=link.local_alarm,
         up_for_s=None if link.up_since_s is None else now_s - link.up_since_s,
+        meter=_METER_WORDS[link.meter],
+        loop_low_volts=seen.low_v,
+        loop_high_volts=seen.high_v,
+        covert_low_volts=seen.covert_low_v,
+        covert_high_volts=seen.covert_high_v,
+        samples=seen.samples,
+        unseen_s=round(seen.unseen_s, 1),
     )
 
 

@@ -2,7 +2,7 @@
 
 Rules
 - GOOD stands there only while everything that can be seen is good; else what is wrong and what to do, worst first.
-- What cannot be seen is said: the unit measures each millisecond, but tells twice a second, and faults after 0.2 s.
+- What cannot be seen is said: less than a millisecond, what was lost on the line, and all that a unit without meter leaves out.
 - No line needs more than 60 columns, the whole no more than 24 rows: a phone shows it.
 """
 
@@ -14,6 +14,7 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
+from kiosk.button_health import least, most
 from kiosk.messages import ButtonHealth, LoopWord
 
 WIDTH = 58
@@ -22,6 +23,8 @@ SCALE_V = 5.0
 QUALITY_S = 10.0
 BAD_FRAMES_MAX = 1
 """In QUALITY_S; one can happen to anybody's cable."""
+MOMENT_S = 5.0
+"""So long a break that was over at once stays on the screen."""
 
 
 class Band(NamedTuple):
@@ -40,6 +43,7 @@ BANDS = (
     Band("cut", 4.4, SCALE_V, "white on red"),
 )
 """As in firmware/board.h."""
+_, PRESSED, NORMAL, _ = BANDS
 
 
 class Finding(NamedTuple):
@@ -57,7 +61,10 @@ LOOP_FINDINGS: dict[LoopWord, Finding] = {
 }
 LID = Finding("the lid is open", "Close it until the switch clicks.")
 LINE = Finding("the data line is disturbed", "Try another USB cable, away from mains.")
-BLIND_SPOT = "A wiggle under 0.2 s shows only if it meets a reading (2/s)."
+BROKE = Finding("its wire broke off for a moment", "Bend it there again; mend that joint.")
+TOUCHED = Finding("its wires touched for a moment", "Bend it there again; mend that spot.")
+NO_METER = "No meter in this firmware, flash it: 0.2 s may go unseen."
+NO_METER_NOW = "The meter does not run now: 0.2 s may go unseen."
 KEPT = "No hub here: a press stays in the unit, its siren sounds."
 
 
@@ -70,15 +77,23 @@ class Watched:
     low_v: float | None = None
     high_v: float | None = None
     faults: int = 0
+    broke_s: float | None = None
+    touched_s: float | None = None
 
     def take(self, word: LoopWord, volts: float | None) -> None:
         """Note one reading."""
         if word in {"cut", "short", "odd"} and word != self.word:
             self.faults += 1
         self.word, self.volts = word, volts
-        if volts is not None:
-            self.low_v = volts if self.low_v is None else min(self.low_v, volts)
-            self.high_v = volts if self.high_v is None else max(self.high_v, volts)
+        self.low_v, self.high_v = least(self.low_v, volts), most(self.high_v, volts)
+
+    def take_extremes(self, low_v: float | None, high_v: float | None, now_s: float) -> None:
+        """Note what the meter has seen. No press, and no button that bounces, leads out of these bounds."""
+        self.low_v, self.high_v = least(self.low_v, low_v), most(self.high_v, high_v)
+        if low_v is not None and low_v < PRESSED.from_v:
+            self.touched_s = now_s
+        if high_v is not None and high_v >= NORMAL.to_v:
+            self.broke_s = now_s
 
 
 @dataclass
@@ -107,14 +122,19 @@ class Watch:
     presses: Presses = field(default_factory=Presses)
     covert_presses: Presses = field(default_factory=Presses)
     now_s: float = 0.0
+    unseen_s: float = 0.0
+    """Of the time since the meter first ran: that of which no sample is known."""
     _frames: deque[tuple[float, int, int]] = field(default_factory=deque)
 
     def take(self, health: ButtonHealth, now_s: float) -> None:
         """Note a reading."""
         self.health, self.now_s = health, now_s
+        self.unseen_s += health.unseen_s
         if health.up:
             self.button.take(health.loop, health.loop_volts)
             self.covert.take(health.covert_loop, health.covert_volts)
+            self.button.take_extremes(health.loop_low_volts, health.loop_high_volts, now_s)
+            self.covert.take_extremes(health.covert_low_volts, health.covert_high_volts, now_s)
             self.presses.take(health.presses, now_s)
             self.covert_presses.take(health.covert_presses, now_s)
         self._frames.append((now_s, health.frames, health.bad_frames))
@@ -133,6 +153,7 @@ def findings(watch: Watch) -> list[Finding]:
     if not health.up:
         return [_finding(health.says) if health.says else Finding("nothing from the unit yet", "Wait a moment.")]
     found = _loop_findings("button", health.loop) + _loop_findings("covert button", health.covert_loop)
+    found += _moments("button", watch.button, watch.now_s) + _moments("covert button", watch.covert, watch.now_s)
     found += [LID] * health.lid_open + [LINE] * (watch.lately()[1] > BAD_FRAMES_MAX)
     return found + ([_finding(health.says)] if health.says else [])
 
@@ -148,6 +169,26 @@ def _loop_findings(which: str, word: LoopWord) -> list[Finding]:
     return [Finding(f"{which}: {finding.says}", finding.do)] if finding else []
 
 
+def _moments(which: str, loop: Watched, now_s: float) -> list[Finding]:
+    """Return what was over before the unit called it a fault."""
+    if loop.word in {"cut", "short", "odd"}:
+        return []
+    seen = ((loop.broke_s, BROKE), (loop.touched_s, TOUCHED))
+    recent = [one for at_s, one in seen if at_s is not None and now_s - at_s < MOMENT_S]
+    return [Finding(f"{which}: {one.says}", one.do) for one in recent]
+
+
+def sight(watch: Watch) -> str:
+    """Return what cannot be seen, in one line."""
+    if watch.health.up and watch.health.meter == "running":
+        return f"1000 readings a second, {_lost(watch.unseen_s)}; under 1 ms hides."
+    return NO_METER if watch.health.meter == "missing" else NO_METER_NOW
+
+
+def _lost(seconds: float) -> str:
+    return f"{seconds:.1f} s lost" if seconds < 100 else f"{_ago(seconds)} lost"  # noqa: PLR2004 - as in _ago
+
+
 # ---- drawn ----
 
 
@@ -157,7 +198,7 @@ def render(watch: Watch, where: str, *, direct: bool) -> RenderableType:
     parts: list[RenderableType] = [Text.assemble((where, "bold"), " Ctrl-C ends."), _verdict(findings(watch))]
     parts += [_loop("Button", watch.button, up=health.up), _loop("Covert", watch.covert, up=health.up)]
     parts += [_row(name, text) for name, text in rows(watch)]
-    parts.append(Text(BLIND_SPOT + (f"\n{KEPT}" if direct else ""), "dim"))
+    parts.append(Text(sight(watch) + (f"\n{KEPT}" if direct else ""), "dim"))
     return Group(*parts)
 
 
@@ -267,7 +308,7 @@ def one_line(watch: Watch) -> str:
     loops = ", ".join(f"{name} {_plain(loop)}" for name, loop in (("button", watch.button), ("covert", watch.covert)))
     lid = "open" if watch.health.lid_open else "closed"
     presses = f"presses {watch.presses.seen}+{watch.covert_presses.seen}"
-    return f"{verdict} | {loops}, lid {lid}, {presses}, frames {good}, bad {bad}"
+    return f"{verdict} | {loops}, lid {lid}, {presses}, frames {good}, bad {bad} | {sight(watch)}"
 
 
 def _plain(loop: Watched) -> str:

@@ -138,6 +138,7 @@ class Snapshot(Record):
 
     `elapsed_s` is the unit's own measure at sending, so that a reader needs no agreement about the time of day.
     `asked` are the responders whose device should have it, `seen` those whose device said that it shows it.
+    `covert`: while the desk already showed this incident, somebody called covertly as well; nothing at the desk may tell.
     `choice` and `name` are what the person said of themselves, `guess` is what a heard phrase suggests of it; they leave
     the snapshot when the incident closes.
     """
@@ -154,6 +155,7 @@ class Snapshot(Record):
     phrase: str | None = None
     score: Score | None = None
     silent: bool = False
+    covert: bool = False
     drill: bool = False
     choice: Choice | None = None
     guess: Choice | None = None
@@ -448,9 +450,14 @@ class ScreenBeat(Record):
 
 
 class AskStatus(Record):
-    """A technician asks how the unit is."""
+    """A technician asks how the unit is.
+
+    With `meter` the button's lowest and highest volts since this connection last asked so are measured too: who asks again
+    within 2 s misses nothing between.
+    """
 
     kind: Literal["ask_status"] = "ask_status"
+    meter: bool = False
 
 
 class AskButton(Record):
@@ -506,6 +513,7 @@ class ButtonAnswer(Record):
 
 
 LoopWord = Literal["unknown", "normal", "pressed", "cut", "short", "odd"]
+MeterWord = Literal["off", "waiting", "running", "missing"]
 
 
 class ButtonHealth(Record):
@@ -514,6 +522,10 @@ class ButtonHealth(Record):
     `says` is one line about what is wrong with the link or its version, empty while nothing is. `own_repeats` are
     commands that the hub had to say again, `repeated_frames` what the unit did. The round trip is that of a command and its
     acknowledgement: smoothed, and the worst of the last minute.
+
+    Lowest and highest volts are those of `samples` readings, one a millisecond, since the asker last asked; None where the
+    unit has told none; of `unseen_s` of that time nothing is known. A firmware whose `meter` is missing tells the volts twice a
+    second only.
     """
 
     port: str
@@ -538,6 +550,13 @@ class ButtonHealth(Record):
     round_trip_worst_ms: float | None = None
     local_alarm: bool = False
     up_for_s: float | None = None
+    meter: MeterWord = "off"
+    loop_low_volts: float | None = None
+    loop_high_volts: float | None = None
+    covert_low_volts: float | None = None
+    covert_high_volts: float | None = None
+    samples: int = 0
+    unseen_s: float = 0.0
 
 
 class StatusAnswer(Record):

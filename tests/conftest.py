@@ -1,6 +1,25 @@
-"""What all tests share: property tests are never judged by the clock of a busy machine."""
+"""What all tests share: property tests are never judged by the clock of a busy machine; a firmware that is older than this."""
 
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+from firmware_bridge.build import FIRMWARE_SOURCES, _compile_firmware
 
 settings.register_profile("stayby", settings(), deadline=None)
 settings.load_profile("stayby")
+
+
+@pytest.fixture(scope="session")
+def firmware_without_meter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return this firmware, but as it was when no Meter was known."""
+    folder = tmp_path_factory.mktemp("older")
+    known = "case MSG_METER: status = on_meter(payload, length); break;"
+    for source in FIRMWARE_SOURCES.glob("*.[ch]"):
+        text = source.read_text()
+        assert (known in text) == (source.name == "link.c")
+        (folder / source.name).write_text(text.replace(known, "case MSG_METER: (void)on_meter; break;"))
+    elf = folder / "button.elf"
+    _compile_firmware(elf, sorted(folder.glob("*.c")), build_id="01d01d01")
+    return elf

@@ -22,6 +22,7 @@ from firmware_bridge.flash import firmware_file, read_firmware
 from firmware_bridge.simulator import SimulatedButton
 from firmware_bridge.simulator.optiboot import SOURCE, optiboot_hex
 from kiosk import button_view as view
+from kiosk.button_cli import FromHub, find
 from kiosk.demo.stage import Part, Stage, wait_for
 from kiosk.messages import ButtonHealth
 
@@ -52,6 +53,11 @@ def watched(*readings: ButtonHealth, every_s: float = 0.25) -> view.Watch:
 
 def but(**changes: Any) -> ButtonHealth:
     return GOOD.model_copy(update=changes)
+
+
+def metered(**changes: Any) -> ButtonHealth:
+    seen = {"loop_low_volts": 2.5, "loop_high_volts": 2.5, "covert_low_volts": 2.5, "covert_high_volts": 2.5}
+    return but(meter="running", samples=250, **{**seen, **changes})
 
 
 def drawn(watch: view.Watch, width: int = 60, *, direct: bool = True) -> list[str]:
@@ -112,8 +118,53 @@ def test_presses_are_counted_through_a_restart_of_the_unit() -> None:
     assert (watch.presses.seen, watch.presses.last_s) == (3, 3.0)
 
 
+def test_what_the_meter_saw_between_two_readings_is_in_lowest_and_highest_and_is_not_good_for_5_s() -> None:
+    broke = metered(loop_high_volts=4.99)
+    watch = watched(metered(), broke, metered())
+    assert (watch.button.low_v, watch.button.high_v, watch.button.faults) == (2.5, 4.99, 0)
+    assert [found.says for found in view.findings(watch)] == ["button: its wire broke off for a moment"]
+    touched = metered(covert_low_volts=0.0)
+    assert [found.says for found in view.findings(watched(metered(), touched))] == [
+        "covert button: its wires touched for a moment"
+    ]
+    assert view.findings(watched(broke, *[metered()] * 19)) != []
+    later = watched(broke, *[metered()] * 20)
+    assert view.findings(later) == []
+    assert later.button.high_v == 4.99
+
+
+def test_a_press_is_no_break_and_a_break_that_lasts_is_told_once() -> None:
+    assert view.findings(watched(metered(), metered(loop_low_volts=1.19), metered(loop_low_volts=0.8))) == []
+    cut = but(loop="cut", loop_volts=5.0, meter="running", loop_low_volts=5.0, loop_high_volts=5.0)
+    assert [found.says for found in view.findings(watched(metered(), cut))] == ["button: a wire is off"]
+
+
+@pytest.mark.parametrize(
+    ("reading", "says"),
+    [
+        (metered(), "1000 readings a second, 0.0 s lost; under 1 ms hides."),
+        (metered(unseen_s=0.3), "1000 readings a second, 0.6 s lost; under 1 ms hides."),
+        (but(meter="missing"), view.NO_METER),
+        (but(meter="waiting"), view.NO_METER_NOW),
+        (but(), view.NO_METER_NOW),
+        (metered(up=False), view.NO_METER_NOW),
+    ],
+)
+def test_what_cannot_be_seen_is_said(reading: ButtonHealth, says: str) -> None:
+    watch = watched(reading, reading)
+    assert view.sight(watch) == says
+    assert says in drawn(watch)
+    assert watch.health.up is False or view.one_line(watch).endswith(f"| {says}")
+
+
 HEALTH = st.builds(
     ButtonHealth,
+    meter=st.sampled_from(["off", "waiting", "running", "missing"]),
+    loop_low_volts=st.none() | st.floats(0, 5),
+    loop_high_volts=st.none() | st.floats(0, 5),
+    covert_low_volts=st.none() | st.floats(0, 5),
+    covert_high_volts=st.none() | st.floats(0, 5),
+    unseen_s=st.floats(0, 10**6),
     port=st.just("/dev/stayby-button"),
     says=st.sampled_from(
         ["", "no colon", "/dev/ttyUSB0 is open but nothing comes: check its supply; if good, it hangs"]
@@ -210,7 +261,42 @@ def test_one_reading_of_a_port_that_nobody_holds(port: Path) -> None:
         wait_for("the fault", lambda: stayby("--port", port, "--once").status == 1)
         bad = stayby("--port", port, "--json")
     assert bad.status == 1
-    assert json.loads(bad.out)["covert_loop"] == "cut"
+    told = json.loads(bad.out)
+    assert (told["covert_loop"], told["meter"]) == ("cut", "running")
+    assert told["samples"] >= 100
+    assert told["covert_low_volts"] > 4.9
+    assert told["loop_low_volts"] == told["loop_high_volts"] == 2.495
+
+
+def blink(unit: SimulatedButton) -> None:
+    """Break the wire for some 10 ms of the chip's time."""
+    since_s = unit.now_s()
+    unit.cut()
+    while unit.now_s() < since_s + 0.01:
+        pass
+    unit.normal()
+
+
+@pytest.mark.parts
+def test_a_break_of_10_ms_shows_at_once(port: Path) -> None:
+    with SimulatedButton(port) as unit:
+        command = [sys.executable, "-m", "kiosk", "button", "--port", str(port)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as watching:
+            assert watching.stdout
+            assert "readings a second" in watching.stdout.readline()
+            blink(unit)
+            assert any("NOT GOOD: Button: its wire broke off for a moment." in line for line in watching.stdout)
+            watching.send_signal(signal.SIGINT)
+            assert watching.wait(15) == 0
+
+
+@pytest.mark.parts
+def test_an_older_firmware_has_no_meter_and_the_view_says_so(port: Path, firmware_without_meter: Path) -> None:
+    with SimulatedButton(port, firmware=firmware_without_meter):
+        done = stayby("--port", port, "--once")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith("GOOD | button 2.50 V normal (2.50 to 2.50)")
+    assert done.out.endswith(f"| {view.NO_METER}\n")
 
 
 @pytest.mark.parts
@@ -349,6 +435,28 @@ def test_the_hub_lends_its_button_and_gets_it_back_flashed(stage: Stage) -> None
     assert done.out.splitlines()[-1] == "The hub has the button again."
     tested = stayby("self-test", "--config", stage.config_file)
     assert tested.status == 0, tested
+
+
+def _high(source: FromHub) -> float:
+    return source.read().loop_high_volts or 0.0
+
+
+@pytest.mark.parts
+def test_each_who_watches_through_the_hub_sees_every_break_and_nobody_keeps_the_meter_running(stage: Stage) -> None:
+    place = find(None, stage.config_file)
+    with contextlib.closing(FromHub(place)) as one, contextlib.closing(FromHub(place)) as other:
+        wait_for("the meter", lambda: min(one.read().samples, other.read().samples) > 0)
+        blink(stage.button)
+        blind = [one, other]
+
+        def both_saw_it() -> bool:
+            blind[:] = [source for source in blind if _high(source) < 4.9]
+            return not blind
+
+        wait_for("both to see it", both_saw_it)
+        wait_for("both to see it no more", lambda: max(_high(one), _high(other)) < 2.6)
+        assert health(stage).loop_high_volts is None, "stayby status measures nothing"
+    wait_for("the meter to end", lambda: health(stage).meter == "off")
 
 
 @pytest.mark.parts

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge.build import FIRMWARE_SOURCES, _compile_firmware
 from firmware_bridge.events import Metered, MeterState
 from firmware_bridge.protocol import Heartbeat, Meter, PressReport, Readings
 from firmware_bridge.simulator import SimulatedButton
@@ -251,29 +250,13 @@ def test_it_runs_on_a_disturbed_line(share: float) -> None:
 # ---- a firmware without it ----
 
 
-@pytest.fixture(scope="module")
-def older(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """This firmware, but as it was when no Meter was known."""
-    folder = tmp_path_factory.mktemp("older")
-    for source in FIRMWARE_SOURCES.glob("*.[ch]"):
-        text = source.read_text()
-        if source.name == "link.c":
-            known = "case MSG_METER: status = on_meter(payload, length); break;"
-            assert known in text
-            text = text.replace(known, "case MSG_METER: (void)on_meter; break;")
-        (folder / source.name).write_text(text)
-    elf = folder / "button.elf"
-    _compile_firmware(elf, sorted(folder.glob("*.c")), build_id="01d01d01")
-    return elf
-
-
-def test_an_older_firmware_says_so_and_is_asked_no_more(older: Path) -> None:
-    with bench(firmware=older) as desk:
+def test_an_older_firmware_says_so_and_is_asked_no_more(firmware_without_meter: Path) -> None:
+    with bench(firmware=firmware_without_meter) as desk:
         lease(desk, 50)
         desk.run(1.0)
         assert when(desk, Readings) == []
     desk_of_old = VirtualDesk()
-    desk_of_old.unit = SimulatedButton(None, virtual_time=True, seed=1, firmware=older)
+    desk_of_old.unit = SimulatedButton(None, virtual_time=True, seed=1, firmware=firmware_without_meter)
     with desk_of_old as old:
         old.connect()
         old.session.meter(60.0)
