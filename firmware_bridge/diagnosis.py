@@ -14,11 +14,14 @@ QUIET_S = 1.25
 RETELL_S = 10.0
 REOPEN_S = 10.0
 """A silent port is closed and opened again so often: on an Arduino that pulls the reset pin of a chip that hangs."""
+OLD_FRAMES = 3
+"""Of the first firmware, before it is known as such: one may be chance."""
 NEVER_S = float("-inf")
 
 _ADVICE = {
     DownReason.SILENT: "{port} is open but nothing comes: check the button's supply and cable; if both are good, it hangs",
     DownReason.WRONG_DEVICE: "{port} sends bytes but no frame of ours: set button.port to the Stayby button",
+    DownReason.OLDER_FIRMWARE: "the button on {port} has an older firmware: run stayby button flash",
     DownReason.NOISY: (
         "{damaged} of {all} frames on {port} damaged: check the cable's shield and ground, and what runs beside it"
     ),
@@ -36,12 +39,14 @@ class Diagnosis:
         self.told: DownReason | None = None
         self._told_s = self._opened_s = NEVER_S
         self._bytes_s = self._frame_s = self._life_s = self._proven_s = NEVER_S
+        self._old_frames = 0
 
     # ---- what is so ----
 
     def opened(self, now_s: float) -> None:
         """Take note that the port is open: it has 2 s."""
         self._opened_s = self._proven_s = now_s
+        self._old_frames = 0
         self._bytes_s = self._frame_s = self._life_s = self._told_s = NEVER_S
         self.noise = Noise()
 
@@ -54,6 +59,10 @@ class Diagnosis:
         self.noise.add(damaged=damaged, now_s=now_s)
         if not damaged:
             self._frame_s = now_s
+
+    def old_frame_came(self) -> None:
+        """Take note of a frame as the first firmware made them."""
+        self._old_frames += 1
 
     def lives(self, now_s: float) -> None:
         """Take note of a message of the unit's present start."""
@@ -96,7 +105,7 @@ class Diagnosis:
         if self._bytes_s < since_s:
             return DownReason.SILENT
         if self._frame_s == NEVER_S:
-            return DownReason.WRONG_DEVICE
+            return DownReason.OLDER_FIRMWARE if self._old_frames >= OLD_FRAMES else DownReason.WRONG_DEVICE
         if self.noise.is_noisy(now_s) or not self.may_rise(now_s):
             return DownReason.NOISY
         if self._life_s < since_s:

@@ -27,6 +27,7 @@ class DownReason(Enum):
     UNPLUGGED = "unplugged"
     SILENT = "silent"
     WRONG_DEVICE = "wrong device"
+    OLDER_FIRMWARE = "older firmware"
     NOISY = "noisy"
     NO_HEARTBEAT = "no heartbeat"
     NO_ANSWER = "no answer"

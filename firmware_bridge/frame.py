@@ -24,6 +24,10 @@ class BadFrame(ValueError):
     """Bytes between two delimiters that are no frame, or a frame that is no message; one line says why."""
 
 
+class OldFrame(BadFrame):
+    """A frame with the plain CRC-16/IBM-3740 of the first firmware: its unit can do all but be understood."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One frame: type and sequence number (0 to 255 each), payload of at most 24 bytes."""
@@ -52,7 +56,10 @@ def decode(encoded: bytes) -> Frame:
         raise BadFrame(f"not COBS: {error}") from error
     if len(body) < _HEAD_BYTES + _CRC_BYTES:
         raise BadFrame(f"{len(body)} bytes are too short for type, seq and CRC")
-    if binascii.crc_hqx(body, _CRC_START) != _CRC_GOOD:
+    left = binascii.crc_hqx(body, _CRC_START)
+    if left == 0:
+        raise OldFrame("the CRC is not inverted: an older firmware: run stayby button flash")
+    if left != _CRC_GOOD:
         raise BadFrame("the CRC does not fit: a byte was damaged on the wire")
     return Frame(body[0], body[1], body[_HEAD_BYTES:-_CRC_BYTES])
 

@@ -31,7 +31,7 @@ from firmware_bridge.events import (
     UnitRestarted,
     Unstuck,
 )
-from firmware_bridge.frame import BadFrame, Frame, FrameReader, encode
+from firmware_bridge.frame import BadFrame, Frame, FrameReader, OldFrame, encode
 from firmware_bridge.lease import BeaconLease, MeterLease
 from firmware_bridge.presses import PressBook
 from firmware_bridge.protocol import (
@@ -141,6 +141,8 @@ class ButtonSession:
             if isinstance(item, Frame):
                 self._on_frame(item, now_s)
             else:
+                if isinstance(item, OldFrame):
+                    self._diagnosis.old_frame_came()
                 self._on_bad_frame(now_s)
         self._send_press_acks()
 

@@ -151,6 +151,29 @@ def test_an_older_firmware_works_in_what_both_know(talk: Talk) -> None:
     assert statistics.says == up.version_note
 
 
+FIRST_FIRMWARE = (
+    "0203030101030101010104297101034b35",
+    "020103f4010104297101020103bf090101010101033427",
+    "020103e8030104297101020103bf09010101010103e6d4",
+    "020103dc050104297101020103bf09010101010103731f",
+    "020103d0070104297101020103bf090101010101035313",
+)
+"""What the first firmware (protocol 1, its CRC not inverted) said in simavr from its start on, between the zeros."""
+
+
+def test_the_first_firmware_is_known_and_its_remedy_told(talk: Talk) -> None:
+    told: list[ButtonEvent] = []
+    for frame in FIRST_FIRMWARE:
+        talk.session.receive(b"\0" + bytes.fromhex(frame) + b"\0", talk.now_s)
+        told += talk.wait(0.5)
+    (down,) = told
+    assert isinstance(down, LinkDown)
+    assert (down.kind, down.reason) == (
+        DownReason.OLDER_FIRMWARE,
+        "the button on /dev/button has an older firmware: run stayby button flash",
+    )
+
+
 def test_a_newer_firmware_works_in_what_both_know(talk: Talk) -> None:
     talk.hear(replace(IDENTITY, protocol=3, major=3))
     (up,) = talk.hear(BEAT)
