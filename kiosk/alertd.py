@@ -16,9 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from firmware_bridge.events import (
+    ButtonEvent,
     HostWasLost,
     LidClosed,
     LidOpened,
@@ -168,6 +169,20 @@ def boot_id() -> str:
 def read_clock() -> Clock:
     """Return this boot's id, monotonic seconds and the time of day."""
     return Clock(boot_id(), time.monotonic(), time.time())
+
+
+E = TypeVar("E", bound=ButtonEvent)
+
+
+def _while_held(handle: "Callable[[Hub, E], None]") -> "Callable[[Hub, E], None]":
+    """Leave out what was still on its way when the port was lent: nobody could take it back. A press is never left out."""
+
+    @functools.wraps(handle)
+    def handle_unless_lent(hub: "Hub", event: E) -> None:
+        if hub._button is not None:
+            handle(hub, event)
+
+    return handle_unless_lent
 
 
 class Hub:
@@ -532,10 +547,9 @@ class Hub:
     def _released(self, _: Released) -> None:
         """A release says nothing about the person."""
 
+    @_while_held
     def _button_up(self, event: LinkUp) -> None:
         log.info("button: firmware %s, build %s, last reset: %s", event.firmware, event.build, event.reset_cause)
-        if self._button is None:
-            return  # it is lent meanwhile
         self._faults.clear("button")
         if event.version_note is None:
             self._faults.clear("button-firmware")
@@ -544,36 +558,43 @@ class Hub:
             self._fault("button-firmware", self._button_port, says, do)
         self._set_beacon()
 
+    @_while_held
     def _button_down(self, event: LinkDown) -> None:
-        if self._button is not None:
-            self._fault("button", self._button_port, event.reason, "touch still works")
+        self._fault("button", self._button_port, event.reason, "touch still works")
 
     @property
     def _button_port(self) -> str:
         return self._config.button.port if self._config.button else "button"
 
+    @_while_held
     def _loop_fault(self, event: LoopFault) -> None:
         says = f"the wire to {LOOP_NAMES[event.input]} is {event.kind.name.lower()} ({event.volts:.2f} V)"
         self._fault(LOOP_CODES[event.input], "button", says, LOOP_ADVICE.get(event.kind, LOOP_ADVICE_ELSE))
 
+    @_while_held
     def _loop_restored(self, event: LoopRestored) -> None:
         self._faults.clear(LOOP_CODES[event.input])
 
+    @_while_held
     def _stuck(self, event: Stuck) -> None:
         says = f"{LOOP_NAMES[event.input]} has been pressed for {event.for_s:.0f} s: a new press cannot be seen"
         do = "let it go; if nobody holds it, a contact sticks or there is water in it: replace the button"
         self._fault(STUCK_CODES[event.input], "button", says, do)
 
+    @_while_held
     def _unstuck(self, event: Unstuck) -> None:
         self._faults.clear(STUCK_CODES[event.input])
 
+    @_while_held
     def _lid_opened(self, _: LidOpened) -> None:
         says = "the lid of its enclosure is open"
         self._fault("button-lid", "button", says, "see what was done to it and who did it, then close the lid")
 
+    @_while_held
     def _lid_closed(self, _: LidClosed) -> None:
         self._faults.clear("button-lid")
 
+    @_while_held
     def _unit_restarted(self, event: UnitRestarted) -> None:
         if ResetCause.WATCHDOG in event.cause:
             code, says = "button-hung", "its program hung and its watchdog restarted it"
@@ -640,6 +661,7 @@ class Hub:
 
     def _take_button_back(self) -> None:
         self._lent_to = None
+        self._faults.replace("button-", ())  # the new link tells anew all that is so
         self._start_part("button", self._start_button)
         self._set_beacon()
 

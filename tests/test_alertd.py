@@ -16,10 +16,21 @@ from pathlib import Path
 import pytest
 import serial
 
-from firmware_bridge.events import DownReason, LinkDown, LinkUp, PressId, Stuck, UnitRestarted, Unstuck
-from firmware_bridge.protocol import Input, ResetCause
+from firmware_bridge.events import (
+    DownReason,
+    LidOpened,
+    LinkDown,
+    LinkUp,
+    LoopFault,
+    Pressed,
+    PressId,
+    Stuck,
+    UnitRestarted,
+    Unstuck,
+)
+from firmware_bridge.protocol import Input, LoopState, ResetCause
 from firmware_bridge.simulator import SimulatedButton
-from kiosk.alertd import LENT_S, Hub
+from kiosk.alertd import HANDLERS, LENT_S, Hub, LeafGone
 from kiosk.bus import Leaf, ask, encode, runtime_socket
 from kiosk.config import load_unit
 from kiosk.demo.stage import ALEX, SAM, UNIT, Part, Stage, wait_for
@@ -72,7 +83,7 @@ def unit(stage: Stage) -> Stage:
     stage.start_broker()
     stage.start_button()
     stage.start_hub()
-    wait_for("the button", lambda: _no_fault(stage, "button"))
+    wait_for("the button", lambda: (health := _health(stage)) is not None and health.up)
     return stage
 
 
@@ -675,11 +686,29 @@ def test_a_lent_port_is_taken_back_after_three_minutes_from_whoever_forgot_it(al
     assert _codes(alone) == {"button"}, "until it answers"
 
 
-def test_an_event_that_was_on_its_way_when_the_port_was_lent_does_not_end_that(alone: Hub) -> None:
+def test_an_event_that_was_on_its_way_when_the_port_was_lent_is_no_fault_for_ever(alone: Hub) -> None:
     alone._ask_button(1, AskButton(action="lend"))
-    alone._button_up(LinkUp("2.0", "00000002", "pin", 8, 2, None, time.monotonic()))
-    alone._button_down(LinkDown(DownReason.SILENT, "silent", time.monotonic()))
+    now_s = time.monotonic()
+    for event in (
+        LinkUp("2.0", "00000002", "pin", 8, 2, None, now_s),
+        LinkDown(DownReason.SILENT, "silent", now_s),
+        LoopFault(Input.OPEN, LoopState.CUT, 5.0, now_s),
+        Stuck(Input.COVERT, 30.0, now_s),
+        LidOpened(now_s),
+        UnitRestarted(ResetCause.PIN, now_s),
+    ):
+        HANDLERS[type(event)](alone, event)
     assert [fault.says for fault in alone._faults.open] == ["being flashed"]
+    alone._leaf_gone(LeafGone(1))
+    assert _codes(alone) == {"button"}, "until it answers"
+
+
+def test_a_press_that_was_on_its_way_when_the_port_was_lent_counts(alone: Hub) -> None:
+    alone._ask_button(1, AskButton(action="lend"))
+    press = Pressed(PressId(7, Input.OPEN, 1), time.monotonic(), 0.0)
+    HANDLERS[Pressed](alone, press)
+    assert alone._machine.incident is not None
+    assert alone._store.presses() == [press.press_id]
 
 
 def test_a_unit_without_a_button_says_so(stage: Stage) -> None:
