@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 
 import pytest
@@ -126,6 +127,104 @@ def test_a_press_out_of_a_fault_counts(covert: bool) -> None:
         first, second = desk.told(LoopReport)
         assert (first.before, first.after, first.input) == (LoopState.NORMAL, LoopState.CUT, input_of(covert))
         assert (second.before, second.after) == (LoopState.CUT, LoopState.PRESSED)
+
+
+@dataclass(frozen=True)
+class Flicker:
+    """A loop that is now one thing and now another."""
+
+    first_mv: int
+    first_ms: int
+    second_mv: int
+    second_ms: int
+
+    def run(self, desk: Bench, for_s: float, *, covert: bool = False) -> None:
+        for _ in range(round(for_s * 1000 / (self.first_ms + self.second_ms))):
+            desk.unit.loop_millivolts(self.first_mv, covert=covert)
+            desk.run(self.first_ms / 1000)
+            desk.unit.loop_millivolts(self.second_mv, covert=covert)
+            desk.run(self.second_ms / 1000)
+
+
+PRESSED_MV, NORMAL_MV, CUT_MV = 1209, 2500, 4990
+LOOSE_WHILE_PRESSED = [
+    Flicker(PRESSED_MV, on_ms, other_mv, off_ms)
+    for other_mv in (CUT_MV, 10, 1880, NORMAL_MV)
+    for on_ms, off_ms in ((1, 1), (5, 5), (5, 6), (10, 10), (3, 2), (15, 15))
+] + [Flicker(1740, 1, 1780, 1), Flicker(1740, 5, 1780, 5)]
+
+
+@BOTH
+@pytest.mark.parametrize("flicker", LOOSE_WHILE_PRESSED, ids=str)
+def test_a_press_through_a_loose_contact_is_one_press(covert: bool, flicker: Flicker) -> None:
+    with bench(answers=True) as desk:
+        flicker.run(desk, 1.0, covert=covert)
+        assert desk.presses(input_of(covert)) == [1]
+        flicker.run(desk, 2.0, covert=covert)
+        assert desk.told(ReleaseReport) == []
+        desk.unit.normal(covert=covert)
+        desk.run(0.1)
+        assert [report.input for report in desk.told(ReleaseReport)] == [input_of(covert)]
+        assert desk.presses(input_of(covert)) == [1]
+
+
+@pytest.mark.parametrize("off_ms", [1, 5, 10])
+def test_a_press_through_a_wire_that_was_cut_before_counts(off_ms: int) -> None:
+    with bench(answers=True) as desk:
+        desk.unit.cut()
+        desk.run(0.5)
+        Flicker(PRESSED_MV, off_ms, CUT_MV, off_ms).run(desk, 0.3)
+        assert desk.presses(Input.OPEN) == [1]
+
+
+UNSTEADY = [
+    (Flicker(NORMAL_MV, 5, CUT_MV, 5), LoopState.CUT),
+    (Flicker(NORMAL_MV, 10, CUT_MV, 10), LoopState.CUT),
+    (Flicker(NORMAL_MV, 1, 10, 1), LoopState.SHORT),
+    (Flicker(NORMAL_MV, 7, CUT_MV, 3), LoopState.CUT),
+    (Flicker(NORMAL_MV, 7, PRESSED_MV, 3), LoopState.ODD),
+    (Flicker(1980, 1, 2010, 1), LoopState.ODD),
+    (Flicker(1980, 5, 2010, 5), LoopState.ODD),
+]
+
+
+@BOTH
+@pytest.mark.parametrize(("flicker", "fault"), UNSTEADY, ids=str)
+def test_a_loop_that_is_not_steadily_normal_is_a_fault_within_a_second(
+    covert: bool, flicker: Flicker, fault: LoopState
+) -> None:
+    with bench(answers=True) as desk:
+        flicker.run(desk, 1.0, covert=covert)
+        assert [report.after for report in desk.told(LoopReport)] == [fault]
+        flicker.run(desk, 3.0, covert=covert)
+        assert len(desk.told(LoopReport)) == 1, "it stays the fault that it is"
+        assert desk.told(PressReport) == []
+        desk.unit.normal(covert=covert)
+        desk.run(0.05)
+        assert [report.after for report in desk.told(LoopReport)] == [fault, LoopState.NORMAL]
+
+
+@pytest.mark.parametrize("second_mv", [2010, NORMAL_MV])
+def test_a_loop_at_the_border_from_the_start_is_known_and_a_fault(second_mv: int) -> None:
+    with bench(answers=True) as desk:
+        desk.unit.loop_millivolts(1980)
+        desk.unit.power(on=False)
+        desk.run(0.2)
+        desk.unit.power(on=True)
+        Flicker(1980, 1, second_mv, 1).run(desk, 1.0)
+        assert desk.heartbeat().loop is LoopState.ODD
+
+
+@BOTH
+@pytest.mark.parametrize("millivolts", [10, PRESSED_MV, 1880, CUT_MV])
+@pytest.mark.parametrize(("burst_ms", "rest_ms"), [(1, 9), (2, 20), (5, 50), (15, 285)])
+def test_glitches_and_bursts_are_nothing(covert: bool, millivolts: int, burst_ms: int, rest_ms: int) -> None:
+    """15 ms each 300 ms is how IEC 61000-4-4 sends its bursts."""
+    with bench(answers=True) as desk:
+        Flicker(millivolts, burst_ms, NORMAL_MV, rest_ms).run(desk, 5.0, covert=covert)
+        assert desk.told(PressReport) == []
+        assert desk.told(LoopReport) == []
+        assert state(desk.heartbeat(), covert) is LoopState.NORMAL
 
 
 # ---- the two together ----

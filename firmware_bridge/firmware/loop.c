@@ -16,7 +16,7 @@
 
 static struct loop {
     enum loop_state state;
-    uint8_t seen_ms[LOOP_STATES]; /* how much speaks for each state but the present one */
+    uint16_t seen[LOOP_STATES]; /* how much speaks for each state but the present one */
     uint16_t steps, presses;
     uint32_t pressed_at_ms;
 } loops[INPUT_COUNT];
@@ -33,7 +33,7 @@ static enum loop_state class_of(uint16_t sample) {
     return LOOP_ODD;
 }
 
-static bool is_fault(enum loop_state state) { return state == LOOP_CUT || state == LOOP_SHORT || state == LOOP_ODD; }
+static bool is_fault(enum loop_state state) { return state >= LOOP_CUT; }
 
 static void press_begins(enum input input, uint32_t now_ms) {
     struct loop *loop = &loops[input];
@@ -59,16 +59,41 @@ static void change_to(enum input input, enum loop_state next, uint32_t now_ms) {
     if (is_fault(before) || is_fault(next)) kept_loop_change(input, before, next, loop_millivolts(input), now_ms);
 }
 
-/* A sample speaks for its own state and against the others: a bounce delays a press, and neither a bounce nor a loose
- * wire hides one. */
+/* What a sample weighs for its state; so much is a proof. */
+#define PROOF 1600
+static uint8_t weight_for(enum loop_state next) { return is_fault(next) ? PROOF / FAULT_MS : PROOF / DEBOUNCE_MS; }
+
+/* What a sample that speaks against a state weighs. With weight_for() this sets the share of the time from which the state
+ * wins: pressed from 40 %, whatever the rest is; a fault over normal from one ninth. */
+static uint8_t weight_against(enum loop_state next, enum loop_state present) {
+    if (next == LOOP_PRESSED) return PROOF / DEBOUNCE_MS * 2 / 3;
+    if (present == LOOP_PRESSED) return (uint8_t)(weight_for(next) * 3 / 2);
+    if (!is_fault(present)) return 1;
+    return next == LOOP_NORMAL ? UINT8_MAX : weight_for(next); /* mended is what does not flicker */
+}
+
+/* A loose wire, now one thing and now another, is odd. */
+static bool speaks_for(enum loop_state next, enum loop_state sample, enum loop_state present) {
+    return sample == next || (next == LOOP_ODD && !is_fault(present) && sample != present && sample != LOOP_NORMAL);
+}
+
+static void less(uint16_t *seen, uint8_t by) { *seen = *seen > by ? *seen - by : 0; }
+
+/* A bounce delays a press; neither a bounce nor a loose wire hides one. Out of normal or pressed only the present state's
+ * own samples speak against the others: what is neither one nor the other for long must end in something. */
 static void weigh(enum input input, enum loop_state sample, uint32_t now_ms) {
     struct loop *loop = &loops[input];
-    for (uint8_t state = 0; state < LOOP_STATES; state++)
-        if (state != sample && loop->seen_ms[state] > 0) loop->seen_ms[state]--;
-    if (sample == loop->state) return;
-    if (++loop->seen_ms[sample] < (is_fault(sample) ? FAULT_MS : DEBOUNCE_MS)) return;
-    memset(loop->seen_ms, 0, sizeof loop->seen_ms);
-    change_to(input, sample, now_ms);
+    enum loop_state present = loop->state;
+    for (enum loop_state next = LOOP_NORMAL; next < LOOP_STATES; next++) {
+        uint16_t *seen = &loop->seen[next];
+        if (next == present) continue;
+        if (speaks_for(next, sample, present)) *seen += weight_for(next);
+        else if (sample == present || is_fault(present)) less(seen, weight_against(next, present));
+    }
+    enum loop_state next = loop->seen[sample] >= PROOF || sample == LOOP_PRESSED ? sample : LOOP_ODD; /* a press goes first */
+    if (loop->seen[next] < PROOF) return;
+    memset(loop->seen, 0, sizeof loop->seen);
+    change_to(input, next, now_ms);
 }
 
 bool loop_tick(uint32_t now_ms) {
@@ -100,6 +125,6 @@ uint16_t loop_presses(enum input input) { return loops[input].presses; }
 
 bool loop_is_settling(void) {
     for (uint8_t input = 0; input < INPUT_COUNT; input++)
-        if (loops[input].seen_ms[LOOP_PRESSED] > 0) return true;
+        if (loops[input].seen[LOOP_PRESSED] > 0) return true;
     return false;
 }
