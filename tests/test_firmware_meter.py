@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from firmware_bridge.events import Metered, MeterState
-from firmware_bridge.protocol import Heartbeat, Meter, PressReport, Readings
+from firmware_bridge.frame import decode
+from firmware_bridge.lease import MeterLease
+from firmware_bridge.protocol import AckStatus, Heartbeat, Meter, PressReport, Readings
 from firmware_bridge.simulator import SimulatedButton
 from firmware_bridge.simulator.desk import VirtualDesk
 from firmware_bridge.simulator.measure import physical_floor_ms, press_to_host_ms
@@ -93,6 +95,14 @@ def test_what_was_before_the_lease_is_not_told(millivolts: int) -> None:
         lease(desk, 10)
         desk.run(0.5)
         assert {(told.lowest, told.highest) for told in desk.told(Readings)} == {(QUIET_MV, QUIET_MV)}
+
+
+def test_each_has_the_next_number() -> None:
+    with bench() as desk:
+        lease(desk, 20)
+        desk.unit.step(1.0)
+        frames = [decode(sent.encoded) for sent in desk.unit.take_frames()]
+        assert [frame.seq for frame in frames if frame.kind == Readings.KIND] == list(range(9))
 
 
 # ---- its lease ----
@@ -247,6 +257,36 @@ def test_it_runs_on_a_disturbed_line(share: float) -> None:
         assert len(told) > 80
 
 
+@pytest.mark.parametrize(
+    ("seq", "at_s", "unseen_s"),
+    [(8, 10.1, 0.0), (8, 10.4, 0.0), (8, 12.1, 2.0), (9, 10.2, 0.1), (9, 10.14, 0.0), (7, 10.3, 0.2)],
+    ids=["next", "late and not lost", "its lease had lapsed", "one lost", "jitter", "counts anew"],
+)
+def test_what_is_late_is_not_lost(seq: int, at_s: float, unseen_s: float) -> None:
+    meter = MeterLease()
+    meter.want(60.0)
+    assert meter.readings_came(7, 100, 10.0) == 0.0
+    assert meter.readings_came(seq, 100, at_s) == pytest.approx(unseen_s)
+
+
+def test_it_is_asked_again_until_it_is_confirmed_and_never_again_after_a_refusal() -> None:
+    meter = MeterLease()
+    assert not meter.is_due(1.0)
+    meter.want(60.0)
+    meter.command(1.0, seq=5)
+    assert [meter.is_due(at_s) for at_s in (1.2, 1.25)] == [False, True]
+    meter.answered(4, AckStatus.UNKNOWN_TYPE)
+    meter.answered(5, AckStatus.DONE)
+    assert [meter.is_due(at_s) for at_s in (1.9, 2.0)] == [False, True]
+    meter.command(2.0, seq=6)
+    meter.answered(6, AckStatus.UNKNOWN_TYPE)
+    assert not meter.is_due(59.0)
+    assert meter.state(59.0) is MeterState.MISSING
+    meter.doubt()  # another firmware may have come
+    assert meter.is_due(59.0)
+    assert not meter.is_due(60.0)
+
+
 # ---- a firmware without it ----
 
 
@@ -264,8 +304,3 @@ def test_an_older_firmware_says_so_and_is_asked_no_more(firmware_without_meter: 
         assert old.session.statistics().meter is MeterState.MISSING
         assert old.session.statistics().loop_volts == pytest.approx(2.5, abs=0.01)
         assert old.session.statistics().up_since_s is not None
-        sent = []
-        for _ in range(100):
-            old.run(0.05)
-            sent.append(old.session._meter.is_due(old.now_s))
-        assert not any(sent)
