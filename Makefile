@@ -27,10 +27,12 @@ fuzz: ## feed both ends of the button's link mutated bytes, FUZZ_S seconds each 
 	@.ci/setup fuzz
 	@exec .ci/fuzz $(FUZZ_S)
 
-lock: ## choose the exact versions and hashes of requirements.lock anew
+COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --upgrade --python-version 3.11
+
+lock: ## choose the exact versions and hashes of the lock files anew
 	@.ci/setup test
-	.venv/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --upgrade \
-		--python-version 3.11 --extra demo --extra second-look --group dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra demo --extra second-look --group dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --group fuzz --output-file .ci/fuzz.lock
 
 clean: ## remove what was built here, the Python environment included
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
