@@ -19,6 +19,8 @@ from firmware_bridge.session import ButtonSession
 TICK_S = 0.05
 REOPEN_S = 0.2
 WRITE_TIMEOUT_S = 0.5
+HUB_SILENT_S = 5.0
+"""A hub that sets the beacon does so each second; one that calls nothing for so long hangs."""
 JOIN_S = 5.0
 EXIT_SOFTWARE = 70
 
@@ -56,6 +58,7 @@ class ButtonLink:
         self._on_death = on_death
         self._session = ButtonSession(port, stored)
         self._lock = threading.Lock()
+        self._hub_s: float | None = None
         self._wake_out, self._wake_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._closing = threading.Event()
         self._closed = False
@@ -88,32 +91,42 @@ class ButtonLink:
 
     def ack(self, press: Pressed) -> None:
         """Let the unit forget the press. Call it only after the press has been stored durably."""
+        self._called()
         with self._lock:
             self._session.ack(press.press_id)
         self._wake()
 
     def set_beacon(self, beacon: Beacon) -> None:
-        """Show this until told otherwise; the lease is renewed as long as this process lives and the port is open."""
+        """Show this until told otherwise. From now on call this each second: without a call the unit counts us as gone."""
+        self._hub_s = time.monotonic()
         with self._lock:
             self._session.set_beacon(beacon, time.monotonic())
         self._wake()
 
     def self_test(self) -> None:
         """Make the unit hang for its watchdog to catch it; `SelfTested` follows within 3 s."""
+        self._called()
         with self._lock:
             self._session.self_test(time.monotonic())
         self._wake()
 
     def meter(self, for_s: float) -> None:
         """Have the unit measure for so long from now: `Metered` comes ten times a second; ask again before it ends."""
+        self._called()
         with self._lock:
             self._session.meter(time.monotonic() + for_s)
         self._wake()
 
     def statistics(self) -> LinkStatistics:
         """Return counts for the technicians' status."""
+        self._called()
         with self._lock:
             return self._session.statistics()
+
+    def _called(self) -> None:
+        """Note that whoever sets the beacon lives."""
+        if self._hub_s is not None:
+            self._hub_s = time.monotonic()
 
     # ---- the thread ----
 
@@ -162,8 +175,10 @@ class ButtonLink:
             return self._session.wants_reopening(time.monotonic())
 
     def _write(self, port: serial.Serial) -> None:
+        now_s, hub_s = time.monotonic(), self._hub_s
         with self._lock:
-            self._session.tick(time.monotonic())
+            self._session.mute(now_s, on=hub_s is not None and now_s - hub_s > HUB_SILENT_S)
+            self._session.tick(now_s)
             output = self._session.take_output()
         self._put_events()
         if output:

@@ -93,6 +93,7 @@ class ButtonSession:
         self._taken: OrderedDict[tuple[int, int], None] = OrderedDict()
         self._seq = 0
         self._open = False
+        self._mute = False
         self._boot_id: int | None = None
         self._identity: Identity | None = None
         self._up_as: Identity | None = None
@@ -132,6 +133,13 @@ class ButtonSession:
         if told is not kind and (told, kind) != (DownReason.UNPLUGGED, DownReason.NO_PORT):
             self._tell_down(kind, reason, now_s)
 
+    def mute(self, now_s: float, *, on: bool) -> None:
+        """Say nothing at all, so that the unit helps itself: nobody is there to act on what it says. Or go on."""
+        if self._mute and not on:
+            self._beacon.doubt()
+            self._diagnosis.proven(now_s)  # the unit could not know that we hear it
+        self._mute = on
+
     def receive(self, data: bytes, now_s: float) -> None:
         """Take bytes from the port, however they are cut."""
         self._bytes += len(data)
@@ -149,7 +157,7 @@ class ButtonSession:
     def tick(self, now_s: float) -> None:
         """Do what is due."""
         self._now_s = now_s
-        if not self._open:
+        if not self._open or self._mute:
             return
         if now_s - self._host_beat_s >= HOST_HEARTBEAT_S:
             self._host_beat_s = now_s
@@ -455,11 +463,11 @@ class ButtonSession:
         return self._seq
 
     def _send(self, message: Message, seq: int = 0) -> None:
-        if self._open:
+        if self._open and not self._mute:
             self._output += encode(message.frame(seq))
 
     def _send_press_acks(self) -> None:
-        if self._open:
+        if self._open and not self._mute:
             for ack in self._presses.take_acks():
                 self._send(ack)
 

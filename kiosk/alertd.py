@@ -265,6 +265,7 @@ class Hub:
             self._button = ButtonLink(
                 self._config.button.port, self._inbox.put, on_death=self._thread_died, stored=self._store.presses()
             ).start()
+            self._set_beacon()
 
     def _start_broker(self) -> None:
         store, unit = self._unit.store, self._unit.id
@@ -663,7 +664,6 @@ class Hub:
         self._lent_to = None
         self._faults.replace("button-", ())  # the new link tells anew all that is so
         self._start_part("button", self._start_button)
-        self._set_beacon()
 
     def _self_tested(self, event: SelfTested) -> None:
         log.info("button: self-test %s: %s", "passed" if event.passed else "failed", event.reason)

@@ -15,9 +15,11 @@ from typing import TypeVar
 import pytest
 
 from firmware_bridge import diagnosis
+from firmware_bridge import link as link_module
 from firmware_bridge.events import (
     ButtonEvent,
     DownReason,
+    HostWasLost,
     LidClosed,
     LidOpened,
     LinkDown,
@@ -208,6 +210,25 @@ def test_the_beacon_is_renewed_and_set_again_after_a_reset(port: Path, unit: Sim
         assert inbox.next(LinkUp).reset_cause == "pin"
         wait_until(lambda: unit.outputs().relay)
         link.set_beacon(Beacon.OFF)
+        wait_until(lambda: not unit.outputs().relay)
+        assert inbox.count(LinkDown) == 0
+
+
+@pytest.mark.parts
+def test_a_hub_that_hangs_leaves_the_unit_to_help_itself_until_it_calls_again(
+    port: Path, unit: SimulatedButton, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_module, "HUB_SILENT_S", 1.0)
+    with linked(port, inbox) as link:
+        inbox.next(LinkUp)
+        link.set_beacon(Beacon.OFF)
+        unit.press()
+        pressed = inbox.next(Pressed)
+        unit.release()
+        wait_until(lambda: unit.outputs().relay)
+        link.ack(pressed)
+        link.set_beacon(Beacon.OFF)
+        assert inbox.next(HostWasLost).away_s > 1.0
         wait_until(lambda: not unit.outputs().relay)
         assert inbox.count(LinkDown) == 0
 

@@ -408,6 +408,24 @@ def test_the_units_own_count_of_damaged_frames_wraps_and_begins_anew(talk: Talk)
     assert talk.session.statistics().unit_bad_frames == 50 + 10 + 3 + 2
 
 
+def test_a_muted_end_says_nothing_whatever_it_hears_and_goes_on_without_a_word_about_the_link(talk: Talk) -> None:
+    talk.hear(IDENTITY)
+    talk.hear(BEAT)
+    talk.hear(PressReport(BOOT, BOOT, 1, 0, 0, Input.OPEN), seq=1)
+    talk.session.ack(press(1))
+    talk.say()
+    talk.session.mute(talk.now_s, on=True)
+    for _ in range(10):
+        talk.now_s += 0.5
+        talk.hear(PressReport(BOOT, BOOT, 1, 0, 0, Input.OPEN), seq=1)
+        talk.hear(LidReport(BOOT, 0), seq=2)
+        assert talk.hear(replace(BEAT, flags=UnitFlag(0))) == []
+        assert talk.say() == []
+    talk.session.mute(talk.now_s, on=False)
+    assert {HostHeartbeat(), SetBeacon(Beacon.OFF, 30)} <= set(talk.say())
+    assert talk.wait(0.4) + talk.hear(BEAT) == []
+
+
 # ---- noise, silence ----
 
 
