@@ -32,7 +32,7 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --no-h
 lock: ## choose the exact versions and hashes of the lock files anew
 	@.ci/setup test
 	$(COMPILE) --extra demo --extra second-look --group dev --output-file requirements.lock pyproject.toml
-	$(COMPILE) --group fuzz --output-file .ci/fuzz.lock
+	$(COMPILE) --group fuzz --output-file requirements-fuzz.lock
 
 clean: ## remove what was built here, the Python environment included
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
