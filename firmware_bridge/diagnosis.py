@@ -12,8 +12,11 @@ DOWN_AFTER_S = 2.0
 QUIET_S = 1.25
 """Two heartbeats and more: silence, even where half a frame came after the last whole one."""
 RETELL_S = 10.0
-REOPEN_S = 10.0
-"""A silent port is closed and opened again so often: on an Arduino that pulls the reset pin of a chip that hangs."""
+PULSES_S = (10.0, 60.0, 600.0)
+"""So long a port is silent before DTR is pulsed, which on an Arduino pulls the reset pin of a chip that hangs; then no more:
+where only the wire from the unit is dead, each pulse takes a unit that works off duty for a second or two."""
+PORT_NEW = {None, DownReason.NO_PORT, DownReason.CANNOT_OPEN, DownReason.UNPLUGGED}
+"""After these words silence is another one."""
 OLD_FRAMES = 3
 """Of the first firmware, before it is known as such: one may be chance."""
 NEVER_S = float("-inf")
@@ -40,12 +43,14 @@ class Diagnosis:
         self._told_s = self._opened_s = NEVER_S
         self._bytes_s = self._frame_s = self._life_s = self._proven_s = NEVER_S
         self._old_frames = 0
+        self._pulses = 0
 
     # ---- what is so ----
 
     def opened(self, now_s: float) -> None:
         """Take note that the port is open: it has 2 s."""
         self._opened_s = self._proven_s = now_s
+        self._pulses += self.told is DownReason.SILENT
         self._old_frames = 0
         self._bytes_s = self._frame_s = self._life_s = self._told_s = NEVER_S
         self.noise = Noise()
@@ -95,10 +100,14 @@ class Diagnosis:
     def tell(self, kind: DownReason | None, now_s: float) -> None:
         """Take note of what was told; None: the link is up."""
         self.told, self._told_s = kind, now_s
+        if kind in PORT_NEW:
+            self._pulses = 0
 
     def wants_reopening(self, now_s: float) -> bool:
         """Return whether a pulse on DTR may help."""
-        return self.told is DownReason.SILENT and now_s - max(self._opened_s, self._told_s) >= REOPEN_S
+        if self.told is not DownReason.SILENT or self._pulses == len(PULSES_S):
+            return False
+        return now_s - max(self._opened_s, self._told_s) >= PULSES_S[self._pulses]
 
     def _kind(self, now_s: float) -> DownReason:
         since_s = now_s - QUIET_S

@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import select
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -19,13 +20,16 @@ from firmware_bridge.session import ButtonSession
 TICK_S = 0.05
 REOPEN_S = 0.2
 WRITE_TIMEOUT_S = 0.5
+PULSE_S = 0.1
+CONTROL_FLAGS = 2
+"""Their place in what tcgetattr returns."""
 HUB_SILENT_S = 5.0
 """A hub that sets the beacon does so each second; one that calls nothing for so long hangs."""
 JOIN_S = 5.0
 EXIT_SOFTWARE = 70
 
 # An unplugged port raises any of these, TypeError from inside pyserial when the file descriptor has gone under it.
-_PORT_ERRORS = (serial.SerialException, OSError, TypeError)
+_PORT_ERRORS = (serial.SerialException, OSError, TypeError, termios.error)
 
 log = logging.getLogger(__name__)
 
@@ -147,11 +151,11 @@ class ButtonLink:
         port.timeout = 0
         port.write_timeout = WRITE_TIMEOUT_S
         port.exclusive = True
-        port.dtr = False
-        port.rts = False
         try:
             port.open()
+            _keep_dtr(port)
         except _PORT_ERRORS as error:
+            _close(port)
             self._note_closed(*_why_not_open(self._port, error))
             return None
         with self._lock:
@@ -164,6 +168,8 @@ class ButtonLink:
                 self._write(port)
                 if self._wait(port, TICK_S):
                     self._read(port)
+            if not self._closing.is_set():
+                _pulse_dtr(port)
         except _PORT_ERRORS as error:
             log.info("%s: %s; trying to open it again", self._port, error)
             self._note_closed(DownReason.UNPLUGGED, f"{self._port} is gone ({error}): plug the button in again")
@@ -215,6 +221,24 @@ class ButtonLink:
             os.write(self._wake_in, b"!")
         except BlockingIOError:
             return  # the pipe is full: the thread will wake up anyway
+
+
+def _keep_dtr(port: serial.Serial) -> None:
+    """Let DTR stay as it is when the port is closed: its next edge, at the next opening, would reset an Arduino."""
+    settings = termios.tcgetattr(port.fileno())
+    settings[CONTROL_FLAGS] &= ~termios.HUPCL
+    termios.tcsetattr(port.fileno(), termios.TCSANOW, settings)
+
+
+def _pulse_dtr(port: serial.Serial) -> None:
+    """Pull the reset pin of an Arduino."""
+    log.warning("%s: nothing comes; pulsing DTR, in case the chip hangs", port.port)
+    try:
+        port.dtr = False
+        time.sleep(PULSE_S)
+        port.dtr = True
+    except OSError as error:
+        log.info("%s has no DTR (%s)", port.port, error)
 
 
 def _close(port: serial.Serial) -> None:

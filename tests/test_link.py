@@ -4,6 +4,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 import threading
 import time
 import tty
@@ -248,6 +249,25 @@ def test_opening_the_port_may_reset_the_unit(port: Path, inbox: Inbox) -> None:
 
 
 @pytest.mark.parts
+def test_closing_the_port_leaves_dtr_alone_so_that_the_next_opening_resets_nothing(
+    port: Path, unit: SimulatedButton, inbox: Inbox
+) -> None:
+    """A pseudo-terminal has no DTR; whether the kernel drops it is in the port's settings."""
+
+    def drops_dtr() -> bool:
+        descriptor = os.open(port, os.O_RDWR | os.O_NOCTTY)
+        control_flags = termios.tcgetattr(descriptor)[link_module.CONTROL_FLAGS]
+        os.close(descriptor)
+        return bool(control_flags & termios.HUPCL)
+
+    assert drops_dtr()
+    with linked(port, inbox):
+        inbox.next(LinkUp)
+        unit.press()
+    assert not drops_dtr()
+
+
+@pytest.mark.parts
 def test_the_self_test_proves_the_watchdog(port: Path, unit: SimulatedButton, inbox: Inbox) -> None:
     with linked(port, inbox) as link:
         inbox.next(LinkUp)
@@ -343,7 +363,7 @@ def test_a_unit_that_comes_back_under_another_name_is_found_by_its_path(
 def test_a_silent_port_is_opened_again_and_again_which_pulses_dtr(
     port: Path, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(diagnosis, "REOPEN_S", 1.0)
+    monkeypatch.setattr(diagnosis, "PULSES_S", (1.0, 1.0, 60.0))
     with SimulatedButton(port, reset_on_open=True) as unit, linked(port, inbox) as link:
         assert inbox.next(LinkUp).reset_cause == "pin"
         unit.freeze(True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firmware_bridge.diagnosis import REOPEN_S, RETELL_S
+from firmware_bridge.diagnosis import PULSES_S
 from firmware_bridge.events import (
     ButtonEvent,
     DownReason,
@@ -469,7 +469,7 @@ def test_noise_that_becomes_silence_or_a_deaf_unit_is_told_as_such(talk: Talk) -
     assert [event.kind for event in talk.wait(60.0) if isinstance(event, LinkDown)] == [DownReason.SILENT]
 
 
-def test_a_silent_port_wants_to_be_opened_again_each_ten_seconds(talk: Talk) -> None:
+def test_a_silent_port_is_pulsed_after_10_s_a_minute_and_ten_and_then_left_alone(talk: Talk) -> None:
     talk.hear(IDENTITY)
     talk.live(5.0)
     (down,) = talk.wait(2.1)
@@ -477,19 +477,30 @@ def test_a_silent_port_wants_to_be_opened_again_each_ten_seconds(talk: Talk) -> 
     assert down.reason == (
         "/dev/button is open but nothing comes: check the button's supply and cable; if both are good, it hangs"
     )
-    assert talk.wait(REOPEN_S - 0.2) == []
-    assert not talk.session.wants_reopening(talk.now_s)
-    talk.wait(0.3)
-    for _ in range(5):
+    for wait_s in PULSES_S:
+        assert talk.wait(wait_s - 0.2) == [], "it is told once"
+        assert not talk.session.wants_reopening(talk.now_s)
+        talk.wait(0.3)
         assert talk.session.wants_reopening(talk.now_s)
         talk.session.opened(talk.now_s)
-        assert talk.wait(RETELL_S - 0.1) == [], "it is told once"
-        assert not talk.session.wants_reopening(talk.now_s)
-        talk.wait(0.2)
+    talk.wait(2 * PULSES_S[-1])
+    assert not talk.session.wants_reopening(talk.now_s), "where only the wire from it is dead, the unit works"
     talk.hear(replace(IDENTITY, boot_id=BOOT + 1))
     talk.hear(replace(BEAT, boot_id=BOOT + 1))
-    talk.wait(1.5)
-    assert not talk.session.wants_reopening(talk.now_s)
+    talk.wait(2.1 + PULSES_S[0])
+    assert talk.session.wants_reopening(talk.now_s), "a new silence"
+
+
+def test_a_dead_wire_that_picks_up_noise_makes_no_new_silence(talk: Talk) -> None:
+    talk.wait(3.0)
+    pulses = 0
+    for _ in range(200):
+        talk.session.receive(b"\x13\x37", talk.now_s)
+        talk.wait(15.0)
+        if talk.session.wants_reopening(talk.now_s):
+            pulses += 1
+            talk.session.opened(talk.now_s)
+    assert pulses <= len(PULSES_S)
 
 
 def test_half_a_frame_after_the_last_whole_one_is_silence_all_the_same(talk: Talk) -> None:

@@ -57,6 +57,9 @@ class SimulatedButton:
     With `virtual_time` the chip runs only inside `step()`, two runs with the same `seed` are the same to the cycle, and
     `port` may be None: `send()` and `take_frames()` are the line then. `eeprom` keeps the unit's memory between two runs.
 
+    A pseudo-terminal has no DTR. With `reset_on_open` each opening resets the chip, as the first one after plugging in does on
+    an Arduino; that a port which was closed without dropping DTR resets nothing, and a pulse in an open port, it cannot show.
+
     `firmware` is an ELF or Intel hex file, this release's own when left out. With a `bootloader` (Intel hex) every reset goes
     through it, and nothing but `firmware`, if given, is in the rest of the flash.
     """
