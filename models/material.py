@@ -156,7 +156,8 @@ def real(recipe: Recipe, part: Part) -> dict[Path, Halves]:
     paths = everything(recipe.real_data, part, recipe.real_files)
     result = {}
     for path in track(paths, description=f"Reading real speech ({part})"):
-        name = hashlib.sha256(str(path.relative_to(recipe.real_data)).encode()).hexdigest()[:20]
+        said = f"{path.relative_to(recipe.real_data)}-{TRAILING_QUIET_S}"
+        name = hashlib.sha256(said.encode()).hexdigest()[:20]
         cached = folder / f"{name}.npy"
         if not cached.exists() and not _embed_recording(features, path, cached):
             continue
