@@ -254,17 +254,19 @@ def test_closing_the_port_leaves_dtr_alone_so_that_the_next_opening_resets_nothi
 ) -> None:
     """A pseudo-terminal has no DTR; whether the kernel drops it is in the port's settings."""
 
-    def drops_dtr() -> bool:
+    def port_settings(set_flag: int = 0) -> int:
         descriptor = os.open(port, os.O_RDWR | os.O_NOCTTY)
-        control_flags = termios.tcgetattr(descriptor)[link_module.CONTROL_FLAGS]
+        settings = termios.tcgetattr(descriptor)
+        settings[link_module.CONTROL_FLAGS] |= set_flag
+        termios.tcsetattr(descriptor, termios.TCSANOW, settings)
         os.close(descriptor)
-        return bool(control_flags & termios.HUPCL)
+        return int(settings[link_module.CONTROL_FLAGS])
 
-    assert drops_dtr()
+    assert port_settings(termios.HUPCL) & termios.HUPCL, "as a serial port begins"
     with linked(port, inbox):
         inbox.next(LinkUp)
         unit.press()
-    assert not drops_dtr()
+    assert not port_settings() & termios.HUPCL
 
 
 @pytest.mark.parts
