@@ -111,6 +111,8 @@ RESET_SHOWN_S = 60.0
 """A restart of the button that should not have been is a fault until it ran so long without another."""
 LOOP_CODES = {Input.OPEN: "button-loop", Input.COVERT: "button-covert-loop"}
 STUCK_CODES = {Input.OPEN: "button-stuck", Input.COVERT: "button-covert-stuck"}
+NOT_AT_THE_DESK = frozenset({LOOP_CODES[Input.COVERT], STUCK_CODES[Input.COVERT]})
+"""Faults that make no light blink: whoever looks at the desk must not learn of the covert button."""
 LOOP_NAMES = {Input.OPEN: "the button", Input.COVERT: "the covert button"}
 LOOP_ADVICE = {
     LoopState.CUT: "a wire is off: check both ends of its cable and the end-of-line resistor",
@@ -381,8 +383,7 @@ class Hub:
         if self._button is None:
             return
         beacon = BEACONS[self._machine.beacon]
-        idle_fault = beacon is ButtonBeacon.OFF and self._faults.open
-        self._button.set_beacon(ButtonBeacon.FAULT if idle_fault else beacon)
+        self._button.set_beacon(idle_beacon(self._faults.open) if beacon is ButtonBeacon.OFF else beacon)
 
     # --- staff: MQTT --------------------------------------------------------------------------------------------------
 
@@ -843,6 +844,11 @@ def _time_of_day(at_s: float) -> str:
     """Return the local time of a moment of the monotonic clock, as HH:MM."""
     ago = timedelta(seconds=time.monotonic() - at_s)
     return (datetime.now(UTC) - ago).astimezone().strftime("%H:%M")
+
+
+def idle_beacon(faults: tuple[Fault, ...]) -> ButtonBeacon:
+    """Return what the ring shows while nothing is open: a fault, if the desk may know of it."""
+    return ButtonBeacon.FAULT if {fault.code for fault in faults} - NOT_AT_THE_DESK else ButtonBeacon.OFF
 
 
 def _payload(snapshot: Snapshot) -> bytes:

@@ -28,9 +28,9 @@ from firmware_bridge.events import (
     UnitRestarted,
     Unstuck,
 )
-from firmware_bridge.protocol import Input, LoopState, ResetCause
+from firmware_bridge.protocol import Beacon, Input, LoopState, ResetCause
 from firmware_bridge.simulator import SimulatedButton
-from kiosk.alertd import HANDLERS, LENT_S, Hub, LeafGone
+from kiosk.alertd import HANDLERS, LENT_S, Hub, LeafGone, idle_beacon
 from kiosk.bus import Leaf, ask, encode, runtime_socket
 from kiosk.config import load_unit
 from kiosk.demo.stage import ALEX, SAM, UNIT, Part, Stage, wait_for
@@ -506,6 +506,16 @@ def test_each_fault_of_each_wire_shows_by_itself_and_is_taken_back(unit: Stage) 
     wait_for("the open lid", lambda: _fault(unit, "button-lid"))
     unit.button.lid(False)
     wait_for("the end of it", lambda: _button_is_well(unit))
+
+
+def test_the_ring_blinks_for_every_fault_but_those_of_the_covert_button() -> None:
+    loop, covert, stuck = (
+        Fault(code=code, where="button", says="broken", do="mend it")
+        for code in ("button-loop", "button-covert-loop", "button-covert-stuck")
+    )
+    assert idle_beacon(()) is Beacon.OFF
+    assert idle_beacon((covert, stuck)) is Beacon.OFF
+    assert idle_beacon((covert, loop)) is Beacon.FAULT
 
 
 def _says(stage: Stage, code: str, says: str) -> Fault | None:
