@@ -139,19 +139,23 @@ def _record(line: str, number: int) -> tuple[int, int, bytes]:
 # ---- the port ----
 
 
-def flash(port: str, firmware: Firmware, progress: Progress) -> Flashed:
+def flash(port: str, firmware: Firmware, progress: Progress, hold: tuple[int, ...] = ()) -> Flashed:
     """Write, verify, and wait until the unit says that it runs this build. Blocks for at most 2 minutes.
+
+    avrdude holds the lock on the port, and the descriptors `hold` (what the port was borrowed with), until it ends: a
+    caller that is killed leaves no half program, and nobody takes the port while it is written.
 
     Presses that nobody has acknowledged stay in the unit's EEPROM: a boot loader does not touch it. Raises FlashError;
     KeyboardInterrupt passes through after avrdude was ended.
     """
     if shutil.which("avrdude") is None:
         raise FlashError("avrdude is missing: sudo apt-get install avrdude")
-    with _held(port):
+    with _held(port) as lock:
+        holds = (lock, *hold)
         try:
-            said = _run_avrdude(port, OPTIBOOT_BAUD, firmware.path, progress)
+            said = _run_avrdude(port, OPTIBOOT_BAUD, firmware.path, progress, holds)
         except NoBootLoader:
-            said = _run_avrdude(port, OLD_LOADER_BAUD, firmware.path, progress)
+            said = _run_avrdude(port, OLD_LOADER_BAUD, firmware.path, progress, holds)
     return Flashed(_greeting(port, firmware), _is_old_loader(said))
 
 
@@ -162,7 +166,7 @@ def _is_old_loader(said: str) -> bool:
 
 
 @contextmanager
-def _held(port: str) -> Iterator[None]:
+def _held(port: str) -> Iterator[int]:
     """Keep other programs of ours off the port: pyserial's lock, which avrdude itself does not take."""
     try:
         descriptor = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -175,7 +179,7 @@ def _held(port: str) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise FlashError(_why_not_open(port, error)) from error
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 
@@ -191,13 +195,19 @@ def _why_not_open(port: str, error: OSError) -> str:
     return f"{port} cannot be opened ({error.strerror}): give --port the button's"
 
 
-def _run_avrdude(port: str, baud: int, hexfile: Path, progress: Progress) -> str:
+def _run_avrdude(port: str, baud: int, hexfile: Path, progress: Progress, holds: tuple[int, ...]) -> str:
     command = ["avrdude", "-p", CHIP, "-c", "arduino", "-P", port, "-b", str(baud), "-x", f"attempts={SYNC_ATTEMPTS}"]
     command += ["-v", "-D", "-U", f"flash:w:{hexfile}:i"]
     pipe = subprocess.PIPE
-    # A group of its own: Ctrl-C is for us to handle, in order.
     process = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=pipe, stderr=subprocess.STDOUT, process_group=0, env=_plain_words()
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=pipe,
+        stderr=subprocess.STDOUT,
+        process_group=0,  # Ctrl-C is for us to handle, in order
+        pass_fds=holds,
+        restore_signals=False,  # a pipe that nobody reads any more does not end it
+        env=_plain_words(),
     )
     assert process.stdout  # noqa: S101 - narrows the type, cannot fail
     try:

@@ -84,6 +84,10 @@ class HubLine:
             raise ButtonError(f"the hub does not answer ({error}): look at journalctl -u stayby-alertd") from error
         raise ButtonError("the hub went away: look at journalctl -u stayby-alertd")
 
+    def fileno(self) -> int:
+        """Return the connection's descriptor: who holds it keeps the connection."""
+        return self._sock.fileno()
+
     def close(self) -> None:
         """End the connection; the hub takes back what it lent."""
         self._sock.close()
@@ -339,8 +343,8 @@ def flash_command(
 def _flash(place: Place, firmware: flash.Firmware) -> None:
     bar = FlashBar()
     try:
-        with _uninterrupted(), lent(place), bar:
-            done = flash.flash(place.port, firmware, bar.show)
+        with _uninterrupted(), lent(place) as hold, bar:
+            done = flash.flash(place.port, firmware, bar.show, hold)
     except KeyboardInterrupt:
         says = "it holds half a program and does not work" if bar.wrote else "nothing was written"
         _fail(f"stopped by hand: {says}; run stayby button flash again", STOPPED_BY_HAND)
@@ -371,8 +375,11 @@ def _uninterrupted() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def lent(place: Place) -> Iterator[None]:
-    """Have the hub, if there is one, let go of the port meanwhile. Raises ButtonError when it does not."""
+def lent(place: Place) -> Iterator[tuple[int, ...]]:
+    """Have the hub, if there is one, let go of the port until the descriptors that this gives are closed everywhere.
+
+    Raises ButtonError when it does not.
+    """
     with contextlib.ExitStack() as stack:
         line = place.hub()
         if line is not None:
@@ -380,7 +387,7 @@ def lent(place: Place) -> Iterator[None]:
             answer = line.ask(AskButton(action="lend"), ButtonAnswer, LEND_S)
             if not answer.ok:
                 raise ButtonError(answer.says)
-        yield
+        yield () if line is None else (line.fileno(),)
 
 
 def _taken_back(place: Place, build: str) -> None:

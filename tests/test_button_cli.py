@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from firmware_bridge.build import FIRMWARE_SOURCES, _compile_firmware
 from firmware_bridge.flash import firmware_file, read_firmware
 from firmware_bridge.simulator import SimulatedButton
 from firmware_bridge.simulator.optiboot import SOURCE, optiboot_hex
@@ -457,6 +458,19 @@ def test_each_who_watches_through_the_hub_sees_every_break_and_nobody_keeps_the_
         wait_for("both to see it no more", lambda: max(_high(one), _high(other)) < 2.6)
         assert health(stage).loop_high_volts is None, "stayby status measures nothing"
     wait_for("the meter to end", lambda: health(stage).meter == "off")
+
+
+@pytest.mark.parts
+def test_a_flash_that_is_killed_half_way_is_finished_before_the_hub_has_the_port(stage: Stage, tmp_path: Path) -> None:
+    _compile_firmware(tmp_path / "other.elf", sorted(FIRMWARE_SOURCES.glob("*.c")), build_id="0badf00d")
+    command = [sys.executable, "-m", "kiosk", "button", "flash", "--config", str(stage.config_file)]
+    command += ["--hex", str(tmp_path / "other.hex")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT) as flashing:
+        assert flashing.stderr
+        assert flashing.stderr.readline() == "writing …\n"
+        flashing.kill()
+    assert health(stage).says == "being flashed"
+    wait_for("the button", lambda: health(stage).up and health(stage).build == "0badf00d")
 
 
 @pytest.mark.parts
