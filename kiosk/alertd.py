@@ -427,8 +427,9 @@ class Hub:
             log.warning("%s", event.reason)
 
     def _give_refused_again(self, now_s: float) -> None:
+        """Try again; until the broker takes one, staff are not told."""
         for number in [number for number, at_s in self._refused_s.items() if now_s - at_s > REFUSED_AGAIN_S]:
-            del self._refused_s[number]
+            self._refused_s[number] = now_s
             self._given.discard(number)
 
     def _broker_fault(self, reason: str) -> None:

@@ -30,7 +30,8 @@ from firmware_bridge.events import (
 )
 from firmware_bridge.protocol import Beacon, Input, LoopState, ResetCause
 from firmware_bridge.simulator import SimulatedButton
-from kiosk.alertd import HANDLERS, LENT_S, Hub, LeafGone, idle_beacon
+from kiosk import mqtt
+from kiosk.alertd import HANDLERS, LENT_S, REFUSED_AGAIN_S, Hub, LeafGone, idle_beacon
 from kiosk.bus import Leaf, ask, encode, runtime_socket
 from kiosk.config import load_unit
 from kiosk.demo.stage import ALEX, SAM, UNIT, Part, Stage, wait_for
@@ -50,6 +51,7 @@ from kiosk.messages import (
     Hello,
     HereReply,
     Outcome,
+    Presence,
     Reach,
     Role,
     ScreenBeat,
@@ -425,13 +427,34 @@ def test_an_alert_that_the_broker_refuses_is_a_fault_until_it_takes_it(unit: Sta
     wait_for("the broker to be back", lambda: "broker" not in _faults(unit) and _reach(unit) is Reach.OK)
     unit.button.press()
     wait_for("the fault", lambda: "broker-refused" in _faults(unit))
-    shown = screen.wait(State.RAISED)
-    assert (shown.told, shown.reach) == (False, Reach.DISCONNECTED)
+    wait_for("the screen to know", lambda: _told_and_reach(screen) == (False, Reach.DISCONNECTED))
     acl.write_text(good)
     os.kill(unit.broker.pid, signal.SIGHUP)
     sam.wait(lambda snapshot: snapshot.state is State.RAISED)
     wait_for("the end of the fault", lambda: "broker-refused" not in _faults(unit) and _reach(unit) is Reach.OK)
     wait_for("the screen to know", lambda: screen.wait(State.RAISED).told)
+
+
+def _told_and_reach(screen: Screen) -> tuple[bool, Reach]:
+    shown = screen.wait(State.RAISED)
+    return shown.told, shown.reach
+
+
+def test_staff_count_as_out_of_reach_while_a_refused_alert_is_tried_again(alone: Hub) -> None:
+    """The refusal of the second try may take longer than a tick."""
+    now_s = time.monotonic()
+    alone._connected_s = now_s - 60.0
+    alone._presences["sam"] = Presence(responder="sam", name="Sam", tier=1, listening=True), now_s
+    alone._in_flight[3] = 7
+    alone._refused(mqtt.Refused("the broker refused a message", 3))
+    assert alone._machine.reach is Reach.DISCONNECTED
+    for after_s in (1.0, REFUSED_AGAIN_S + 1.0, REFUSED_AGAIN_S + 2.0):
+        alone._tick(now_s + after_s)
+        assert alone._machine.reach is Reach.DISCONNECTED
+    alone._in_flight[4] = 7
+    alone._acknowledged(mqtt.Acknowledged(4))
+    alone._tick(now_s + REFUSED_AGAIN_S + 3.0)
+    assert alone._machine.reach is Reach.OK
 
 
 def test_a_detection_said_twice_counts_once_and_is_confirmed(unit: Stage, sam: Staff) -> None:
