@@ -11,6 +11,9 @@ from firmware_bridge.quality import NOISY_OVER_S, Noise
 DOWN_AFTER_S = 2.0
 QUIET_S = 1.25
 """Two heartbeats and more: silence, even where half a frame came after the last whole one."""
+DEAF_AFTER_S = 1.4
+"""A command that is repeated each 60 ms for so long without an answer, by a unit that talks, is not heard."""
+TALKS_S = 0.8
 RETELL_S = 10.0
 PULSES_S = (10.0, 60.0, 600.0)
 """So long a port is silent before DTR is pulsed, which on an Arduino pulls the reset pin of a chip that hangs; then no more:
@@ -83,9 +86,15 @@ class Diagnosis:
         """Return whether a proof of both ways is enough to call the link up."""
         return self.told is not DownReason.NOISY or self.noise.is_good(now_s)
 
-    def failing(self, now_s: float) -> DownReason | None:
+    def is_deaf(self, asked_since_s: float | None, now_s: float) -> bool:
+        """Return whether the unit talks on and yet answers nothing that it is asked since then."""
+        if asked_since_s is None or now_s - asked_since_s < DEAF_AFTER_S:
+            return False
+        return self._life_s - asked_since_s >= TALKS_S
+
+    def failing(self, now_s: float, *, deaf: bool) -> DownReason | None:
         """Return what has to be told now."""
-        if now_s - self._proven_s <= DOWN_AFTER_S:
+        if not deaf and now_s - self._proven_s <= DOWN_AFTER_S:
             return None
         kind = self._kind(now_s)
         if self.told is not None and (self.told is kind or now_s - self._told_s < RETELL_S):

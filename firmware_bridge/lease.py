@@ -36,6 +36,7 @@ class BeaconLease:
         self.repeats = 0
         self._confirmed = False
         self._said = False
+        self._asked_s: float | None = None
         self._sent_s = NEVER_S
         self._unanswered: OrderedDict[int, float] = OrderedDict()
 
@@ -51,6 +52,15 @@ class BeaconLease:
         self._sent_s = NEVER_S
         self._unanswered.clear()
 
+    def begin_anew(self) -> None:
+        """Say it again to a unit that has started again, or that may be another."""
+        self.doubt()
+        self._asked_s = None
+
+    def asked_since_s(self) -> float | None:
+        """Return since when no command was answered; None where none waits."""
+        return self._asked_s
+
     def confirm(self, seq: int, now_s: float) -> bool:
         """Note that the unit has taken the command `seq`; return whether that is an answer to what is wanted now."""
         sent_s = self._unanswered.get(seq)
@@ -59,6 +69,7 @@ class BeaconLease:
         self.round_trip.add(now_s - sent_s, now_s)
         self._confirmed = True
         self._said = False
+        self._asked_s = None
         self._unanswered.clear()
         return True
 
@@ -76,6 +87,7 @@ class BeaconLease:
         self._said = True
         self._confirmed = False
         self._sent_s = now_s
+        self._asked_s = now_s if self._asked_s is None else self._asked_s
         self._unanswered[seq] = now_s
         while len(self._unanswered) > UNANSWERED_MAX:
             self._unanswered.popitem(last=False)

@@ -136,7 +136,7 @@ class ButtonSession:
     def mute(self, now_s: float, *, on: bool) -> None:
         """Say nothing at all, so that the unit helps itself: nobody is there to act on what it says. Or go on."""
         if self._mute and not on:
-            self._beacon.doubt()
+            self._beacon.begin_anew()
             self._diagnosis.proven(now_s)  # the unit could not know that we hear it
         self._mute = on
 
@@ -172,7 +172,7 @@ class ButtonSession:
         if test := self._watchdog.due(now_s, self._next_seq()):
             self._send(test, self._seq)
         self._test_ends(self._watchdog.late(now_s), now_s)
-        if kind := self._diagnosis.failing(now_s):
+        if kind := self._diagnosis.failing(now_s, deaf=self._is_deaf(now_s)):
             self._tell_down(kind, self._diagnosis.says(kind, now_s), now_s)
 
     def ack(self, press_id: PressId) -> None:
@@ -305,7 +305,7 @@ class ButtonSession:
         missing = self._presses.heartbeat(beat)
         self._from_heartbeat += len(missing)
         self._events.extend(Pressed(press_id, at_s=now_s, age_s=None) for press_id in missing)
-        if UnitFlag.HOST_PRESENT in beat.flags:
+        if UnitFlag.HOST_PRESENT in beat.flags and not self._is_deaf(now_s):  # it says so for 2 s more
             self._proven(now_s)
 
     def _on_identity(self, identity: Identity, now_s: float) -> None:
@@ -409,8 +409,11 @@ class ButtonSession:
         self._boot_id = None
         self._identity = None
         self._hello_s = NEVER_S
-        self._beacon.doubt()
+        self._beacon.begin_anew()
         self._meter.doubt()
+
+    def _is_deaf(self, now_s: float) -> bool:
+        return self._identity is not None and self._diagnosis.is_deaf(self._beacon.asked_since_s(), now_s)
 
     def _proven(self, now_s: float) -> None:
         if self._identity is None:

@@ -79,10 +79,18 @@ class Talk:
         return self.session.take_events()
 
     def live(self, seconds: float, beat: Heartbeat = BEAT) -> list[ButtonEvent]:
-        """Let a unit that answers nothing but beats go on for so long."""
+        """Let a unit that works go on for so long."""
         told: list[ButtonEvent] = []
         for _ in range(round(seconds * 2)):
-            told += self.wait(0.5) + self.hear(beat)
+            told += self.wait(0.5) + self.beats(beat)
+        return told
+
+    def beats(self, beat: Heartbeat) -> list[ButtonEvent]:
+        """Take a heartbeat, and the answer to the last command of a unit that hears us."""
+        told = self.hear(beat)
+        asked = self.session._beacon._unanswered
+        if asked and UnitFlag.HOST_PRESENT in beat.flags:
+            told += self.hear(Ack(next(reversed(asked)), AckStatus.DONE, beat.boot_id))
         return told
 
     def say(self) -> list[Message]:
@@ -436,7 +444,7 @@ def noisy(talk: Talk, seconds: float, whole_each_s: float) -> list[ButtonEvent]:
         told += talk.wait(1.0)
         talk.session.receive(b"\x13\x37\0" * 8, talk.now_s)
         if second % whole_each_s == 0:
-            told += talk.hear(BEAT)
+            told += talk.beats(BEAT)
     return told
 
 
