@@ -131,6 +131,20 @@ class LidClosed:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryFaulty:
+    """The unit's EEPROM has a worn cell, or is full of presses that nobody took: a power cut may lose one."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySound:
+    """Each press has its place in the EEPROM again."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class LinkUp:
     """The unit answers, beats and hears us. Comes again after each reset of the unit."""
 
@@ -202,6 +216,8 @@ ButtonEvent = (
     | Unstuck
     | LidOpened
     | LidClosed
+    | MemoryFaulty
+    | MemorySound
     | LinkUp
     | LinkDown
     | HostWasLost

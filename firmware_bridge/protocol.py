@@ -101,6 +101,8 @@ class UnitFlag(IntFlag):
     RELAY = 4
     LOCAL_ALARM = 8
     LID_OPEN = 16
+    JOURNAL = 32
+    """Kept presses may not survive a power cut."""
 
 
 class AckStatus(IntEnum):
@@ -109,6 +111,7 @@ class AckStatus(IntEnum):
     DONE = 0
     UNKNOWN_TYPE = 1
     BAD_PAYLOAD = 2
+    NOT_NOW = 3
 
     @classmethod
     def _missing_(cls, _: object) -> "AckStatus":

@@ -22,6 +22,8 @@ from firmware_bridge.events import (
     LinkUp,
     LoopFault,
     LoopRestored,
+    MemoryFaulty,
+    MemorySound,
     Metered,
     Pressed,
     PressId,
@@ -107,6 +109,7 @@ class ButtonSession:
         self._pressed_s: dict[Input, float] = {}
         self._stuck: set[Input] = set()
         self._lid_open = False
+        self._memory_faulty = False
         self._last: Heartbeat | None = None
         self._hello_s = self._host_beat_s = NEVER_S
         self._frames = self._bad_frames = self._unit_bad_frames = self._echoes = self._bytes = 0
@@ -302,6 +305,7 @@ class ButtonSession:
             self._see_loop(input_, self._settled(input_, state, beat.uptime_ms), millivolts, now_s)
             self._see_stuck(input_, state, now_s)
         self._see_lid(now_s, opened=UnitFlag.LID_OPEN in beat.flags)
+        self._see_memory(now_s, faulty=UnitFlag.JOURNAL in beat.flags)
         missing = self._presses.heartbeat(beat)
         self._from_heartbeat += len(missing)
         self._events.extend(Pressed(press_id, at_s=now_s, age_s=None) for press_id in missing)
@@ -389,6 +393,11 @@ class ButtonSession:
         if opened != self._lid_open:
             self._lid_open = opened
             self._events.append(LidOpened(now_s) if opened else LidClosed(now_s))
+
+    def _see_memory(self, now_s: float, *, faulty: bool) -> None:
+        if faulty != self._memory_faulty:
+            self._memory_faulty = faulty
+            self._events.append(MemoryFaulty(now_s) if faulty else MemorySound(now_s))
 
     def _count_unit_bad_frames(self, beat: Heartbeat) -> None:
         """Add up a counter that wraps, and that each start of the unit begins anew."""

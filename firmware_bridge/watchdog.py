@@ -10,10 +10,14 @@ from enum import Enum
 from firmware_bridge.protocol import AckStatus, ResetCause, SelfTest
 
 LIMIT_S = 3.0
+NOT_NOW_S = 2.0
+"""So long it is asked again while a press, or one that is being written down, forbids it."""
 AGAIN_S = 0.3
 SOONEST_S = 0.1
 LATEST_S = 1.0
 """So long a watchdog of 250 ms takes from the hang to the first word, with its tolerance and the start."""
+
+NOT_NOW = "a button is pressed, or a press is not in its memory yet: let go, see stayby status, then try again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,8 @@ class WatchdogTest:
         """Take an acknowledgement: from now on the unit hangs, unless it refused."""
         if self._step is not _Step.ASKED or seq != self._seq:
             return None
+        if status is AckStatus.NOT_NOW:
+            return None if now_s - self._begun_s < NOT_NOW_S else self._fail(NOT_NOW)
         if status is not AckStatus.DONE:
             return self._fail("its firmware does not know the self-test: run stayby button flash")
         self._step, self._hung_s = _Step.HANGS, now_s

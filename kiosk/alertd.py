@@ -27,6 +27,8 @@ from firmware_bridge.events import (
     LinkUp,
     LoopFault,
     LoopRestored,
+    MemoryFaulty,
+    MemorySound,
     Metered,
     Pressed,
     PressId,
@@ -598,6 +600,17 @@ class Hub:
         self._faults.clear("button-lid")
 
     @_while_held
+    def _memory_faulty(self, _: MemoryFaulty) -> None:
+        says = "its memory has a worn cell, or is full: a power cut may lose a press that the hub has not taken"
+        self._fault(
+            "button-memory", "button", says, "see that the hub takes its presses; if it stays, replace the board"
+        )
+
+    @_while_held
+    def _memory_sound(self, _: MemorySound) -> None:
+        self._faults.clear("button-memory")
+
+    @_while_held
     def _unit_restarted(self, event: UnitRestarted) -> None:
         if ResetCause.WATCHDOG in event.cause:
             code, says = "button-hung", "its program hung and its watchdog restarted it"
@@ -914,6 +927,8 @@ HANDLERS: dict[type, Callable[[Hub, Any], None]] = {
     Unstuck: Hub._unstuck,
     LidOpened: Hub._lid_opened,
     LidClosed: Hub._lid_closed,
+    MemoryFaulty: Hub._memory_faulty,
+    MemorySound: Hub._memory_sound,
     UnitRestarted: Hub._unit_restarted,
     SelfTested: Hub._self_tested,
     Metered: Hub._metered,

@@ -22,6 +22,8 @@ from firmware_bridge.events import (
     LinkDown,
     LinkUp,
     LoopFault,
+    MemoryFaulty,
+    MemorySound,
     Pressed,
     PressId,
     Stuck,
@@ -705,6 +707,13 @@ def test_an_older_firmware_is_a_fault_with_its_remedy_until_it_is_flashed(alone:
     (fault,) = alone._faults.open
     assert (fault.code, fault.do) == ("button-firmware", "run stayby button flash")
     alone._button_up(LinkUp("2.0", "00000002", "pin", 8, 2, None, time.monotonic()))
+    assert _codes(alone) == set()
+
+
+def test_a_memory_that_fails_is_a_fault_until_it_is_sound(alone: Hub) -> None:
+    alone._memory_faulty(MemoryFaulty(time.monotonic()))
+    assert _codes(alone) == {"button-memory"}
+    alone._memory_sound(MemorySound(time.monotonic()))
     assert _codes(alone) == set()
 
 

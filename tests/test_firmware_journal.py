@@ -1,6 +1,7 @@
 """What the firmware keeps in the EEPROM: through resets, power cuts, and in a chip that somebody else has used before."""
 
 import random
+import shutil
 import struct
 from binascii import crc_hqx
 from collections.abc import Iterator
@@ -9,7 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge.protocol import AGE_UNKNOWN_MS, Input, PressReport, ReleaseReport, ResetCause
+from firmware_bridge.build import FIRMWARE_SOURCES, firmware_elf
+from firmware_bridge.frame import decode
+from firmware_bridge.protocol import (
+    AGE_UNKNOWN_MS,
+    Ack,
+    AckStatus,
+    Heartbeat,
+    HostAck,
+    Input,
+    PressReport,
+    ReleaseReport,
+    ResetCause,
+    SelfTest,
+    UnitFlag,
+    parse,
+)
 from tests.firmware_bench import Bench, bench
 
 pytestmark = pytest.mark.parts
@@ -20,6 +36,7 @@ MARK = b"STY2"
 STARTS_AT = 12
 PLACES_AT = 14
 PLACES = 32
+ENTRY_BYTES = 10
 ENTRY = struct.Struct("<IHBB")
 
 
@@ -167,14 +184,14 @@ def test_a_power_cut_at_any_moment_makes_no_ghost(tmp_path: Path, after_ms: int)
 
 
 @pytest.mark.parametrize("covert", [False, True])
-@pytest.mark.parametrize("how", ["reset", "brown_out", "self_test"])
+@pytest.mark.parametrize("how", ["reset", "brown_out"])
 def test_a_press_held_through_a_reset_is_one_press(covert: bool, how: str) -> None:
     with bench() as desk:
         desk.unit.press(covert=covert)
         desk.run(0.2)
-        {"reset": desk.unit.reset, "brown_out": desk.unit.brown_out, "self_test": desk.unit.hang}[how]()
+        {"reset": desk.unit.reset, "brown_out": desk.unit.brown_out}[how]()
         desk.run(0.6)
-        cause = {"reset": ResetCause.PIN, "brown_out": ResetCause.BROWN_OUT, "self_test": ResetCause.WATCHDOG}[how]
+        cause = {"reset": ResetCause.PIN, "brown_out": ResetCause.BROWN_OUT}[how]
         assert desk.identity().reset_cause is cause
         desk.unit.release(covert=covert)
         desk.run(0.2)
@@ -183,6 +200,79 @@ def test_a_press_held_through_a_reset_is_one_press(covert: bool, how: str) -> No
         assert len({(report.origin, report.count) for report in desk.told(PressReport)}) == 2
         first, second = (report.origin for report in desk.told(ReleaseReport))
         assert first == second == desk.identity().boot_id
+
+
+def with_a_stuck_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cell: int) -> Path:
+    """Build the firmware for a chip one cell of whose EEPROM takes nothing."""
+    sources = tmp_path / "firmware"
+    shutil.copytree(FIRMWARE_SOURCES, sources)
+    eeprom_c = sources / "eeprom.c"
+    whole = eeprom_c.read_text()
+    worn = whole.replace("{ eeprom_update_byte(", f"{{ if (cell != {cell}) eeprom_update_byte(")
+    assert worn != whole
+    eeprom_c.write_text(worn)
+    monkeypatch.setattr("firmware_bridge.build.FIRMWARE_SOURCES", sources)
+    return firmware_elf(tmp_path / "build")
+
+
+@pytest.mark.parametrize("byte", [0, 4, 8, 9])
+def test_a_worn_cell_costs_no_press_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, byte: int) -> None:
+    elf = with_a_stuck_cell(tmp_path, monkeypatch, PLACES_AT + 3 * ENTRY_BYTES + byte)
+    eeprom = tmp_path / "eeprom.bin"
+    with bench(eeprom, firmware=elf) as desk:
+        assert UnitFlag.JOURNAL not in desk.heartbeat().flags
+        for tap in range(8):
+            desk.tap(covert=tap % 2 == 1)
+        assert UnitFlag.JOURNAL in desk.heartbeat().flags
+        origin = desk.identity().boot_id
+    with bench(eeprom, firmware=elf, answers=True) as again:
+        again.run(1.0)
+        told = {
+            (report.origin, report.input, count)
+            for report in again.told(PressReport)
+            for count in range(report.count - report.merged, report.count + 1)
+        }
+        assert told == {(origin, Input(input_), count) for input_ in (0, 1) for count in range(1, 5)}
+
+
+def test_a_press_without_a_place_says_so_and_takes_the_next_free_one(tmp_path: Path) -> None:
+    owed = [entry((at + 1) << 16 | 0xBEEF, 3, 0, at % 2) for at in range(PLACES)]
+    eeprom = tmp_path / "eeprom.bin"
+    eeprom.write_bytes(laid_out(owed, starts=40))
+    with bench(eeprom) as desk:
+        assert UnitFlag.JOURNAL not in beat(desk).flags
+        desk.tap()
+        desk.tap(covert=True)
+        assert UnitFlag.JOURNAL in beat(desk).flags
+        desk.say(SelfTest().frame(7))
+        desk.run(0.1)
+        assert [ack.status for ack in desk.told(Ack)] == [AckStatus.NOT_NOW]
+        origin = desk.identity().boot_id
+        for seq in earlier_seqs(desk, 2):
+            desk.say(HostAck(seq, AckStatus.DONE, origin).frame())
+        desk.run(0.3)
+        assert UnitFlag.JOURNAL not in beat(desk).flags
+    with bench(eeprom, answers=True) as again:
+        again.run(4.0)
+        told = {(report.origin, report.input) for report in again.told(PressReport)}
+        assert {(origin, Input.OPEN), (origin, Input.COVERT)} <= told
+        assert len(told) == PLACES  # all 32 and the two new ones, less the two that were taken
+
+
+def beat(desk: Bench) -> Heartbeat:
+    """Wait for one: a line full of repeats leaves no room for an answer."""
+    desk.run(0.6)
+    return desk.told(Heartbeat)[-1]
+
+
+def earlier_seqs(desk: Bench, how_many: int) -> list[int]:
+    """Return the numbers of frames with presses of earlier starts."""
+    desk.unit.take_frames()
+    desk.unit.step(0.6)
+    frames = [decode(sent.encoded) for sent in desk.unit.take_frames()]
+    told = ((frame.seq, parse(frame)) for frame in frames if frame.kind == PressReport.KIND)
+    seqs = {seq for seq, report in told if isinstance(report, PressReport) and report.origin & 0xFFFF == 0xBEEF}
+    return sorted(seqs)[:how_many]
 
 
 def test_the_places_are_used_in_turn(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from firmware_bridge.events import (
     LinkUp,
     LoopFault,
     LoopRestored,
+    MemoryFaulty,
+    MemorySound,
     Pressed,
     PressId,
     Released,
@@ -560,6 +562,12 @@ def begin_test(talk: Talk) -> int:
     """Start a self-test; return the command's number."""
     talk.say()
     talk.session.self_test(talk.now_s)
+    return self_test_seq(talk)
+
+
+def self_test_seq(talk: Talk) -> int:
+    """Return the number of the command that is just said."""
+    talk.session.tick(talk.now_s)
     frames = [frame for frame in FrameReader().feed(talk.session.take_output()) if isinstance(frame, Frame)]
     (seq,) = (frame.seq for frame in frames if frame.kind == SelfTest.KIND)
     return seq
@@ -577,6 +585,23 @@ def test_a_self_test_passes_and_its_hang_is_no_fault(up: Talk) -> None:
     assert tested == SelfTested(True, "the watchdog restarted it 300 ms after it was made to hang", up.now_s)
     assert isinstance(link_up, LinkUp)
     assert up.live(10.0, replace(BEAT, boot_id=BOOT + 1)) == []
+
+
+def test_a_memory_that_fails_is_told_and_when_it_is_sound_again(up: Talk) -> None:
+    faulty = replace(BEAT, flags=BEAT.flags | UnitFlag.JOURNAL)
+    assert up.hear(faulty) == [MemoryFaulty(up.now_s)]
+    assert up.hear(faulty) == []
+    assert up.hear(BEAT) == [MemorySound(up.now_s)]
+
+
+def test_a_self_test_waits_2_s_for_a_button_to_be_let_go_then_says_why_not(up: Talk) -> None:
+    up.hear(Ack(begin_test(up), AckStatus.NOT_NOW, BOOT))
+    assert up.live(2.5) == []
+    up.hear(BEAT)
+    (tested,) = up.hear(Ack(self_test_seq(up), AckStatus.NOT_NOW, BOOT))
+    assert isinstance(tested, SelfTested)
+    assert not tested.passed
+    assert tested.reason.startswith("a button is pressed, or a press is not in its memory yet")
 
 
 def test_a_self_test_knows_a_start_in_time_where_the_cause_is_hidden(up: Talk) -> None:

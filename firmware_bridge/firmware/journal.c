@@ -5,6 +5,9 @@
  * after it was seen. A press is written to one place and spoilt there later, 32 places in turn: 100,000 writes a cell
  * are 1.6 million presses.
  *
+ * A cell that does not take its byte in TRIES is worn out: its place is given up, the press goes to another one, and each
+ * heartbeat says so. With all places in use a new press is in RAM alone until one is free; each heartbeat says that, too.
+ *
  * A reused Arduino brings an EEPROM full of other things. Without our mark at its place, every place that could pass for
  * a press is spoilt, and the mark is written last: a power cut in between does it all again. */
 #include "journal.h"
@@ -18,6 +21,7 @@
 #include "watchdog.h"
 
 #define LAYOUT_MARK 0x32595453UL /* "STY2"; another number when anything below changes its place or meaning */
+#define TRIES 3
 
 struct PACKED entry {
     struct journal_press press;
@@ -39,6 +43,12 @@ _Static_assert(sizeof(struct layout) <= EEPROM_CELLS, "it fits");
 static journal_places touched;
 static journal_places waiting; /* presses of earlier starts for which kept.c has no room yet */
 static uint8_t last_place = JOURNAL_PLACES - 1;
+static uint16_t writing; /* the cell of the last write, */
+static uint8_t times_written; /* and how often in a row */
+static bool cell_worn;
+
+/* Inlined where it is used, it would cost 100 bytes of flash. */
+__attribute__((noinline)) journal_places journal_bit(uint8_t place) { return (journal_places)1 << place; }
 
 static uint16_t cell_of(uint8_t place) { return (uint16_t)(CELL_OF(places) + place * sizeof(struct entry)); }
 
@@ -47,9 +57,16 @@ static bool read_entry(uint8_t place, struct entry *entry) {
     return entry->check == crc16(CRC_START, &entry->press, sizeof entry->press);
 }
 
+static void begin_write(uint16_t cell, uint8_t byte) {
+    if (cell != writing) times_written = 0;
+    writing = cell;
+    times_written++;
+    eeprom_begin_write(cell, byte);
+}
+
 /* One byte of the check is enough, and leaves the other cells in peace. */
 static void begin_to_spoil(uint8_t place, const struct entry *entry) {
-    eeprom_begin_write((uint16_t)(cell_of(place) + offsetof(struct entry, check)), (uint8_t)~entry->check);
+    begin_write((uint16_t)(cell_of(place) + offsetof(struct entry, check)), (uint8_t)~entry->check);
 }
 
 static void write_number(uint16_t cell, uint32_t number, uint8_t length) {
@@ -113,7 +130,8 @@ uint8_t journal_free_place(void) {
     return JOURNAL_FULL;
 }
 
-void journal_touch(journal_places places) { touched |= places; }
+/* Inlined where it is used, it would cost 60 bytes of flash. */
+__attribute__((noinline)) void journal_touch(journal_places places) { touched |= places; }
 
 /* Start writing the first byte that differs; false when the place is as it should be. */
 static bool write_one_byte(uint8_t place, const struct journal_press *press) {
@@ -122,7 +140,7 @@ static bool write_one_byte(uint8_t place, const struct journal_press *press) {
     for (uint8_t i = 0; i < sizeof wanted; i++) {
         uint8_t byte = ((const uint8_t *)&wanted)[i];
         if (((const uint8_t *)&stored)[i] == byte) continue;
-        eeprom_begin_write((uint16_t)(cell_of(place) + i), byte);
+        begin_write((uint16_t)(cell_of(place) + i), byte);
         return true;
     }
     return false;
@@ -143,15 +161,22 @@ static bool write_touched(bool owed) {
         if (!(touched & bit)) continue;
         const struct journal_press *press = kept_at_place(place);
         if ((press != NULL) != owed) continue;
-        if (press ? write_one_byte(place, press) : spoil(place)) return true;
+        bool written = press ? !write_one_byte(place, press) : !spoil(place);
+        if (!written && times_written <= TRIES) return true;
         touched &= ~bit;
+        if (written) continue;
+        cell_worn = true; /* the next round of the places tries it again, and gives it up again */
+        kept_give_up_place(place);
+        return true;
     }
     return false;
 }
 
 bool journal_tick(void) {
     if (!eeprom_idle()) return true;
-    if (touched) return write_touched(true) || write_touched(false);
-    if (waiting) restore_one_that_waits();
-    return false;
+    if (touched && (write_touched(true) || write_touched(false))) return true;
+    if (!touched && waiting) restore_one_that_waits();
+    return kept_lacks_a_place();
 }
+
+bool journal_is_sound(void) { return !cell_worn && !kept_lacks_a_place(); }

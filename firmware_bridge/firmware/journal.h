@@ -10,7 +10,7 @@
 
 typedef uint32_t journal_places; /* one bit for each place */
 
-static inline journal_places journal_bit(uint8_t place) { return (journal_places)1 << place; }
+journal_places journal_bit(uint8_t place);
 
 struct journal_press {
     uint32_t origin;
@@ -37,5 +37,8 @@ void journal_touch(journal_places places);
 
 /* Once a millisecond; never waits for the EEPROM. True while something is still to be written. */
 bool journal_tick(void);
+
+/* Every press gets its place, and no cell was found that does not take what is written. */
+bool journal_is_sound(void);
 
 #endif

@@ -13,7 +13,7 @@
 #include "uart.h"
 
 #define OWN_SLOTS 6    /* of each input: after so many unanswered presses the newest slot takes the others in */
-#define EARLIER_SLOTS 7 /* for presses of earlier starts; what finds none waits in the EEPROM */
+#define EARLIER_SLOTS 6 /* for presses of earlier starts; what finds none waits in the EEPROM */
 #define PRESS_SLOTS (INPUT_COUNT * OWN_SLOTS + EARLIER_SLOTS)
 #define OTHER_SLOTS 8
 #define ALL_SLOTS (PRESS_SLOTS + OTHER_SLOTS)
@@ -27,7 +27,7 @@ struct slot {
     union {
         struct {
             struct journal_press press;
-            journal_places places;
+            journal_places places; /* none: the EEPROM had no room */
             bool from_earlier_start;
         };
         struct {
@@ -59,13 +59,15 @@ static uint8_t new_seq(void) {
     return last_seq;
 }
 
-static struct slot *free_slot(uint8_t from, uint8_t to) {
+/* The same. */
+__attribute__((noinline)) static struct slot *free_slot(uint8_t from, uint8_t to) {
     for (uint8_t i = from; i < to; i++)
         if (!slots[i].type) return &slots[i];
     return NULL;
 }
 
-static void fill(struct slot *slot, uint8_t type, uint32_t now_ms) {
+/* Inlined where it is used, it would cost 60 bytes of flash. */
+__attribute__((noinline)) static void fill(struct slot *slot, uint8_t type, uint32_t now_ms) {
     slot->seq = new_seq();
     slot->type = type;
     slot->tries = 0;
@@ -111,12 +113,27 @@ static struct slot *join(struct slot *newest, uint16_t count, uint32_t now_ms) {
 }
 
 /* To a new place first; the old one is spoilt afterwards. */
-static void write_down(struct slot *slot) {
+static bool write_down(struct slot *slot) {
     uint8_t place = journal_free_place();
     journal_touch(slot->places);
     if (place != JOURNAL_FULL) slot->places = journal_bit(place);
     journal_touch(slot->places);
+    return place != JOURNAL_FULL;
 }
+
+static struct slot *press_without_place(void) {
+    for (uint8_t i = 0; i < PRESS_SLOTS; i++)
+        if (slots[i].type && slots[i].places == 0) return &slots[i];
+    return NULL;
+}
+
+static void write_down_what_waits(void) {
+    struct slot *slot;
+    do slot = press_without_place();
+    while (slot && write_down(slot));
+}
+
+bool kept_lacks_a_place(void) { return press_without_place() != NULL; }
 
 void kept_press(enum input input, uint16_t count, uint32_t now_ms) {
     uint8_t own;
@@ -165,11 +182,23 @@ void kept_tidy(void) {
         if (slots[i].type && slots[i].places & (slots[i].places - 1)) write_down(&slots[i]);
 }
 
-const struct journal_press *kept_at_place(uint8_t place) {
+static struct slot *slot_at_place(uint8_t place) {
     journal_places bit = journal_bit(place);
     for (uint8_t i = 0; i < PRESS_SLOTS; i++)
-        if (slots[i].type && slots[i].places & bit) return &slots[i].press;
+        if (slots[i].type && slots[i].places & bit) return &slots[i];
     return NULL;
+}
+
+const struct journal_press *kept_at_place(uint8_t place) {
+    const struct slot *slot = slot_at_place(place);
+    return slot ? &slot->press : NULL;
+}
+
+void kept_give_up_place(uint8_t place) {
+    struct slot *slot = slot_at_place(place);
+    if (!slot) return;
+    slot->places &= ~journal_bit(place);
+    write_down(slot);
 }
 
 uint8_t kept_presses_now(enum input input) {
@@ -315,6 +344,8 @@ void kept_acknowledge(uint8_t seq, uint32_t boot_id) {
         if (!slots[i].type || slots[i].seq != seq) continue;
         bool press = slots[i].type == MSG_PRESS;
         slots[i].type = 0;
-        if (press) journal_touch(slots[i].places);
+        if (!press) continue;
+        journal_touch(slots[i].places);
+        write_down_what_waits();
     }
 }

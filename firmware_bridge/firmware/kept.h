@@ -38,5 +38,9 @@ bool kept_oldest_open_press(uint32_t now_ms, uint32_t *waited_ms);
 bool kept_restore(uint8_t place, const struct journal_press *press);
 void kept_tidy(void);
 const struct journal_press *kept_at_place(uint8_t place);
+/* It does not take what is written: what is kept there goes elsewhere. */
+void kept_give_up_place(uint8_t place);
+/* A press is in RAM alone: it found no place, and gets the next one that an acknowledgement sets free. */
+bool kept_lacks_a_place(void);
 
 #endif

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "frame.h"
 #include "identity.h"
+#include "journal.h"
 #include "kept.h"
 #include "lid.h"
 #include "loop.h"
@@ -19,13 +20,14 @@
 static uint8_t received[FRAME_WIRE_MAX], received_length;
 static bool overlong;
 static uint8_t bad_frames;
-static bool self_test_wanted;
+static bool self_test_allowed, self_test_wanted;
 
 static bool host_present;
 static uint32_t host_heard_ms;
 static uint32_t heartbeat_sent_ms;
 
 bool link_self_test_wanted(void) { return self_test_wanted; }
+void link_allow_self_test(bool allowed) { self_test_allowed = allowed; }
 bool link_host_present(void) { return host_present; }
 bool link_host_gone(uint32_t now_ms) { return now_ms - host_heard_ms > HOST_GONE_MS; }
 
@@ -48,7 +50,8 @@ static void acknowledge(uint8_t seq, uint8_t status) {
 /* ---- what the unit says ---- */
 
 static uint8_t flags(void) {
-    return (uint8_t)((host_present ? FLAG_HOST : 0) | (lid_is_open() ? FLAG_LID_OPEN : 0) | outputs_flags());
+    return (uint8_t)((host_present ? FLAG_HOST : 0) | (lid_is_open() ? FLAG_LID_OPEN : 0) |
+                     (journal_is_sound() ? 0 : FLAG_JOURNAL) | outputs_flags());
 }
 
 static bool send_heartbeat(uint32_t now_ms) {
@@ -99,7 +102,8 @@ static uint8_t on_self_test(const uint8_t *payload, uint8_t length) {
     if (length < sizeof key) return ACK_BAD_PAYLOAD;
     memcpy(&key, payload, sizeof key);
     if (key != SELF_TEST_KEY) return ACK_BAD_PAYLOAD;
-    self_test_wanted = true; /* main.c begins when every press is in the EEPROM */
+    if (!self_test_allowed) return ACK_NOT_NOW;
+    self_test_wanted = true;
     return ACK_DONE;
 }
 

@@ -25,8 +25,10 @@ void link_tick(uint32_t now_ms);
 /* Whether a heartbeat has its turn at `by_ms` or before. */
 bool link_heartbeat_is_due(uint32_t by_ms);
 
-/* The host wants the watchdog proven; it has its acknowledgement. */
+/* The host wants the watchdog proven, and it was allowed; it has its acknowledgement. */
 bool link_self_test_wanted(void);
+/* Once a millisecond: whether no press could be missed or lost by it now; else it is refused. */
+void link_allow_self_test(bool allowed);
 
 /* A valid frame within the last two seconds. */
 bool link_host_present(void);

@@ -128,3 +128,7 @@ bool loop_is_settling(void) {
         if (loops[input].seen[LOOP_PRESSED] > 0) return true;
     return false;
 }
+
+bool loop_is_quiet(void) {
+    return loops[INPUT_OPEN].state != LOOP_PRESSED && loops[INPUT_COVERT].state != LOOP_PRESSED && !loop_is_settling();
+}

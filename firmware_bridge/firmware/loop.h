@@ -23,5 +23,7 @@ uint16_t loop_as_millivolts(uint16_t steps);
 uint16_t loop_presses(enum input input);
 /* A press is just being debounced, at either. */
 bool loop_is_settling(void);
+/* Nobody presses, and nothing speaks for it, at either. */
+bool loop_is_quiet(void);
 
 #endif

@@ -46,7 +46,8 @@ static void every_millisecond(uint32_t now_ms) {
     bool all_written = !journal_tick();
     loop_journal_written(all_written);
     if (sampled) watchdog_feed();
-    if (all_written && link_self_test_wanted()) watchdog_prove();
+    if (link_self_test_wanted()) watchdog_prove();
+    link_allow_self_test(all_written && loop_is_quiet());
 }
 
 /* Sleep (idle, the mode after a reset) until the next interrupt, unless work came in while we looked. */

@@ -35,7 +35,7 @@ enum message_type {
     MSG_METER = 0xC5,          /* host: send READINGS for a while */
 };
 
-enum ack_status { ACK_DONE = 0, ACK_UNKNOWN_TYPE = 1, ACK_BAD_PAYLOAD = 2 };
+enum ack_status { ACK_DONE = 0, ACK_UNKNOWN_TYPE = 1, ACK_BAD_PAYLOAD = 2, ACK_NOT_NOW = 3 };
 
 enum loop_state { LOOP_UNKNOWN, LOOP_NORMAL, LOOP_PRESSED, LOOP_CUT, LOOP_SHORT, LOOP_ODD };
 
@@ -51,7 +51,14 @@ enum beacon {
     BEACON_COUNT
 };
 
-enum heartbeat_flag { FLAG_HOST = 1, FLAG_BUZZER = 2, FLAG_RELAY = 4, FLAG_LOCAL_ALARM = 8, FLAG_LID_OPEN = 16 };
+enum heartbeat_flag {
+    FLAG_HOST = 1,
+    FLAG_BUZZER = 2,
+    FLAG_RELAY = 4,
+    FLAG_LOCAL_ALARM = 8,
+    FLAG_LID_OPEN = 16,
+    FLAG_JOURNAL = 32, /* kept presses may not survive a power cut */
+};
 
 #define PACKED __attribute__((packed))
 

@@ -157,6 +157,7 @@ static void on_heartbeat(const uint8_t *payload, uint8_t length) {
     MUST(length == sizeof beat);
     memcpy(&beat, payload, sizeof beat);
     MUST(beat.boot_id == boot && beat.uptime_ms == now && beat.presses == pressed[0] && beat.covert_presses == pressed[1]);
+    MUST(!(beat.flags & FLAG_JOURNAL) == journal_is_sound());
     if (may_forget) return;
     MUST(beat.kept_presses == (kept_of(INPUT_OPEN) > 255 ? 255 : kept_of(INPUT_OPEN)));
     MUST(beat.covert_kept_presses == (kept_of(INPUT_COVERT) > 255 ? 255 : kept_of(INPUT_COVERT)));
@@ -205,7 +206,14 @@ static bool in_the_eeprom(uint8_t start, uint8_t input, uint16_t count) {
     return false;
 }
 
+static bool a_place_is_free(void) {
+    for (uint8_t place = 0; place < JOURNAL_PLACES; place++)
+        if (!(waiting & journal_bit(place)) && !kept_at_place(place)) return true;
+    return false;
+}
+
 static void nothing_is_forgotten(void) {
+    MUST(!kept_lacks_a_place() || !a_place_is_free());
     if (may_forget) return;
     for (uint8_t start = 0; start <= start_number; start++)
         for (uint8_t input = 0; input < INPUT_COUNT; input++)
@@ -249,9 +257,11 @@ static void begin(void) {
     memset(slots, 0, sizeof slots);
     last_seq = received_length = bad_frames = 0;
     lease_left_ms = 0;
-    overlong = self_test_wanted = host_present = false;
+    overlong = self_test_wanted = self_test_allowed = host_present = false;
     host_heard_ms = heartbeat_sent_ms = 0;
     touched = waiting = 0;
+    cell_worn = false;
+    writing = times_written = 0;
     last_place = JOURNAL_PLACES - 1;
     in_used = out_used = host_length = 0;
     pressed[0] = pressed[1] = 0;
@@ -265,17 +275,10 @@ static void begin(void) {
     nothing_is_forgotten();
 }
 
-/* With 32 records that nobody ever acknowledged, of ten starts and more, the EEPROM is full: newer presses are in RAM only. */
-static bool eeprom_is_full(void) {
-    for (uint8_t i = 0; i < PRESS_SLOTS; i++)
-        if (slots[i].type && slots[i].places == 0) return true;
-    return false;
-}
-
 static void start_again(bool power_cut) {
     if (start_number + 1 >= STARTS) return;
     if (power_cut && !eeprom_idle()) cells[writing_cell] = next(); /* half a byte, in the middle of being written */
-    if (touched || !eeprom_idle() || eeprom_is_full()) may_forget = true;
+    if (touched || !eeprom_idle() || kept_lacks_a_place()) may_forget = true; /* each heartbeat has said the latter */
     start_number++;
     begin();
 }
