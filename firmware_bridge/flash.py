@@ -196,7 +196,9 @@ def _why_not_open(port: str, error: OSError) -> str:
 
 
 def _run_avrdude(port: str, baud: int, hexfile: Path, progress: Progress, holds: tuple[int, ...]) -> str:
-    command = ["avrdude", "-p", CHIP, "-c", "arduino", "-P", port, "-b", str(baud), "-x", f"attempts={SYNC_ATTEMPTS}"]
+    # avrdude spins for ever on a port that has gone; `timeout` ends it even when nobody is left to do so
+    command = ["timeout", f"--kill-after={_ENDS_S}", str(AVRDUDE_S + _ENDS_S)]
+    command += ["avrdude", "-p", CHIP, "-c", "arduino", "-P", port, "-b", str(baud), "-x", f"attempts={SYNC_ATTEMPTS}"]
     command += ["-v", "-D", "-U", f"flash:w:{hexfile}:i"]
     pipe = subprocess.PIPE
     process = subprocess.Popen(

@@ -6,6 +6,7 @@ import os
 import pty
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -219,6 +220,26 @@ def test_a_busy_port_is_left_alone(port: Path, firmware: flash.Firmware) -> None
         flash.flash(str(port), firmware, nobody)
     for descriptor in (other, slave, master):
         os.close(descriptor)
+
+
+ASKER = """
+from firmware_bridge import flash
+flash.AVRDUDE_S = flash._ENDS_S = 0.5
+flash._run_avrdude("port", 115200, "button.hex", print, ())
+"""
+
+
+def test_avrdude_ends_even_when_nobody_is_left_to_end_it(tmp_path: Path) -> None:
+    said = tmp_path / "pid"
+    spinning = tmp_path / "avrdude"
+    spinning.write_text(f"#!/bin/sh\ntrap '' TERM\necho $$ >{said}.new\nmv {said}.new {said}\nwhile :; do :; done\n")
+    spinning.chmod(0o755)
+    env = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    asker = subprocess.Popen([sys.executable, "-c", ASKER], env=env, cwd=Path(__file__).parent.parent)
+    wait_until(said.exists)
+    asker.kill()
+    asker.wait()
+    wait_until(lambda: not Path("/proc", said.read_text().strip()).exists())
 
 
 def test_a_missing_avrdude_is_said(port: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
