@@ -19,10 +19,10 @@
  *
  *   Two loops, built alike (A0 drawn, A1 the same). The resistor of 4k7 sits at the far end of the cable.
  *
- *          5 V
- *           |
- *         [4k7]                         two wires to the button
- *           |                                   |
+ *      5 V    5 V
+ *       |      |
+ *     [1M]   [4k7]                    two wires to the button
+ *       |      |                              |
  *   A0 -+-[1k]-+-------------------------->-----+--------+
  *       |                                       |        |
  *     [100n]                                  [4k7]    [2k2]
@@ -39,8 +39,10 @@
  *     cut      5.00 V   a wire is off
  *
  *   Anything between the bands is "odd": a wet plug, a wrong resistor, a second button. The 1k and the 100n keep
- *   radio and static out of the chip; they carry no current, so they do not shift the figures. No covert button: put
- *   its 4k7 across the terminals of A1.
+ *   radio and static out of the chip. The 1M is for the 1k's own joint: without it a pin that has lost its 1k keeps its
+ *   last volts in the 100n, and the converter's 14 pF, which have just been at the other loop, draw it there within some
+ *   10 s: normal for ever, or a press that nobody made. With it the pin rises to 5 V (0.1 s): odd after 0.25 s, then cut.
+ *   It shifts normal and pressed by 8 mV, short by 5 mV. No covert button: put its 4k7 across the terminals of A1.
  *
  *   Lid, and no lid switch: a bridge.        LED ring, buzzer, relay, each:
  *
