@@ -13,7 +13,7 @@ import soundfile
 from rich.progress import track
 
 from kiosk.listen.features import CHUNK_SAMPLES, EMBEDDING_SIZE, SAMPLE_RATE_HZ, WINDOW, Features, Samples, chunks
-from kiosk.listen.hear import TRAILING_QUIET_S, SoundFileError, read_sound
+from kiosk.listen.hear import SoundFileError, read_sound
 from kiosk.listen.moonshine import Moonshine, encoder_features
 from models.real_speech import Part, everything, recordings
 from models.recipe import Recipe
@@ -30,6 +30,8 @@ END_OFFSETS = range(5)
 LOOK_OFFSETS = (int(0.2 * SAMPLE_RATE_HZ), int(1.0 * SAMPLE_RATE_HZ))
 NEGATIVE_STEP = 3
 AMBIENCE_S = 60
+RECORDING_TAIL_S = 1.2
+"""Quiet behind a real recording, so that its last word travels through the window; longer would only teach quiet."""
 BABBLERS = 60
 
 
@@ -156,7 +158,7 @@ def real(recipe: Recipe, part: Part) -> dict[Path, Halves]:
     paths = everything(recipe.real_data, part, recipe.real_files)
     result = {}
     for path in track(paths, description=f"Reading real speech ({part})"):
-        said = f"{path.relative_to(recipe.real_data)}-{TRAILING_QUIET_S}"
+        said = f"{path.relative_to(recipe.real_data)}-{RECORDING_TAIL_S}"
         name = hashlib.sha256(said.encode()).hexdigest()[:20]
         cached = folder / f"{name}.npy"
         if not cached.exists() and not _embed_recording(features, path, cached):
@@ -171,7 +173,7 @@ def _embed_recording(features: Features, path: Path, cached: Path) -> bool:
     except SoundFileError as error:
         print(error)
         return False
-    trailing = np.zeros(int(TRAILING_QUIET_S * SAMPLE_RATE_HZ), np.int16)
+    trailing = np.zeros(int(RECORDING_TAIL_S * SAMPLE_RATE_HZ), np.int16)
     part = cached.with_suffix(".part.npy")
     np.save(part, embed(features, np.concatenate([sound, trailing])))
     part.replace(cached)
