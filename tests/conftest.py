@@ -1,5 +1,6 @@
-"""What all tests share: property tests are never judged by the clock of a busy machine; a firmware that is older than this."""
+"""What all tests share: property tests are never judged by the clock of a busy machine; Ctrl-C works; an older firmware."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from firmware_bridge.build import FIRMWARE_SOURCES, _compile_firmware
 
 settings.register_profile("stayby", settings(), deadline=None)
 settings.load_profile("stayby")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts us in the background hands on a deaf one
 
 
 @pytest.fixture(scope="session")

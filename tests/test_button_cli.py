@@ -359,13 +359,14 @@ def terminal(*arguments: str) -> Iterator[Terminal]:
         os.close(slave)
         try:
             yield Terminal(master)
-        finally:
             watching.send_signal(signal.SIGINT)
             with contextlib.suppress(OSError):  # its end
                 while os.read(master, 65536):
                     pass
+            assert watching.wait(15) == 0
+        finally:
+            watching.kill()
             os.close(master)
-    assert watching.returncode == 0
 
 
 @pytest.mark.parts
