@@ -1,7 +1,8 @@
 """Optiboot, the boot loader of the Arduino Uno and of newer Nanos: built from Debian's sources, unchanged.
 
 The hex file that Debian ships beside them (1.8.13) cannot run on any ATmega328P: today's compiler makes 532 bytes of it,
-20 more than the boot section holds. Optiboot's authors have since added the two options that bring it down to 500.
+20 more than the boot section holds. Optiboot's authors have since added the two options that bring it down to 500; under
+GCC 14 it takes -fno-jump-tables as well.
 """
 
 import os
@@ -23,6 +24,7 @@ _FLAGS = (
     "-fno-split-wide-types",
     "-fno-move-loop-invariants",
     "-fno-tree-scev-cprop",
+    "-fno-jump-tables",
     "-mrelax",
     "-nostartfiles",
     "-Wl,--section-start=.text=0x7e00",
