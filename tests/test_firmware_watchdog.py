@@ -219,8 +219,9 @@ def deepest_stack(elf: Path) -> int:
 
 
 RETURN_BYTES = 2
-FUNCTION = re.compile(r"^[0-9a-f]+ <(.+)>:$")
-CALL = re.compile(r"\t(?:r?call|r?jmp)\t.*<([^+>]+)>$")
+FUNCTION = re.compile(r"^[0-9a-f]+ <([^.>][^>]*)>:$")
+"""A name with a dot in front is a place within a function: GCC 14 lists those too."""
+CALL = re.compile(r"\t(?:r?call|r?jmp)\t.*<([^.+>][^+>]*)>$")
 SHARED = re.compile(r"\t(?:r?call|r?jmp)\t.*<__prologue_saves__(?:\+0x([0-9a-f]+))?>$")
 """Pushes for many a function: 18 registers, or less when entered two bytes later for each; then a frame of r26 bytes."""
 SHARED_PUSHES = 18
