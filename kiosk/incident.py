@@ -458,7 +458,7 @@ class IncidentMachine:
             self._become_alert()
 
     def _called_covertly(self) -> None:
-        """A covert call in an incident that the desk shows already: staff see it, and the next tier; the desk does not."""
+        """A covert call in an incident that the desk shows already: staff see it, the next tier too; the desk says only that."""
         if self._open().drill:
             self._set(drill=False)
             self._note("drill_became_real")

@@ -358,7 +358,7 @@ COVERT_CALLS = [ev.ButtonPressed(covert=True), ev.PhraseHeard("angela", 3.0, str
 
 @pytest.mark.parametrize("event", COVERT_CALLS)
 @pytest.mark.parametrize("state", [State.RAISED, State.COMING])
-def test_a_covert_call_in_an_open_alert_is_told_to_staff_and_changes_nothing_at_the_desk(
+def test_a_covert_call_in_an_open_alert_is_told_to_staff_and_one_tier_more_without_light_or_siren(
     state: State, event: ev.Event
 ) -> None:
     made = brought_to(state)
