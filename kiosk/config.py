@@ -15,15 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from pydantic_core import ErrorDetails
 
 from kiosk.config_faults import (
+    COUNTRY_PATTERN,
     EMERGENCY_PATTERN,
     HOURS_PATTERN,
+    OPTIONAL_NUMBER_PATTERN,
     ConfigFault,
     ConfigFaults,
     explain,
     key_lines,
     syntax_fault,
 )
-from kiosk.messages import Id, Name
+from kiosk.messages import Id, Language, Name
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 File = Annotated[Path, Field(strict=False)]
@@ -51,6 +53,16 @@ class UnitSection(Section):
     """The number that the emergency page shows."""
     phone: str = Field(default="", max_length=30)
     """A phone number at the desk, if there is one."""
+    country: str = Field(default="", pattern=COUNTRY_PATTERN)
+    """The country, ISO 3166, two letters ("GB"): it gives the two numbers where they are not set, and chooses guidance."""
+    police_number: str = Field(default="", pattern=OPTIONAL_NUMBER_PATTERN)
+    """The police's number, where it is another one."""
+    defibrillator: str = Field(default="", max_length=80)
+    """Where the nearest defibrillator hangs, in words that a stranger can follow."""
+    refuge: str = Field(default="", max_length=80)
+    """Where people are, should this unit be unable to call: "the pharmacy counter"."""
+    meet: str = Field(default="", max_length=80)
+    """Where an ambulance crew is met: "the east door"."""
     state_dir: File = Path("/var/lib/stayby")
     """The one writable folder: the open incident and what is still to be sent."""
     run_dir: File = Path("/run/stayby")
@@ -144,10 +156,25 @@ class UiSection(Section):
     """Height in pixels."""
     fullscreen: bool = True
     """Fill the panel; false shows a window."""
+    language: Language = Field(default=Language.ENGLISH, strict=False)
+    """What the screen speaks until somebody chooses another: en, es, fr, zh, ar or hi."""
+    night: str | None = Field(default=None, pattern=HOURS_PATTERN)
+    """When the screen is dark, dim and quieter, local time, "21:00-07:00"; never if unset."""
+
+
+class SpeakerSection(Section):
+    """The speaker that reads the screen's texts aloud."""
+
+    device: str = "default"
+    """The ALSA playback device, as `aplay -D` takes it."""
+    volume_percent: int = Field(default=80, ge=0, le=100)
+    """How loud by day."""
+    night_volume_percent: int = Field(default=40, ge=0, le=100)
+    """How loud within [ui] night."""
 
 
 class UnitConfig(Section):
-    """A unit's whole `kiosk.toml`. A missing [button] or [listen] is a unit without one, and not a fault."""
+    """A unit's whole `kiosk.toml`. A missing [button], [listen] or [speaker] is a unit without one, and not a fault."""
 
     unit: UnitSection
     broker: BrokerSection
@@ -155,6 +182,7 @@ class UnitConfig(Section):
     listen: ListenSection | None = None
     escalation: EscalationSection = EscalationSection()
     ui: UiSection = UiSection()
+    speaker: SpeakerSection | None = None
 
 
 class ResponderSection(Section):

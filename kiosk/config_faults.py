@@ -23,11 +23,15 @@ from kiosk.messages import ID_PATTERN
 Loc = tuple[str | int, ...]
 HOURS_PATTERN = r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$"
 EMERGENCY_PATTERN = r"^[0-9]{2,6}$"
+OPTIONAL_NUMBER_PATTERN = r"^([0-9]{2,6})?$"
+COUNTRY_PATTERN = r"^([A-Z]{2})?$"
 
 PATTERN_WORDS = {
     ID_PATTERN: ("is not an id", "use a-z, 0-9, - and _ only, at most 32 of them, a letter or digit first"),
     HOURS_PATTERN: ("is not a span of hours", 'write it as "08:00-21:00"'),
     EMERGENCY_PATTERN: ("is not an emergency number", 'write 2 to 6 digits, such as "112"'),
+    OPTIONAL_NUMBER_PATTERN: ("is not an emergency number", 'write 2 to 6 digits, such as "112"'),
+    COUNTRY_PATTERN: ("is not a country", 'write the two letters of ISO 3166, such as "GB"'),
 }
 WANTED = {
     "string_type": "text: put it in quotes",

@@ -43,6 +43,7 @@ from kiosk.events import (
     TimePassed,
     WorseTouched,
 )
+from kiosk.guidance import CASES, GRAVEST_FIRST
 from kiosk.messages import (
     COVERT_PHRASE,
     Choice,
@@ -69,7 +70,6 @@ REMIND_S = 900.0
 """A responder who is at the desk is reminded to close this often."""
 REVISION_LEAP = 10_000
 """Added to the revision of an incident that comes back: some of its later revisions may have been seen and then lost here."""
-GRAVEST_FIRST = (Choice.CHEST_OR_BREATHING, Choice.SOMEONE_HURT, Choice.NOT_SAFE, Choice.SOMETHING_ELSE)
 TIMELINE_LIMIT = 200
 """Entries kept: the first half and the newest half."""
 
@@ -508,7 +508,7 @@ class IncidentMachine:
         self._set(choice=event.choice)
         self._note("told_choice", event.choice)
         self._answered()
-        if event.choice is Choice.CHEST_OR_BREATHING:
+        if CASES[event.choice].grave:
             self._turn_grave()
 
     def _tell_name(self, event: NameGiven) -> None:

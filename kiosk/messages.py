@@ -62,13 +62,40 @@ class Trigger(StrEnum):
     DRILL = "drill"
 
 
+class Language(StrEnum):
+    """A language of the screen (ISO 639-1)."""
+
+    ENGLISH = "en"
+    SPANISH = "es"
+    FRENCH = "fr"
+    CHINESE = "zh"
+    ARABIC = "ar"
+    HINDI = "hi"
+
+
 class Choice(StrEnum):
-    """What the person touched under "What is happening?"; also what a heard phrase suggests until they touch."""
+    """What the person touched under "What is happening?"; also what a heard phrase suggests until they touch.
+
+    The four first ones are asked first and may be told alone; each of the others is a case of one of them
+    (`guidance.GROUPS`). PERSON is also what "I need a person" opens: no alarm.
+    """
 
     CHEST_OR_BREATHING = "chest_or_breathing"
     SOMEONE_HURT = "someone_hurt"
     NOT_SAFE = "not_safe"
     SOMETHING_ELSE = "something_else"
+    CHEST_PAIN = "chest_pain"
+    BREATHING = "breathing"
+    CHOKING = "choking"
+    COLLAPSE = "collapse"
+    BLEEDING = "bleeding"
+    SEIZURE = "seizure"
+    STROKE = "stroke"
+    FALL = "fall"
+    ROBBERY = "robbery"
+    LOST_CHILD = "lost_child"
+    OVERWHELMED = "overwhelmed"
+    PERSON = "person"
 
 
 class Outcome(StrEnum):
@@ -88,10 +115,11 @@ class Reach(StrEnum):
 
 
 class Hearing(StrEnum):
-    """What the ear is doing: listening, switched off (config or hours), or deaf (a fault)."""
+    """What the ear is doing: listening, switched off (config or hours), paused by a person, or deaf (a fault)."""
 
     LISTENING = "listening"
     OFF = "off"
+    PAUSED = "paused"
     DEAF = "deaf"
 
 
@@ -140,7 +168,7 @@ class Snapshot(Record):
     `asked` are the responders whose device should have it, `seen` those whose device said that it shows it.
     `covert`: while the desk already showed this incident, somebody called covertly as well; nothing at the desk may tell.
     `choice` and `name` are what the person said of themselves, `guess` is what a heard phrase suggests of it; they leave
-    the snapshot when the incident closes.
+    the snapshot when the incident closes. `language` is the one that the screen shows.
     """
 
     v: Literal[1] = 1
@@ -160,6 +188,7 @@ class Snapshot(Record):
     choice: Choice | None = None
     guess: Choice | None = None
     name: Name | None = None
+    language: Language = Language.ENGLISH
     says_fine: bool = False
     check_in_open: bool = False
     check_ins_missed: int = 0
@@ -422,22 +451,31 @@ class TouchAction(StrEnum):
     """What a touch on the screen can mean."""
 
     HELP = "help"
+    PERSON = "person"
     FINE = "fine"
     CHOOSE = "choose"
     STILL_OK = "still_ok"
     WORSE = "worse"
     LATER = "later"
     NAME = "name"
+    LANGUAGE = "language"
+    PAUSE = "pause"
+    RESUME = "resume"
 
 
 class Touch(Record):
-    """A person touched the screen. `incident` is what they saw when they touched, so that a late touch means what it meant."""
+    """A person touched the screen. `incident` is what they saw when they touched, so that a late touch means what it meant.
+
+    PERSON asks for somebody to come, with no alarm. LANGUAGE says what the screen shows from now on, with an incident or
+    without. PAUSE and RESUME are for the microphone.
+    """
 
     kind: Literal["touch"] = "touch"
     action: TouchAction
     incident: str | None = None
     choice: Choice | None = None
     name: Name | None = None
+    language: Language | None = None
 
 
 class ScreenBeat(Record):
@@ -471,20 +509,38 @@ class AskButton(Record):
 
 
 class Face(Record):
-    """What the screen says about this unit and place."""
+    """What the screen says about this unit and place; empty where nothing is known.
+
+    `country` is ISO 3166 with two letters. `defibrillator` is where it hangs, `refuge` where people are when this unit cannot
+    call, `meet` where an ambulance crew is met.
+    """
 
     store: str
     unit: str
     place: str
     address: str
     emergency_number: str
+    police_number: str = ""
     phone: str = ""
+    country: str = ""
+    defibrillator: str = ""
+    refuge: str = ""
+    meet: str = ""
+
+
+class HeardPhrase(Record):
+    """One line of what the ear kept: which phrase, how sure, when. Covert phrases are not among them."""
+
+    phrase: Id
+    score: Score
+    at: datetime
 
 
 class Show(Record):
     """Hub to screen: the whole of what is so. Sent on each change and every second.
 
-    `told` is whether the broker has taken anything of this incident: before that, nobody was asked.
+    `told` is whether the broker has taken anything of this incident: before that, nobody was asked. `heard` are the last
+    phrases, newest first; `hearing_back_s` is when a paused ear listens again by itself.
     """
 
     kind: Literal["show"] = "show"
@@ -495,6 +551,15 @@ class Show(Record):
     reach: Reach
     listeners: int = 0
     faults: tuple[Fault, ...] = ()
+    heard: tuple[HeardPhrase, ...] = ()
+    hearing_back_s: float | None = Field(default=None, ge=0)
+
+
+class PauseEar(Record):
+    """Hub to ear: capture no sound, or listen again. Said to each ear that says hello, and on each change."""
+
+    kind: Literal["pause_ear"] = "pause_ear"
+    paused: bool
 
 
 class DetectionTaken(Record):
@@ -574,7 +639,7 @@ class StatusAnswer(Record):
 
 
 FromLeaf = Hello | Detection | Ear | Speaking | Touch | ScreenBeat | AskStatus | AskButton
-ToLeaf = Show | DetectionTaken | Speaking | StatusAnswer | ButtonAnswer
+ToLeaf = Show | DetectionTaken | PauseEar | Speaking | StatusAnswer | ButtonAnswer
 
 _FROM_LEAF: TypeAdapter[FromLeaf] = TypeAdapter(Annotated[FromLeaf, Field(discriminator="kind")])
 _TO_LEAF: TypeAdapter[ToLeaf] = TypeAdapter(Annotated[ToLeaf, Field(discriminator="kind")])

@@ -13,11 +13,9 @@ Rules
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
-from kiosk.guidance import CASES
+from kiosk.guidance import CASES, GROUPS
 from kiosk.messages import (
-    COVERT_PHRASE,
     Choice,
     Face,
     Hearing,
@@ -31,6 +29,9 @@ from kiosk.messages import (
     Touch,
     TouchAction,
 )
+from kiosk.page import Button, Card, Does, Go, Kind, Line, Page, Style
+from kiosk.texts import NEVER_READ_BACK, PHRASES
+from kiosk.tongue import ENGLISH
 
 HUB_GONE_S = 4.0
 """So long without a word from the hub (it speaks every second), and the screen says that this unit cannot call."""
@@ -41,239 +42,8 @@ THANKS_S = 8.0
 NAME_WORDS = 3
 NAME_CHARS = 22
 
-TEXTS: dict[str, str] = {
-    # idle
-    "hello": "Hello. We are here.",
-    "hello_alone": "Hello.",
-    "touch_or_press": "Touch if you need us, or press the button.",
-    "touch": "Touch if you need us.",
-    "idle_unreached": "I cannot reach the staff’s phones at the moment.",
-    "idle_unreached_do": "Touch and I keep trying, or call {number}.",
-    "idle_next": "When you touch, I ask the staff to come.",
-    "listening": "Listening for help words · nothing is recorded",
-    "voice_off_press": "Voice is off · touch or press",
-    "voice_off": "Voice is off · touch for help",
-    "deaf_press": "I cannot hear at the moment · touch or press",
-    "deaf": "I cannot hear at the moment · touch for help",
-    # the start, and a hub that is away
-    "starting": "One moment.",
-    "starting_body": "I am starting.",
-    "gone": "This unit cannot call for you.",
-    "gone_body": "Call {number}, or ask a person near you.",
-    "gone_kept": "You asked for help. I keep trying to pass it on.",
-    "gone_next": "I keep trying by myself.",
-    # a check
-    "need_help": "Do you need help?",
-    "heard": "I heard “{phrase}”",
-    "asked_to_look": "I have asked the staff to look over.",
-    "not_asked_to_look": "I cannot reach the staff’s phones. I keep trying.",
-    "coming_to_look": "{name} is coming to look, {eta}.",
-    "check_next_tier": "No answer: I ask more people to look.",
-    "check_raise": "No answer: I call for help.",
-    # the waiting line
-    "stay": "Stay here. I am with you.",
-    "telling": "Telling the staff",
-    "telling_line": "I am telling the staff.",
-    "asked": "I asked the staff",
-    "asked_tier": "I asked {tier} too",
-    "not_asked": "I cannot reach the staff yet",
-    "shows_none": "No phone shows it yet",
-    "shows_1": "{a}’s phone shows it",
-    "shows_2": "{a}’s and {b}’s phones show it",
-    "shows_3": "{a}’s, {b}’s and one more phone show it",
-    "shows_more": "{a}’s, {b}’s and {n} more phones show it",
-    "waiting": "Waiting for an answer",
-    "waiting_declined": "One person cannot come. I keep asking.",
-    "nobody_answered": "Nobody has answered yet",
-    "waiting_for": "Waiting for {name}",
-    "cannot_reach": "I cannot reach the staff’s phones.",
-    "nobody_listens": "No staff phone is listening now.",
-    "keep_trying": "I keep trying. Ask anyone near you, or call {number}.",
-    "lost_line": "I cannot reach the staff’s phones now. I keep trying.",
-    "late": "{name} is later than they said.",
-    "late_asking": "{name} is later than they said. I am asking again.",
-    "not_told_worse": "You did not answer. I asked the staff to hurry.",
-    "told_fine": "I told the staff you say you are fine.",
-    "told_fine_look": "They should still look.",
-    "fine_not_told": "You say you are fine. I keep trying to tell staff.",
-    # on the way, here, over
-    "coming": "{name} is coming, {eta}.",
-    "others_coming": "{name} is coming too",
-    "eta_now": "any moment",
-    "eta_half": "less than a minute",
-    "eta_one": "about 1 minute",
-    "eta_many": "about {n} minutes",
-    "here": "{name} is here.",
-    "here_somebody": "A member of staff is here.",
-    "here_body": "You can talk now.",
-    "here_next": "Nobody there? Touch “I still need help”.",
-    "thanks": "Thank you.",
-    "thanks_body": "This call is over. Touch again if you need us.",
-    # a check-in
-    "still_ok": "Are you still OK?",
-    "still_ok_body": "If you do not answer, I ask the staff to hurry.",
-    # what happens by itself
-    "next_tier": "No answer in {s} seconds: I ask {tier} too.",
-    "next_emergency": "No answer in {s} seconds: I show how to call {number}.",
-    "next_ask_again": "If {name} is late, I ask again.",
-    "next_ask_again_all": "If nobody gets here, I ask again.",
-    "next_check_in": "In {s} seconds I ask if you are still OK.",
-    "next_check_in_missed": "No answer: I ask the staff to hurry.",
-    "keep_asking": "I keep asking the staff.",
-    "keep_reaching": "I keep trying to reach the staff.",
-    # touches
-    "b_help": "I need help",
-    "b_yes_help": "Yes, help me",
-    "b_fine": "I’m fine",
-    "b_fine_now": "I’m fine now",
-    "b_call": "Call {number} myself",
-    "b_still_help": "I still need help",
-    "b_ok": "Yes",
-    "b_worse": "It is worse",
-    "b_later": "Ask me later",
-    "b_back": "Back",
-    "b_back_steps": "Back to the steps",
-    "b_steps": "Show the steps",
-    "b_next": "Next",
-    "b_first": "First step again",
-    "b_other": "It is something else",
-    "what": "What is happening? Touch what fits.",
-    "chest_or_breathing": "Chest or breathing",
-    "someone_hurt": "Someone is hurt",
-    "not_safe": "I don’t feel safe",
-    "something_else": "Something else",
-    "step": "{title} · step {n} of {of}",
-    # the emergency page
-    "call_from": "Call from any phone:",
-    "call_from_drill": "The number would be:",
-    "nobody_call": "Nobody here has answered yet. Call now.",
-    "unreached_call": "I cannot reach the staff. Call now.",
-    "call_if": "Call {number} if you cannot wait.",
-    "read_out": "Read this out:",
-    "phone_here": "Phone here: {phone}",
-    "name_is": "Name: {name}",
-    "started_now": "This started less than a minute ago.",
-    "started_one": "This started 1 minute ago.",
-    "started_many": "This started {n} minutes ago.",
-    "say_awake": "Say if the person is awake and breathing.",
-    "drill": "This is a drill",
-    "drill_no_call": "This is a drill. Do not call {number}.",
-}
-"""Every text, in English. A slot in braces is filled by `say`."""
-
-PHRASES: dict[str, str] = {
-    "help": "help",
-    "help_me": "help me",
-    "somebody_help": "somebody help",
-    "ambulance": "call an ambulance",
-    "police": "call the police",
-    "breathe": "I can’t breathe",
-    "chest": "chest pain",
-    "heart": "heart attack",
-    "faint": "I feel faint",
-    "fallen": "I’ve fallen",
-    "leave_alone": "leave me alone",
-    "let_go": "let go of me",
-}
-"""How a phrase id is read back. An id that is not here is shown with its underscores as spaces."""
 BUTTON_UNSURE = frozenset({"button", "button-loop", "button-stuck"})
 """Faults under which the screen does not send anybody to the button; of the covert one it never says anything."""
-NEVER_READ_BACK = frozenset({COVERT_PHRASE, "angela", "yellow_umbrella", "blue_suitcase"})
-"""Covert phrases, and what stands for one in an incident: no screen says that there are such."""
-
-
-class Kind(StrEnum):
-    """Which page it is; the picture cross-fades when it changes."""
-
-    IDLE = "idle"
-    STARTING = "starting"
-    GONE = "gone"
-    TELLING = "telling"
-    CHECKING = "checking"
-    WAITING = "waiting"
-    COMING = "coming"
-    STEPS = "steps"
-    CHECK_IN = "check_in"
-    ATTENDED = "attended"
-    CLOSED = "closed"
-    EMERGENCY = "emergency"
-
-
-class Go(StrEnum):
-    """A touch that only changes what this screen shows."""
-
-    EMERGENCY = "emergency"
-    BACK = "back"
-    STEPS = "steps"
-    NEXT = "next"
-    CHOICES = "choices"
-
-
-class Style(StrEnum):
-    """How a button looks: the obvious one, another one, the one already chosen, or the emergency number."""
-
-    MAIN = "main"
-    PLAIN = "plain"
-    CHOSEN = "chosen"
-    CALL = "call"
-
-
-@dataclass(frozen=True)
-class Button:
-    """Something to touch: a touch for the hub, or a move on this screen."""
-
-    text: str
-    does: Touch | Go
-    style: Style = Style.PLAIN
-
-
-@dataclass(frozen=True)
-class Line:
-    """One item of the waiting line; `done` is a fact, not a hope."""
-
-    text: str
-    done: bool
-
-
-@dataclass(frozen=True)
-class Card:
-    """What to read to the emergency service: where first, then the rest."""
-
-    title: str
-    lead: str
-    lines: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Page:
-    """One whole screen, apart from its pixels. `incident` is whose page it is, for touches."""
-
-    kind: Kind
-    top_left: str
-    top_right: str = ""
-    mark: str = ""
-    kicker: str = ""
-    headline: str = ""
-    body: tuple[str, ...] = ()
-    waiting: tuple[Line, ...] = ()
-    ask: str = ""
-    buttons: tuple[Button, ...] = ()
-    bottom: str = ""
-    corner: tuple[Button, ...] = ()
-    number: str = ""
-    card: Card | None = None
-    red: bool = False
-    incident: str | None = None
-    state: State = State.IDLE
-
-    def texts(self) -> tuple[str, ...]:
-        """Return every text on the page, top to bottom."""
-        parts = [self.top_left, self.top_right, self.mark, self.kicker, self.headline, *self.body]
-        parts += [line.text for line in self.waiting]
-        parts += [self.number, *((self.card.title, self.card.lead, *self.card.lines) if self.card else ())]
-        parts += [self.ask, *(button.text for button in self.buttons), self.bottom]
-        parts += [button.text for button in self.corner]
-        return tuple(part for part in parts if part)
 
 
 @dataclass(frozen=True)
@@ -307,9 +77,7 @@ class Local:
     unheard: bool = False
 
 
-def say(key: str, **slots: object) -> str:
-    """Return the text named `key` with its slots filled."""
-    return TEXTS[key].format(**slots)
+say = ENGLISH.say
 
 
 def short(name: str) -> str:
@@ -385,10 +153,12 @@ def _settle_left_open(local: Local, now_s: float) -> Local:
     return local
 
 
-def touched(local: Local, does: Touch | Go, now_s: float) -> Local:
+def touched(local: Local, does: Does, now_s: float) -> Local:
     """Return `local` after a person touched something."""
     if isinstance(does, Go):
         return replace(_gone_to(local, does), opened_s=now_s)
+    if not isinstance(does, Touch):
+        return local
     if does.action is TouchAction.HELP:
         return replace(local, opened=None)
     if does.choice is not None:
@@ -423,14 +193,14 @@ def _eta(seconds: float) -> str:
         return say("eta_now")
     if seconds <= 30:  # noqa: PLR2004 - half a minute
         return say("eta_half")
-    return say("eta_one") if minutes == 1 else say("eta_many", n=minutes)
+    return say("eta", n=minutes)
 
 
 def _started(seconds: float) -> str:
     minutes = int(seconds // 60)
     if minutes == 0:
         return say("started_now")
-    return say("started_one") if minutes == 1 else say("started_many", n=minutes)
+    return say("started", n=minutes)
 
 
 def _phones(people: Sequence[Person]) -> Line:
@@ -441,8 +211,7 @@ def _phones(people: Sequence[Person]) -> Line:
         return Line(say("shows_1", a=names[0]), done=True)
     if len(names) == 2:  # noqa: PLR2004 - a pair
         return Line(say("shows_2", a=names[0], b=names[1]), done=True)
-    key = "shows_3" if len(names) == 3 else "shows_more"  # noqa: PLR2004 - one more than a pair
-    return Line(say(key, a=names[0], b=names[1], n=len(names) - 2), done=True)
+    return Line(say("shows_more", a=names[0], b=names[1], n=len(names) - 2), done=True)
 
 
 def _phrase(incident: Snapshot) -> str:
@@ -654,9 +423,12 @@ def _checking(scene: Scene) -> Page:
 def _choices(scene: Scene) -> tuple[Button, ...]:
     return tuple(
         scene.touch(
-            TouchAction.CHOOSE, choice.value, Style.CHOSEN if choice is scene.choice else Style.PLAIN, choice=choice
+            TouchAction.CHOOSE,
+            f"{choice.value}.tile",
+            Style.CHOSEN if choice is scene.choice else Style.PLAIN,
+            choice=choice,
         )
-        for choice in Choice
+        for choice in GROUPS
     )
 
 
@@ -842,7 +614,7 @@ def _idle(show: Show, *, button: bool) -> Page:
         headline=say("hello" if reached else "hello_alone"),
         body=body if reached else (say("idle_unreached"), say("idle_unreached_do", number=number)),
         buttons=(_help(),),
-        bottom=say("idle_next") if reached else "",
+        bottom="",
         corner=(_call(number),),
     )
 

@@ -9,7 +9,7 @@ from kiosk.config_file import PACKAGED_MODEL
 from kiosk.covert import covert_choices, wrong_choice
 from kiosk.detection import Manifest, parse_manifest
 from kiosk.listen.chosen import load_chosen
-from kiosk.pages import NEVER_READ_BACK, PHRASES
+from kiosk.texts import NEVER_READ_BACK, PHRASES
 
 
 def manifest(*covert: str) -> Manifest:

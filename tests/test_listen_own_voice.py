@@ -13,7 +13,7 @@ from kiosk.config import ListenSection
 from kiosk.guidance import CASES
 from kiosk.listen.own_voice import LONGEST_S, TAIL_S, OwnVoice
 from kiosk.messages import Choice, Detection, Ear, Hearing, Hello, Speaking
-from kiosk.pages import TEXTS
+from kiosk.texts import TEXTS
 from tests.listening import CALL, Hub, listening, spoken
 from tests.wired import Floats, wired
 

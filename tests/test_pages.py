@@ -27,25 +27,9 @@ from kiosk.messages import (
     TouchAction,
     Trigger,
 )
-from kiosk.pages import (
-    HUB_GONE_S,
-    LEFT_OPEN_S,
-    NEVER_READ_BACK,
-    PHRASES,
-    TEXTS,
-    THANKS_S,
-    Button,
-    Desk,
-    Go,
-    Kind,
-    Local,
-    Page,
-    Style,
-    page,
-    settle,
-    short,
-    touched,
-)
+from kiosk.page import Button, Go, Kind, Page, Style
+from kiosk.pages import HUB_GONE_S, LEFT_OPEN_S, THANKS_S, Desk, Local, page, settle, short, touched
+from kiosk.texts import NEVER_READ_BACK, PHRASES, TEXTS
 from tests.screen import CHECK, CHEST, COMING, FACE, LEE, PRIYA, SAM, SCENES, next_step, show, snapshot
 
 DESK = Desk(FACE, button=True)

@@ -16,7 +16,8 @@ import pytest
 
 from kiosk.guidance import CASES
 from kiosk.messages import Choice, Going, Person, Show
-from kiosk.pages import Desk, Go, Local, Page, page, settle
+from kiosk.page import Go, Page
+from kiosk.pages import Desk, Local, page, settle
 from kiosk.ui.layout import BUTTON, Box, Builder, Hot, Layout, Measure, lay_out
 from tests.screen import FACE, ROOT, SCENES, show, snapshot
 

@@ -24,7 +24,7 @@ from kiosk.messages import (
     Trigger,
     UnitState,
 )
-from kiosk.pages import PHRASES
+from kiosk.texts import PHRASES
 
 Tone = Literal["grave", "alert", "check"]
 Sound = Literal["emergency", "check", ""]

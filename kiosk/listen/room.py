@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from kiosk.detection import Manifest
 from kiosk.listen.calibration import LOOSEST, STRICTEST
 from kiosk.listen.features import HOP_S
-from kiosk.pages import PHRASES
+from kiosk.texts import PHRASES
 
 OFFSETS = (LOOSEST, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, STRICTEST)
 """The offsets that are tried beside each other, in log-odds; 0 is as shipped."""

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from kiosk.pages import Button, Card, Kind, Line, Page, Style
+from kiosk.page import Button, Card, Kind, Line, Page, Style
 from kiosk.ui.palette import GREEN, INK, MUTED, PAPER, PRESSED, PRESSED_SOFT, RED, RULE, SOFT, WHITE, Colour
 
 Measure = Callable[[str, float, bool], float]

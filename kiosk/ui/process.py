@@ -21,7 +21,8 @@ from kivy.clock import Clock
 from kiosk.bus import Leaf, runtime_socket
 from kiosk.config import UnitConfig
 from kiosk.messages import Face, Fault, Hello, Role, ScreenBeat, Show, ToLeaf, Touch
-from kiosk.pages import HUB_GONE_S, Button, Desk, Go, Local, Page, page, settle, touched
+from kiosk.page import Button, Does, Page
+from kiosk.pages import HUB_GONE_S, Desk, Local, page, settle, touched
 from kiosk.ui.layout import Layout, lay_out
 from kiosk.ui.paint import Painter
 from kiosk.ui.panel import panel_fault, panels
@@ -237,7 +238,7 @@ class Screen:
         self._act(button.does, shown, now_s)
         return True
 
-    def _act(self, does: Touch | Go, shown: Page, now_s: float) -> None:
+    def _act(self, does: Does, shown: Page, now_s: float) -> None:
         self._local = touched(self._local, does, now_s)
         if isinstance(does, Touch):
             log.info("screen: touched %s (incident %s)", does.action, does.incident)
