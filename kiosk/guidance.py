@@ -116,7 +116,7 @@ CASES: dict[Choice, Case] = {
         tile="Chest or breathing",
         picture="chest",
         told="Trouble with the chest or with breathing.",
-        heard="Somebody spoke of the chest or of breathing.",
+        heard="Someone spoke of the chest or of breathing.",
         grave=True,
         steps=(
             Step("Call {number} now.", (ASK_NEAR, CALL_RED), "call", ST_JOHN, spoken=SPOKEN_CALL),
@@ -130,7 +130,7 @@ CASES: dict[Choice, Case] = {
         tile="Chest pain",
         picture="chest",
         told="Chest pain.",
-        heard="Somebody spoke of chest pain.",
+        heard="Someone spoke of chest pain.",
         grave=True,
         steps=(
             Step(
@@ -155,7 +155,7 @@ CASES: dict[Choice, Case] = {
         tile="I cannot breathe",
         picture="breath",
         told="Cannot breathe well.",
-        heard="Somebody said that they cannot breathe.",
+        heard="Someone said that they cannot breathe.",
         grave=True,
         steps=(
             Step("Sit up straight.", ("Do not lie down.",), "sit_up", ASTHMA),
@@ -240,11 +240,11 @@ CASES: dict[Choice, Case] = {
                 pace=Pace.CPR,
             ),
             Step(
-                "Send someone for the defibrillator.",
+                "Send someone to get the defibrillator.",
                 ("It is here: {defibrillator}", "You keep pushing."),
                 "defibrillator",
                 CPR,
-                spoken="Send someone for the defibrillator. You keep pushing.",
+                spoken="Send someone to get the defibrillator. You keep pushing. Do not stop.",
                 pace=Pace.CPR,
             ),
         ),
@@ -329,8 +329,8 @@ CASES: dict[Choice, Case] = {
         title="A fall",
         tile="A fall",
         picture="fallen",
-        told="A person has fallen.",
-        heard="Somebody said that they have fallen.",
+        told="A person has had a fall.",
+        heard="Someone said that they fell.",
         steps=(
             Step("Do not lift them.", ("Head, neck or back hurt? Keep still.",), "keep_still", FALLS),
             Step("Keep them warm.", ("Put a coat over them.",), "coat", FALLS),
@@ -349,7 +349,7 @@ CASES: dict[Choice, Case] = {
         tile="Someone is hurt",
         picture="hurt",
         told="Someone is hurt.",
-        heard="Somebody spoke of a person who is unwell or hurt.",
+        heard="Someone spoke of a person who is ill or hurt.",
         steps=(
             Step(
                 "Not awake, not breathing well? Call {number}.",
@@ -420,7 +420,7 @@ CASES: dict[Choice, Case] = {
         title="It is all too much",
         tile="All too much",
         picture="too_much",
-        told="It is all too much for somebody.",
+        told="It is all too much for someone.",
         steps=(
             Step(
                 "You can sit down. I stay with you.",
