@@ -9,14 +9,14 @@ Rules
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from kiosk.page import Button, Card, Kind, Line, Page, Style
+from kiosk.page import Button, Card, Kind, Line, Look, Page, Style
 from kiosk.ui.palette import GREEN, INK, MUTED, PAPER, PRESSED, PRESSED_SOFT, RED, RULE, SOFT, WHITE, Colour
+from kiosk.ui.shapes import Box, Code, Dot, Fill, Hot, Layout, Measure, Pacer, Picture, Text
 
-Measure = Callable[[str, float, bool], float]
-"""Width in pixels of a text, given its size in pixels and whether it is bold."""
+__all__ = ["Box", "Code", "Dot", "Fill", "Hot", "Layout", "Measure", "Pacer", "Picture", "Text", "lay_out"]
 
 BUTTON = 84.0
 PAD = 24.0
@@ -30,77 +30,6 @@ LINE_HEIGHT = 1.3
 SMALLEST = 0.5
 """How far a block of text may shrink before it counts as cramped."""
 SHRINK = 0.96
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle: left, top, width, height."""
-
-    x: float
-    y: float
-    w: float
-    h: float
-
-    def holds(self, x: float, y: float) -> bool:
-        """Return whether a point is in the box."""
-        return self.x <= x < self.x + self.w and self.y <= y < self.y + self.h
-
-    def inset(self, dx: float, dy: float) -> "Box":
-        """Return the box without a margin."""
-        return Box(self.x + dx, self.y + dy, self.w - 2 * dx, self.h - 2 * dy)
-
-
-@dataclass(frozen=True)
-class Fill:
-    """A filled rectangle with round corners and, if wanted, a border."""
-
-    box: Box
-    colour: Colour
-    radius: float = 0.0
-    border: Colour | None = None
-
-
-@dataclass(frozen=True)
-class Dot:
-    """A circle of the waiting line: full for a fact, a ring for what is still awaited."""
-
-    box: Box
-    full: bool
-
-
-@dataclass(frozen=True)
-class Text:
-    """One line of text; its box is what it may cover."""
-
-    text: str
-    box: Box
-    size: float
-    bold: bool
-    colour: Colour
-
-
-@dataclass(frozen=True)
-class Hot:
-    """Where a button can be touched."""
-
-    box: Box
-    button: Button
-
-
-@dataclass
-class Layout:
-    """A page laid out: fills first, then dots, then texts; and where it can be touched."""
-
-    ground: Colour
-    fills: list[Fill] = field(default_factory=list)
-    dots: list[Dot] = field(default_factory=list)
-    texts: list[Text] = field(default_factory=list)
-    hots: list[Hot] = field(default_factory=list)
-    cramped: list[str] = field(default_factory=list)
-
-    def hit(self, x: float, y: float) -> Button | None:
-        """Return the button at a point."""
-        return next((hot.button for hot in self.hots if hot.box.holds(x, y)), None)
 
 
 @dataclass(frozen=True)
@@ -308,7 +237,14 @@ class Builder:
         y += self.px(block.above) * shrink
         if block.dot:
             side = self.px(22)
-            self.out.dots.append(Dot(Box(box.x, y + (pitch - side) / 2, side, side), block.dot.done))
+            self.out.dots.append(
+                Dot(
+                    Box(box.x, y + (pitch - side) / 2, side, side),
+                    block.dot.done,
+                    GREEN if block.dot.done else RULE,
+                    self.out.ground,
+                )
+            )
         for line in lines:
             self._line(line, box.x + indent, y + pitch / 2, size, block.bold, block.colour)
             y += pitch
@@ -439,6 +375,15 @@ def _look(button: Button, *, pressed: bool) -> tuple[Colour, Colour, Colour | No
     return (PRESSED_SOFT if pressed else SOFT), INK, None
 
 
-def lay_out(page: Page, width: float, height: float, measure: Measure, pressed: Button | None = None) -> Layout:
+def lay_out(
+    page: Page,
+    width: float,
+    height: float,
+    measure: Measure,
+    look: Look | None = None,
+    pressed: Button | None = None,
+    still: bool = False,
+) -> Layout:
     """Return `page` laid out for a panel of `width` x `height` pixels; `pressed` is drawn as under a finger."""
+    del look, still
     return Builder(page, width, height, measure, pressed).build()

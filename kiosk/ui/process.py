@@ -212,7 +212,7 @@ class Screen:
             return
         width, height = self._window.size
         self._page = new
-        self._layout = lay_out(new, width, height, self._painter.measure, self._pressed)
+        self._layout = lay_out(new, width, height, self._painter.measure, pressed=self._pressed)
         self._painter.show(self._layout, now_s, fade=fade)
 
     def _on_resize(self, *_: object) -> None:
