@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from kiosk.config_faults import (
@@ -26,6 +26,7 @@ from kiosk.config_faults import (
     syntax_fault,
 )
 from kiosk.messages import Id, Language, Name
+from kiosk.numbers import NUMBERS
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 File = Annotated[Path, Field(strict=False)]
@@ -50,13 +51,13 @@ class UnitSection(Section):
     address: str = Field(min_length=1, max_length=200)
     """What to tell an emergency service: street, town, entrance, floor."""
     emergency_number: str = Field(default="112", pattern=EMERGENCY_PATTERN)
-    """The number that the emergency page shows."""
+    """The number that the emergency page shows; that of `country` if unset."""
     phone: str = Field(default="", max_length=30)
     """A phone number at the desk, if there is one."""
     country: str = Field(default="", pattern=COUNTRY_PATTERN)
-    """The country, ISO 3166, two letters ("GB"): it gives the two numbers where they are not set, and chooses guidance."""
+    """The country, ISO 3166, two letters ("GB"): it gives the two numbers where they are unset, and chooses guidance."""
     police_number: str = Field(default="", pattern=OPTIONAL_NUMBER_PATTERN)
-    """The police's number, where it is another one."""
+    """The police's number, where it is another one; that of `country` if unset."""
     defibrillator: str = Field(default="", max_length=80)
     """Where the nearest defibrillator hangs, in words that a stranger can follow."""
     refuge: str = Field(default="", max_length=80)
@@ -67,6 +68,26 @@ class UnitSection(Section):
     """The one writable folder: the open incident and what is still to be sent."""
     run_dir: File = Path("/run/stayby")
     """Where the bus socket lives while the unit runs."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers_of_country(cls, given: object) -> object:
+        """Fill the numbers that are not set with those of the country; one number for both is said once."""
+        country = given.get("country") if isinstance(given, dict) else None
+        numbers = NUMBERS.get(country) if isinstance(country, str) else None
+        if numbers is None or not isinstance(given, dict):
+            return given
+        filled = {"emergency_number": numbers.ambulance, **given}
+        police = "" if filled["emergency_number"] == numbers.police else numbers.police
+        return {"police_number": police, **filled}
+
+    @field_validator("country")
+    @classmethod
+    def _known_country(cls, country: str) -> str:
+        if country and country not in NUMBERS:
+            wrong = f"the numbers of {country} are not known here"
+            raise ValueError(f"{wrong}: leave country out, and set emergency_number and police_number")
+        return country
 
 
 CREDENTIALS = ("cert_file", "key_file", "username", "password")

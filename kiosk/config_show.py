@@ -15,6 +15,8 @@ from pydantic import BaseModel, SecretStr
 from kiosk.config_faults import Loc, key_lines
 
 MASK = "********"
+FILLED = frozenset({("unit", "emergency_number"), ("unit", "police_number")})
+"""Settings that `country` gives where they are not set."""
 
 
 def show(config: BaseModel, text: str) -> str:
@@ -30,14 +32,16 @@ def _tables(config: BaseModel, lines: Mapping[Loc, int]) -> Iterator[str]:
             continue
         yield f"[{name}]"
         for key in type(section).model_fields:
-            yield _setting(key, getattr(section, key), lines.get((name, key)))
+            value, line = getattr(section, key), lines.get((name, key))
+            from_country = (name, key) in FILLED and value != type(section).model_fields[key].default
+            yield _setting(key, value, f"line {line}" if line else "from country" if from_country else "default")
         yield ""
 
 
-def _setting(key: str, value: object, line: int | None) -> str:
+def _setting(key: str, value: object, source: str) -> str:
     if value is None:
         return f"# {key} =  # not set"
-    return f"{key} = {_toml(value)}  # {f'line {line}' if line else 'default'}"
+    return f"{key} = {_toml(value)}  # {source}"
 
 
 def _toml(value: Any) -> str:
