@@ -7,7 +7,7 @@ Rules
 
 from dataclasses import dataclass
 
-from kiosk.messages import Choice, Outcome, Person, Reach, Snapshot
+from kiosk.messages import Choice, Language, Outcome, Person, Reach, Snapshot
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,11 @@ class ButtonPressed:
 @dataclass(frozen=True)
 class HelpTouched:
     """A person touched "I need help", or "Yes, help me"."""
+
+
+@dataclass(frozen=True)
+class PersonTouched:
+    """A person touched "I need a person": somebody to come, and no alarm."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,13 @@ class NameGiven:
     """A person gave their first name."""
 
     name: str
+
+
+@dataclass(frozen=True)
+class LanguageChosen:
+    """The screen shows another language from now on."""
+
+    language: Language
 
 
 @dataclass(frozen=True)
@@ -147,9 +159,11 @@ Reply = ResponderSeen | ResponderComing | ResponderHere | ResponderClosed | Resp
 Event = (
     ButtonPressed
     | HelpTouched
+    | PersonTouched
     | FineTouched
     | ChoiceTouched
     | NameGiven
+    | LanguageChosen
     | StillOkTouched
     | WorseTouched
     | LaterTouched

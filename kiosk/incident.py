@@ -9,6 +9,8 @@ Rules
 - Silence makes it worse, never better. A responder who does not arrive is asked again, and the next tier with them.
 - Silent incidents change nothing at the desk: no light, no sound, no question. An open press or touch ends the silence of the
   screen (somebody there needs to see an answer), and still brings no light and no siren.
+- "I need a person" is a request: it asks the staff, tier after tier, with no light, no siren and no emergency page. A press,
+  "it is worse", a phrase or another choice turns it into an ordinary alert; nothing else does.
 - What a phrase suggests is a guess: the person's own touch always wins, and only a graver phrase changes it.
 - Which covert phrase it was is never told: an incident knows only that it was one.
 - What a person told of themselves leaves with the incident.
@@ -28,9 +30,11 @@ from kiosk.events import (
     FineTouched,
     FoundOpen,
     HelpTouched,
+    LanguageChosen,
     LaterTouched,
     Listener,
     NameGiven,
+    PersonTouched,
     PhraseHeard,
     ReachChanged,
     Reply,
@@ -49,6 +53,7 @@ from kiosk.messages import (
     Choice,
     Entry,
     Going,
+    Language,
     NextStep,
     Outcome,
     Person,
@@ -70,8 +75,12 @@ REMIND_S = 900.0
 """A responder who is at the desk is reminded to close this often."""
 REVISION_LEAP = 10_000
 """Added to the revision of an incident that comes back: some of its later revisions may have been seen and then lost here."""
+REQUEST_PATIENCE = 2.0
+"""A tier has so many times longer to answer a request for a person than an alert."""
 TIMELINE_LIMIT = 200
 """Entries kept: the first half and the newest half."""
+LEAVES_WITH_IT = frozenset({"told_choice", "told_person", "told_name", "told_language"})
+"""Entries about the person, which no closed incident keeps."""
 
 
 class OnTheWay(Record):
@@ -82,7 +91,10 @@ class OnTheWay(Record):
 
 
 class Incident(Record):
-    """One incident as the unit keeps it. Times are monotonic seconds; `None` means that nothing is due."""
+    """One incident as the unit keeps it. Times are monotonic seconds; `None` means that nothing is due.
+
+    `request`: somebody asked for a person, and it is no alarm. `unlit`: it was silent once, so that no light may tell of it.
+    """
 
     id: str
     revision: int = 0
@@ -92,11 +104,14 @@ class Incident(Record):
     phrase: str | None = None
     score: float | None = None
     silent: bool = False
+    unlit: bool = False
     covert: bool = False
     drill: bool = False
     choice: Choice | None = None
     guess: Choice | None = None
     name: str | None = None
+    language: Language = Language.ENGLISH
+    request: bool = False
     says_fine: bool = False
     check_ins_missed: int = 0
     opened_s: float
@@ -150,11 +165,19 @@ class IncidentMachine:
     """The one owner of what is happening at this desk.
 
     `incident` is the open one or None; `last` the one closed most recently.
-    `reach` and `listeners` are what is known of the staff.
+    `reach` and `listeners` are what is known of the staff, `language` is what the screen shows.
     """
 
-    def __init__(self, rules: EscalationSection, new_id: Callable[[], str], incident: Incident | None = None) -> None:
+    def __init__(
+        self,
+        rules: EscalationSection,
+        new_id: Callable[[], str],
+        incident: Incident | None = None,
+        language: Language = Language.ENGLISH,
+    ) -> None:
         self.rules = rules
+        self.language = incident.language if incident else language
+        self._own_language = language
         self.incident = incident
         self.last: Incident | None = None
         self.reach = Reach.DISCONNECTED
@@ -219,7 +242,7 @@ class IncidentMachine:
         last = incident.tier >= len(self.rules.tiers)
         escalate = "raise" if incident.state is State.CHECKING else "emergency_page"
         steps: list[tuple[float | None, str]] = [
-            (incident.escalate_due_s, escalate if last else "ask_next_tier"),
+            (None if last and incident.request else incident.escalate_due_s, escalate if last else "ask_next_tier"),
             (incident.unreachable_due_s, "emergency_page"),
             (incident.check_in_answer_due_s, "check_in_missed"),
             (max((one.due_s for one in incident.coming), default=None), "ask_again"),
@@ -263,6 +286,7 @@ class IncidentMachine:
                 "severity": Severity.CHECK,
                 "trigger": trigger,
                 "opened_s": self._now_s,
+                "language": self.language,
                 **facts,
             }
         )
@@ -271,20 +295,40 @@ class IncidentMachine:
     # --- entering states ----------------------------------------------------------------------------------------------
 
     def _enter_checking(self, answer_s: float) -> None:
+        self._end_request()
         self._set(state=State.CHECKING, here=None, remind_due_s=None, escalate_due_s=self._now_s + answer_s)
         self._set(check_in_due_s=None, check_in_answer_due_s=None, resend_due_s=self._now_s + self.rules.resend_s)
         self._skip_empty_tiers()
 
     def _enter_raised(self) -> None:
-        open_ = self._open()
+        self._end_request()
         self._worsen(Severity.ALERT)
-        self._set(state=State.RAISED, here=None, remind_due_s=None, escalate_due_s=self._now_s + self.rules.escalate_s)
-        self._set(resend_due_s=self._now_s + self.rules.resend_s)
-        if open_.check_in_due_s is None and open_.check_in_answer_due_s is None:
-            self._arm_check_in()
+        self._ask()
         self._note("raised")
         self._mind_reach()
         self._skip_empty_tiers()
+
+    def _enter_request(self) -> None:
+        """Ask for a person: as an alert is asked, but slower, and quietly to its end."""
+        self._ask()
+        self._skip_empty_tiers()
+
+    def _ask(self) -> None:
+        open_ = self._open()
+        self._set(state=State.RAISED, here=None, remind_due_s=None, escalate_due_s=self._now_s + self._answer_s())
+        self._set(resend_due_s=self._now_s + self.rules.resend_s)
+        if open_.check_in_due_s is None and open_.check_in_answer_due_s is None:
+            self._arm_check_in()
+
+    def _answer_s(self) -> float:
+        """Return how long a tier has to answer."""
+        return self.rules.escalate_s * (REQUEST_PATIENCE if self._open().request else 1.0)
+
+    def _end_request(self) -> None:
+        """From now on it is more than a request for a person, and so nobody knows yet what is happening."""
+        if self._open().request:
+            told = self._open().choice
+            self._set(request=False, choice=None if told is Choice.PERSON else told)
 
     def _arm_check_in(self) -> None:
         due_s = None if self._open().silent else self._now_s + self.rules.check_in_s
@@ -306,10 +350,10 @@ class IncidentMachine:
 
     def _close(self, outcome: Outcome, by: Person | None) -> None:
         self._note("closed", by.name if by else "")
-        kept = tuple(entry for entry in self._open().timeline if entry.what not in {"told_choice", "told_name"})
+        kept = tuple(entry for entry in self._open().timeline if entry.what not in LEAVES_WITH_IT)
         nothing_due = dict.fromkeys(_DUE)
         self._set(state=State.CLOSED, outcome=outcome, closed_by=by, coming=(), emergency=False, **nothing_due)
-        self._set(choice=None, guess=None, name=None, timeline=kept)
+        self._set(choice=None, guess=None, name=None, language=self._own_language, timeline=kept)
 
     # --- escalation ---------------------------------------------------------------------------------------------------
 
@@ -350,7 +394,10 @@ class IncidentMachine:
         self._note("asked_tier", self.rules.tiers[tier - 1])
 
     def _escalate(self) -> None:
-        """One tier up; past the last one a check raises, and an alert shows the emergency page and goes on asking."""
+        """One tier up; past the last one a check raises, an alert shows the emergency page, and both go on asking.
+
+        A request for a person goes on asking, and no more.
+        """
         last = self._open().tier >= len(self.rules.tiers)
         checking = self._open().state is State.CHECKING
         if last and checking:
@@ -358,11 +405,17 @@ class IncidentMachine:
             self._enter_raised()
         elif last:
             self._set(escalate_due_s=None)
-            self._emergency("nobody_answered")
+            self._nobody_answered()
         else:
             self._next_tier()
-            self._set(escalate_due_s=self._now_s + self.rules.escalate_s)
+            self._set(escalate_due_s=self._now_s + self._answer_s())
             self._skip_empty_tiers()
+
+    def _nobody_answered(self) -> None:
+        if self._open().request:
+            self._note("nobody_answered")
+        else:
+            self._emergency("nobody_answered")
 
     def _ask_more(self) -> None:
         """It got worse: one tier more, at once, whether or not somebody is on the way already."""
@@ -376,7 +429,9 @@ class IncidentMachine:
         """Nobody is on the way any more: ask again, one tier up."""
         if self._open().tier < len(self.rules.tiers):
             self._next_tier()
-        if self._open().severity is Severity.CHECK:
+        if self._open().request:
+            self._enter_request()
+        elif self._open().severity is Severity.CHECK:
             self._enter_checking(self.rules.escalate_s)
         else:
             self._enter_raised()
@@ -394,6 +449,11 @@ class IncidentMachine:
     def _start_by_touch(self, _: Event) -> None:
         self._begin(Trigger.TOUCH)
         self._enter_raised()
+
+    def _start_request(self, _: Event) -> None:
+        self._begin(Trigger.TOUCH, choice=Choice.PERSON, request=True)
+        self._note("told_person")
+        self._enter_request()
 
     def _start_by_phrase(self, event: PhraseHeard) -> None:
         self._begin(Trigger.COVERT if event.covert else Trigger.VOICE, silent=event.covert)
@@ -426,19 +486,25 @@ class IncidentMachine:
             "choice",
             "guess",
             "name",
+            "language",
             "check_ins_missed",
             "timeline",
         }
+        self.language = event.snapshot.language
         self.incident = Incident.model_validate(
             {
                 **event.snapshot.model_dump(include=kept),
                 "state": State.RAISED,
+                "request": _is_request(event.snapshot),
                 "revision": event.snapshot.revision + REVISION_LEAP,
                 "opened_s": self._now_s - event.snapshot.elapsed_s,
             }
         )
         self._note("found_again")
-        self._enter_raised()
+        if self._open().request:
+            self._enter_request()
+        else:
+            self._enter_raised()
 
     def _press_again(self, event: Event) -> None:
         """More of the same from a person who waits: it counts, it is told, and a drill becomes real."""
@@ -448,14 +514,18 @@ class IncidentMachine:
             return
         if self._open().drill:
             self._note("drill_became_real")
-        if self._open().silent:
-            self._set(silent=False)
-            self._note("no_longer_silent")
-            self._arm_check_in()
+        self._end_silence()
         self._set(says_fine=False, drill=False)
         self._answered()
         if self._open().severity is Severity.CHECK:
             self._become_alert()
+
+    def _end_silence(self) -> None:
+        """Somebody asked openly: they need to see an answer."""
+        if self._open().silent:
+            self._set(silent=False, unlit=True)
+            self._note("no_longer_silent")
+            self._arm_check_in()
 
     def _called_covertly(self) -> None:
         """A covert call in an incident that the desk shows already: staff see it, the next tier too; the desk says only that."""
@@ -465,14 +535,25 @@ class IncidentMachine:
         if self._open().severity is Severity.CHECK:
             self._set(silent=True, check_in_due_s=None, check_in_answer_due_s=None)
             self._worsen(Severity.ALERT)
+            if self._open().request:
+                self._end_request()
+                self._raise_request()
         if not self._open().silent and not self._open().covert:
             self._set(covert=True)
             self._ask_more()
 
     def _become_alert(self) -> None:
-        """A check that somebody already walks to turns out to be an alert."""
+        """A request for a person, or a check that somebody already walks to, turns out to be an alert."""
+        self._end_request()
         self._worsen(Severity.ALERT)
-        self._arm_check_in()
+        if self._open().state is not State.ATTENDED:
+            self._arm_check_in()
+        self._raise_request()
+
+    def _raise_request(self) -> None:
+        """What was a request is asked as an alert, unless somebody is on the way or there."""
+        if self._open().state is State.RAISED:
+            self._enter_raised()
 
     def _raise_by_press(self, event: Event) -> None:
         self._note(_way_of_asking(event))
@@ -508,8 +589,28 @@ class IncidentMachine:
         self._set(choice=event.choice)
         self._note("told_choice", event.choice)
         self._answered()
+        if self._open().request and event.choice is not Choice.PERSON:
+            self._become_alert()
         if CASES[event.choice].grave:
             self._turn_grave()
+
+    def _tell_person(self, _: Event) -> None:
+        """Noted; in a silent alert they see what one sees who asks for a person, and staff see that it is more."""
+        self._note("told_person")
+        if self._open().silent:
+            self._end_silence()
+            self._set(covert=True, choice=self._open().choice or Choice.PERSON)
+        self._answered()
+
+    def _keep_language(self, event: LanguageChosen) -> None:
+        self.language = event.language
+
+    def _tell_language(self, event: LanguageChosen) -> None:
+        self.language = event.language
+        if self._open().language is not event.language:
+            self._set(language=event.language)
+            self._note("told_language", event.language)
+            self._answered()
 
     def _tell_name(self, event: NameGiven) -> None:
         self._set(name=event.name)
@@ -527,6 +628,8 @@ class IncidentMachine:
     def _tell_worse(self, _: Event) -> None:
         self._note("told_worse")
         self._answered()
+        if self._open().request:
+            self._become_alert()
         self._worsen(Severity.GRAVE)
         self._ask_more()
 
@@ -537,6 +640,7 @@ class IncidentMachine:
             self._set(phrase=self._open().phrase or COVERT_PHRASE)  # what the screen reads back stays as it is
             self._called_covertly()
             return
+        self._end_request()  # first, for what was heard to suggest its case
         self._note_phrase(event)
         if self._open().severity is Severity.CHECK:
             self._become_alert()
@@ -635,7 +739,7 @@ class IncidentMachine:
 
     def _reach_while_waiting(self, event: ReachChanged) -> None:
         self._reach(event)
-        if self._open().state is State.RAISED:
+        if self._open().state is State.RAISED and not self._open().request:
             self._mind_reach()
         self._skip_empty_tiers()
 
@@ -683,7 +787,8 @@ class IncidentMachine:
     def _check_in_missed(self) -> None:
         self._set(check_ins_missed=self._open().check_ins_missed + 1)
         self._note("check_in_missed")
-        self._worsen(Severity.GRAVE)
+        if not self._open().request:
+            self._worsen(Severity.GRAVE)
         self._arm_check_in()
         self._ask_more()
 
@@ -718,7 +823,9 @@ class IncidentMachine:
 
     def _wanted_beacon(self) -> Beacon:
         open_ = self.incident
-        if open_ is None or open_.silent or open_.trigger is Trigger.COVERT or open_.severity is Severity.CHECK:
+        if open_ is None or open_.silent or open_.unlit or open_.trigger is Trigger.COVERT:
+            return Beacon.OFF
+        if open_.severity is Severity.CHECK:
             return Beacon.OFF
         if open_.state is State.RAISED:
             return Beacon.SIREN if open_.emergency else Beacon.LIGHT
@@ -727,6 +834,12 @@ class IncidentMachine:
 
 def _graver(one: Choice, other: Choice) -> bool:
     return GRAVEST_FIRST.index(one) < GRAVEST_FIRST.index(other)
+
+
+def _is_request(snapshot: Snapshot) -> bool:
+    """Return whether it is a request for a person: a touch opened it, and it never became more."""
+    touched = snapshot.trigger is Trigger.TOUCH and snapshot.choice is Choice.PERSON
+    return touched and snapshot.severity is Severity.CHECK and snapshot.state is not State.CHECKING
 
 
 def _is_covert(event: Event) -> bool:
@@ -746,6 +859,7 @@ TABLE: dict[State, dict[type[Event], Handler]] = {
     State.IDLE: {
         ButtonPressed: M._start_by_press,
         HelpTouched: M._start_by_touch,
+        PersonTouched: M._start_request,
         WorseTouched: M._start_by_touch,
         PhraseHeard: M._start_by_phrase,
         DrillStarted: M._start_drill,
@@ -754,6 +868,7 @@ TABLE: dict[State, dict[type[Event], Handler]] = {
         FineTouched: M._ignore,
         ChoiceTouched: M._ignore,
         NameGiven: M._ignore,
+        LanguageChosen: M._keep_language,
         StillOkTouched: M._ignore,
         LaterTouched: M._ignore,
         ResponderSeen: M._ignore,
@@ -766,11 +881,13 @@ TABLE: dict[State, dict[type[Event], Handler]] = {
     State.CHECKING: {
         ButtonPressed: M._raise_by_press,
         HelpTouched: M._raise_by_press,
+        PersonTouched: M._tell_person,
         WorseTouched: M._raise_worse,
         PhraseHeard: M._raise_by_phrase,
         ChoiceTouched: M._raise_by_choice,
         FineTouched: M._fine_ends_check,
         NameGiven: M._tell_name,
+        LanguageChosen: M._tell_language,
         StillOkTouched: M._ignore,
         LaterTouched: M._ignore,
         ResponderSeen: M._seen,
@@ -786,11 +903,13 @@ TABLE: dict[State, dict[type[Event], Handler]] = {
     State.RAISED: {
         ButtonPressed: M._press_again,
         HelpTouched: M._press_again,
+        PersonTouched: M._tell_person,
         WorseTouched: M._tell_worse,
         PhraseHeard: M._hear_more,
         ChoiceTouched: M._tell_choice,
         FineTouched: M._tell_fine,
         NameGiven: M._tell_name,
+        LanguageChosen: M._tell_language,
         StillOkTouched: M._tell_ok,
         LaterTouched: M._tell_later,
         ResponderSeen: M._seen,
@@ -806,11 +925,13 @@ TABLE: dict[State, dict[type[Event], Handler]] = {
     State.COMING: {
         ButtonPressed: M._press_again,
         HelpTouched: M._press_again,
+        PersonTouched: M._tell_person,
         WorseTouched: M._tell_worse,
         PhraseHeard: M._hear_more,
         ChoiceTouched: M._tell_choice,
         FineTouched: M._tell_fine,
         NameGiven: M._tell_name,
+        LanguageChosen: M._tell_language,
         StillOkTouched: M._tell_ok,
         LaterTouched: M._tell_later,
         ResponderSeen: M._seen,
@@ -826,11 +947,13 @@ TABLE: dict[State, dict[type[Event], Handler]] = {
     State.ATTENDED: {
         ButtonPressed: M._raise_by_press,
         HelpTouched: M._raise_by_press,
+        PersonTouched: M._tell_person,
         WorseTouched: M._tell_worse,
         PhraseHeard: M._hear_while_attended,
         ChoiceTouched: M._tell_choice,
         FineTouched: M._tell_fine,
         NameGiven: M._tell_name,
+        LanguageChosen: M._tell_language,
         StillOkTouched: M._ignore,
         LaterTouched: M._ignore,
         ResponderSeen: M._seen,

@@ -168,7 +168,7 @@ class Snapshot(Record):
     `asked` are the responders whose device should have it, `seen` those whose device said that it shows it.
     `covert`: while the desk already showed this incident, somebody called covertly as well; nothing at the desk may tell.
     `choice` and `name` are what the person said of themselves, `guess` is what a heard phrase suggests of it; they leave
-    the snapshot when the incident closes. `language` is the one that the screen shows.
+    the snapshot when the incident closes. `language` is the one that the screen shows while it is open.
     """
 
     v: Literal[1] = 1

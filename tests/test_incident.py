@@ -15,7 +15,7 @@ from kiosk import events as ev
 from kiosk.config import EscalationSection, UnitSection
 from kiosk.effects import Beacon, Publish, SetBeacon
 from kiosk.incident import TABLE, TIMELINE_LIMIT, Incident, IncidentMachine
-from kiosk.messages import COVERT_PHRASE, Choice, Outcome, Person, Reach, Severity, Snapshot, State, Trigger
+from kiosk.messages import COVERT_PHRASE, Choice, Language, Outcome, Person, Reach, Severity, Snapshot, State, Trigger
 
 RULES = EscalationSection(tiers=("the staff", "the manager"))
 UNIT = UnitSection(store="s1", id="desk3", place="Service desk 3", address="12 Quay Street")
@@ -67,6 +67,7 @@ def sample(kind: type) -> ev.Event:
     made: dict[type, ev.Event] = {
         ev.ChoiceTouched: ev.ChoiceTouched(Choice.SOMEONE_HURT),
         ev.NameGiven: ev.NameGiven("Ana"),
+        ev.LanguageChosen: ev.LanguageChosen(Language.SPANISH),
         ev.PhraseHeard: ev.PhraseHeard("help_me", 2.0),
         ev.ResponderSeen: ev.ResponderSeen(PRIYA, reply_id()),
         ev.ResponderComing: coming(PRIYA),
@@ -97,6 +98,7 @@ def test_the_table_is_total() -> None:
 NEXT: dict[tuple[State, type], State] = {
     (State.IDLE, ev.ButtonPressed): State.RAISED,
     (State.IDLE, ev.HelpTouched): State.RAISED,
+    (State.IDLE, ev.PersonTouched): State.RAISED,
     (State.IDLE, ev.WorseTouched): State.RAISED,
     (State.IDLE, ev.DrillStarted): State.RAISED,
     (State.IDLE, ev.FoundOpen): State.RAISED,
@@ -591,6 +593,177 @@ def test_a_resumed_incident_lights_the_beacon_again() -> None:
     assert resumed.incident.id == made.incident.id
 
 
+def requested() -> IncidentMachine:
+    made = machine()
+    made.handle(ev.PersonTouched(), 0.0)
+    return made
+
+
+def opened(made: IncidentMachine) -> Incident:
+    assert made.incident is not None
+    return made.incident
+
+
+def test_a_request_for_a_person_asks_the_staff_and_is_no_alarm() -> None:
+    made = machine()
+    assert made.handle(ev.PersonTouched(), 0.0) == [Publish()]
+    open_ = opened(made)
+    assert (open_.state, open_.severity, open_.trigger) == (State.RAISED, Severity.CHECK, Trigger.TOUCH)
+    assert (open_.choice, made.beacon) == (Choice.PERSON, Beacon.OFF)
+    assert [entry.what for entry in open_.timeline] == ["opened", "told_person"]
+
+
+def test_an_unanswered_request_asks_every_tier_at_half_the_pace_and_goes_on_asking() -> None:
+    made = requested()
+    run_until(made, 59.9, 0.0)
+    assert opened(made).tier == 1
+    run_until(made, 60.0, 59.9)
+    assert opened(made).tier == 2
+    effects = run_until(made, 1000.0, 60.0)
+    open_ = opened(made)
+    assert (open_.state, open_.severity, open_.emergency) == (State.RAISED, Severity.CHECK, False)
+    assert not [effect for _, effect in effects if isinstance(effect, SetBeacon)]
+    assert (995.0, Publish(again=True)) in effects
+    assert [entry.what for entry in open_.timeline].count("nobody_answered") == 1
+    assert open_.check_ins_missed > 1
+
+
+@pytest.mark.parametrize("reach", [Reach.NOBODY, Reach.DISCONNECTED])
+def test_a_request_that_reaches_nobody_shows_no_emergency_page_by_itself(reach: Reach) -> None:
+    made = requested()
+    made.handle(ev.ReachChanged(reach), 1.0)
+    run_until(made, 600.0, 1.0)
+    assert not opened(made).emergency
+
+
+def test_no_answer_to_a_check_in_of_a_request_asks_the_next_tier_and_stays_low() -> None:
+    rules = EscalationSection(tiers=("the staff", "the manager", "the guard"), escalate_s=1000.0)
+    made = machine(rules=rules)
+    made.handle(ev.PersonTouched(), 0.0)
+    run_until(made, 80.0, 0.0)
+    open_ = opened(made)
+    assert (open_.tier, open_.severity, open_.check_ins_missed) == (2, Severity.CHECK, 1)
+    assert open_.check_in_due_s == 140.0
+
+
+def test_what_happens_next_in_a_request_is_never_the_emergency_page() -> None:
+    made = requested()
+    for now_s in range(0, 300, 5):
+        run_until(made, float(now_s), float(now_s))
+        step = made.snapshot(opened(made), UNIT, float(now_s), datetime.now(UTC)).next
+        assert step is not None
+        assert step.what in {"ask_next_tier", "check_in", "check_in_missed"}
+
+
+MORE_THAN_A_PERSON = [
+    ev.ButtonPressed(),
+    ev.HelpTouched(),
+    ev.WorseTouched(),
+    ev.ChoiceTouched(Choice.LOST_CHILD),
+    ev.PhraseHeard("help_me", 3.0),
+    ev.PhraseHeard("breathe", 9.0, strong=True, opens=Choice.BREATHING),
+]
+
+
+@pytest.mark.parametrize("event", MORE_THAN_A_PERSON)
+def test_a_request_that_turns_out_to_be_more_is_an_ordinary_alert(event: ev.Event) -> None:
+    made = requested()
+    effects = made.handle(event, 40.0)
+    open_ = opened(made)
+    assert (open_.request, open_.state) == (False, State.RAISED)
+    assert open_.severity is not Severity.CHECK
+    assert SetBeacon(Beacon.LIGHT) in effects
+    assert open_.choice is (event.choice if isinstance(event, ev.ChoiceTouched) else None)
+    assert open_.guess is (event.opens if isinstance(event, ev.PhraseHeard) else None)
+    run_until(made, 200.0, 40.0)
+    assert opened(made).emergency
+
+
+@pytest.mark.parametrize("event", MORE_THAN_A_PERSON)
+def test_a_request_that_somebody_walks_to_turns_into_an_alert_too(event: ev.Event) -> None:
+    made = requested()
+    made.handle(coming(eta_s=600), 1.0)
+    made.handle(event, 2.0)
+    open_ = opened(made)
+    assert (open_.request, open_.state) == (False, State.COMING)
+    assert open_.severity is not Severity.CHECK
+    assert open_.check_in_due_s == 62.0
+
+
+def test_a_request_whose_responder_is_late_stays_a_request() -> None:
+    made = requested()
+    made.handle(coming(eta_s=60), 1.0)
+    run_until(made, 91.0, 1.0)
+    open_ = opened(made)
+    assert (open_.state, open_.tier, open_.severity, open_.request) == (State.RAISED, 2, Severity.CHECK, True)
+
+
+@pytest.mark.parametrize("event", [ev.PersonTouched(), ev.ChoiceTouched(Choice.PERSON), ev.FineTouched()])
+def test_what_leaves_a_request_a_request(event: ev.Event) -> None:
+    made = requested()
+    made.handle(event, 2.0)
+    assert (opened(made).request, opened(made).severity) == (True, Severity.CHECK)
+
+
+@pytest.mark.parametrize("event", COVERT_CALLS)
+def test_a_covert_call_in_a_request_is_a_silent_alert_from_there(event: ev.Event) -> None:
+    made = requested()
+    effects = made.handle(event, 2.0)
+    open_ = opened(made)
+    assert (open_.request, open_.severity, open_.silent) == (False, Severity.ALERT, True)
+    assert not [effect for effect in effects if isinstance(effect, SetBeacon)]
+    assert open_.escalate_due_s == 32.0
+    assert open_.check_in_due_s is None
+
+
+def test_a_request_in_a_silent_alert_is_answered_as_any_request_and_brings_no_light() -> None:
+    for first in (State.IDLE, State.ATTENDED):
+        made = brought_to(first)
+        made.handle(ev.ButtonPressed(covert=True), 2.0)
+        effects = made.handle(ev.PersonTouched(), 3.0)
+        open_ = opened(made)
+        assert effects == [Publish()]
+        assert (open_.silent, open_.covert, open_.choice, open_.severity) == (
+            False,
+            True,
+            Choice.PERSON,
+            Severity.ALERT,
+        )
+        assert made.beacon is Beacon.OFF
+
+
+def test_a_request_that_the_unit_lost_is_a_request_again() -> None:
+    made = requested()
+    lost = made.snapshot(opened(made), UNIT, 30.0, datetime.now(UTC))
+    again = machine()
+    again.handle(ev.FoundOpen(lost), 500.0)
+    assert (opened(again).request, opened(again).severity, again.beacon) == (True, Severity.CHECK, Beacon.OFF)
+
+
+def test_the_language_of_the_screen_goes_with_the_incident_and_leaves_with_it() -> None:
+    made = machine()
+    assert made.handle(ev.LanguageChosen(Language.HINDI), 0.0) == []
+    made.handle(ev.HelpTouched(), 1.0)
+    assert opened(made).language is Language.HINDI
+    assert made.handle(ev.LanguageChosen(Language.HINDI), 2.0) == []
+    assert made.handle(ev.LanguageChosen(Language.ARABIC), 3.0) == [Publish()]
+    shown = made.snapshot(opened(made), UNIT, 4.0, datetime.now(UTC))
+    assert shown.language is Language.ARABIC
+    assert (shown.timeline[-1].what, shown.timeline[-1].who) == ("told_language", "ar")
+    made.handle(ev.ResponderClosed(SAM, reply_id(), Outcome.REAL), 5.0)
+    assert made.last is not None
+    assert made.last.language is Language.ENGLISH
+    assert "told_language" not in {entry.what for entry in made.last.timeline}
+    assert made.language is Language.ARABIC, "the screen still shows it"
+
+
+def test_a_resumed_incident_keeps_its_language() -> None:
+    made = machine()
+    made.handle(ev.HelpTouched(), 1.0)
+    made.handle(ev.LanguageChosen(Language.CHINESE), 2.0)
+    assert IncidentMachine(RULES, reply_id, made.incident, Language.FRENCH).language is Language.CHINESE
+
+
 PEOPLE = st.sampled_from([SAM, PRIYA, ALEX])
 SUBSETS = st.sets(st.sampled_from(ALL)).map(tuple)
 EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
@@ -598,6 +771,7 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
     st.sampled_from(
         [
             ev.HelpTouched(),
+            ev.PersonTouched(),
             ev.FineTouched(),
             ev.StillOkTouched(),
             ev.WorseTouched(),
@@ -607,6 +781,7 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
     ),
     st.builds(ev.ChoiceTouched, st.sampled_from(Choice)),
     st.builds(ev.NameGiven, st.just("Ana")),
+    st.builds(ev.LanguageChosen, st.sampled_from(Language)),
     st.builds(
         ev.PhraseHeard,
         st.sampled_from(["help", "breathe"]),
@@ -649,8 +824,9 @@ class Promises(RuleBasedStateMachine):
     def _only_a_touch_chooses(self, before: Incident | None, event: ev.Event) -> None:
         after = self.made.incident
         if before and after and before.id == after.id and after.choice is not before.choice:
-            assert isinstance(event, ev.ChoiceTouched)
-        if before and after and before.id == after.id and before.choice and after.guess:
+            was_request = before.request and not after.request and after.choice is None
+            assert was_request or isinstance(event, ev.ChoiceTouched | ev.PersonTouched)
+        if before and after and before.id == after.id and before.choice and after.choice and after.guess:
             assert after.guess is before.guess
 
     def _only_a_responder_ends_an_alert(self, before: State, event: ev.Event) -> None:
@@ -737,17 +913,29 @@ class Promises(RuleBasedStateMachine):
             assert snapshot.guess is None
             assert snapshot.name is None
 
+    @invariant()
+    def a_request_for_a_person_is_no_alarm(self) -> None:
+        open_ = self.made.incident
+        if open_ is not None and open_.request:
+            assert (open_.severity, open_.trigger, open_.choice) == (Severity.CHECK, Trigger.TOUCH, Choice.PERSON)
+            assert not open_.emergency
+            assert not open_.silent
+            assert self.made.beacon is Beacon.OFF
+        elif open_ is not None and open_.state is State.RAISED:
+            assert open_.severity is not Severity.CHECK
+
     @precondition(lambda self: self.made.state in {State.RAISED, State.CHECKING})
     @rule()
     def left_alone_it_ends_with_everybody_asked(self) -> None:
-        """Nobody ever answers: within a known time every tier is asked, an alert is raised, and the emergency page is up."""
+        """Nobody ever answers: within a known time every tier is asked, and an alert is raised with its emergency page up."""
         kept = self.made.incident
         assert kept is not None
         alone = IncidentMachine(RULES, reply_id, Incident.model_validate_json(kept.model_dump_json()))
         alone.handle(ev.ReachChanged(Reach.OK, ALL), self.now_s)
         run_until(alone, self.now_s + 200.0, self.now_s)
         assert alone.incident is not None
-        assert (alone.state, alone.incident.tier, alone.incident.emergency) == (State.RAISED, 2, True)
+        assert (alone.state, alone.incident.tier, alone.incident.emergency) == (State.RAISED, 2, not kept.request)
+        assert alone.deadline_s is not None
 
 
 Promises.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
