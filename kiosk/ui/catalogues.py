@@ -3,11 +3,13 @@
 Rules
 - A catalogue is gettext's: `msgctxt` is the key of a text, `msgid` its English, in the order of `texts.every_text`.
 - A catalogue that is missing, broken, or would break a page is not used: the screen stays in English, and one fault says why.
+  One that lacks texts is used, with a fault: most of a page in the person's own language is better than none.
 - The tool guesses nothing: where the English changed, the old translation goes, and is printed for whoever translates it anew.
 - It writes no dates and no versions: run twice, it changes nothing.
 """
 
 import io
+import re
 import string
 import sys
 from collections.abc import Iterator, Mapping
@@ -33,7 +35,7 @@ LONGER = 1.3
 """How many times as long as the English a translation may be, where it can be."""
 
 
-class BadCatalogue(Exception):
+class BadCatalogue(ValueError):
     """A catalogue that the screen cannot use; says where in it, and why."""
 
 
@@ -70,22 +72,44 @@ def _loaded(language: Language) -> Loaded:
 
 
 def read(language: Language, path: Path) -> Loaded:
-    """Read a catalogue from a file."""
+    """Read a catalogue from a file; one that lacks texts is used, and they come in English."""
     try:
         catalogue = _parsed(language, path)
-        for message in catalogue:
-            _check(message, catalogue.num_plurals)
-    except (OSError, ValueError, PoFileError, BadCatalogue) as error:
-        why = " ".join(str(error).split())
-        do = "The screen stays in English: install this version again."
-        says = f"the words of language {language} cannot be used: {why}"
-        return Loaded(ENGLISH, Fault(code=f"words_{language}", where=str(path), says=says, do=do))
-    return Loaded(Tongue(language, _compiled(catalogue)))
+        lacks = _checked(catalogue)
+        tongue = Tongue(language, _compiled(catalogue))
+    except (OSError, ValueError, LookupError, PoFileError) as error:
+        return Loaded(ENGLISH, _fault(language, path, f"cannot be used, so the screen stays in English: {error}"))
+    if lacks:
+        return Loaded(tongue, _fault(language, path, f"lack {len(lacks)} texts, which come in English: {lacks[0]}"))
+    return Loaded(tongue)
+
+
+def _fault(language: Language, path: Path, why: str) -> Fault:
+    says = " ".join(f"the words of language {language} {why}".split())
+    return Fault(code=f"words_{language}", where=str(path), says=says, do="install this version again")
+
+
+_LINE = re.compile(r'(#.*|((msg\w+(\[\d\])?) )?"([^"\\]|\\.)*")?')
 
 
 def _parsed(language: Language, path: Path) -> Catalog:
-    with path.open("rb") as file:
-        return read_po(file, locale=language, domain=DOMAIN, charset="utf-8", abort_invalid=True)
+    whole = path.read_text(encoding="utf-8")
+    for at, line in enumerate(whole.split("\n"), 1):  # Babel reads over a quote that nobody closed
+        if not _LINE.fullmatch(line):
+            raise BadCatalogue(f"line {at} is no line of a catalogue")
+    return read_po(io.StringIO(whole), locale=language, domain=DOMAIN, abort_invalid=True)
+
+
+def _checked(catalogue: Catalog) -> list[str]:
+    """Return the keys of the texts that a catalogue lacks. BadCatalogue for a translation that a page could not fill."""
+    has = {str(message.context): message for message in catalogue if message.id}
+    for message in has.values():
+        _check(message)
+    return [key for key, text in every_text().items() if key not in has or not _translates(has[key], text)]
+
+
+def _translates(message: Message, text: Text) -> bool:
+    return forms(message.id) == english(text) and all(forms(message.string))
 
 
 def _compiled(catalogue: Catalog) -> GNUTranslations:
@@ -104,20 +128,20 @@ def slots(text: str) -> frozenset[str]:
     return frozenset(str(name) for _, name, _, _ in named)
 
 
-def _forms(said: str | tuple[str, ...] | list[str] | None) -> tuple[str, ...]:
+def forms(said: str | tuple[str, ...] | list[str] | None) -> tuple[str, ...]:
     """Return every form of a text: one, unless it counts."""
     return (said or "",) if isinstance(said, str | None) else tuple(said)
 
 
-def _check(message: Message, plurals: int) -> None:
-    """Raise BadCatalogue for a translation that a page could not fill. A form may leave out `n`: it may say "one"."""
-    if not message.id:
-        return
-    said = _forms(message.string)
-    if isinstance(message.id, tuple) and len(said) != plurals:
-        raise BadCatalogue(f"{message.context}: {len(said)} plural forms, must be {plurals}")
-    known = frozenset[str]().union(*map(slots, _forms(message.id)))
-    for form in filter(None, said):
+def english(text: Text) -> tuple[str, ...]:
+    """Return every form of an English text."""
+    return (text.one, text.many) if isinstance(text, Plural) else (text,)
+
+
+def _check(message: Message) -> None:
+    """Raise BadCatalogue for a slot that no page fills; one may be left out, as where a form says "one" for `n`."""
+    known = frozenset[str]().union(*map(slots, forms(message.id)))
+    for form in forms(message.string):
         try:
             has = slots(form)
         except ValueError as error:
@@ -220,15 +244,14 @@ def updated(language: Language, old: Catalog) -> str:
 
 
 def _name(message: Message) -> tuple[str, tuple[str, ...]]:
-    return str(message.context), _forms(message.id)
+    return str(message.context), forms(message.id)
 
 
 def _written(catalogue: Catalog, old: Mapping[tuple[str, tuple[str, ...]], Message]) -> str:
     for key, text in every_text().items():
-        english = (text.one, text.many) if isinstance(text, Plural) else text
-        known = old.get((key, _forms(english)))
+        known = old.get((key, english(text)))
         catalogue.add(
-            english,
+            english(text) if isinstance(text, Plural) else text,
             known.string if known else None,
             auto_comments=comments(key, text),
             user_comments=known.user_comments if known else (),
@@ -241,9 +264,9 @@ def _written(catalogue: Catalog, old: Mapping[tuple[str, tuple[str, ...]], Messa
 
 def lost(old: Catalog) -> Iterator[str]:
     """Yield each translation in `old` that the code has no English for any more, or another one."""
-    now = {(key, (text.one, text.many) if isinstance(text, Plural) else (text,)) for key, text in every_text().items()}
+    now = {(key, english(text)) for key, text in every_text().items()}
     for message in old:
-        if message.id and any(_forms(message.string)) and _name(message) not in now:
+        if message.id and any(forms(message.string)) and _name(message) not in now:
             yield f"{message.context}: {message.id!r} was {message.string!r}"
 
 
@@ -257,7 +280,7 @@ def main(names: list[str]) -> int:
             print(f"{language}: translate anew, or forget: {gone}")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(updated(language, old), encoding="utf-8")
-        left = len([one for one in _parsed(language, path) if one.id and not all(_forms(one.string))])
+        left = len([one for one in _parsed(language, path) if one.id and not all(forms(one.string))])
         print(f"{language}: {left} texts to translate in {path.relative_to(LOCALE.parent.parent)}")
     return 0
 
