@@ -44,7 +44,7 @@ from firmware_bridge.protocol import Input, LoopState, ResetCause
 from kiosk import __version__, events, mqtt
 from kiosk.bus import BusServer, runtime_socket
 from kiosk.button_health import METER_S, Extremes, button_health
-from kiosk.config import UnitConfig
+from kiosk.config import UnitConfig, UnitSection
 from kiosk.effects import Beacon, Effect, Publish, SetBeacon
 from kiosk.faults import FaultBook
 from kiosk.inbox import Inbox
@@ -65,9 +65,11 @@ from kiosk.messages import (
     Face,
     Fault,
     FromLeaf,
+    HeardPhrase,
     Hearing,
     Hello,
     HereReply,
+    PauseEar,
     Person,
     Presence,
     Reach,
@@ -92,7 +94,8 @@ from kiosk.messages import (
     reply_topic,
     status_topic,
 )
-from kiosk.store import Clock, Store, is_open
+from kiosk.store import HEARD_KEPT_S, Clock, Heard, Store, is_open
+from kiosk.texts import NEVER_READ_BACK
 
 log = logging.getLogger("stayby")
 
@@ -107,6 +110,10 @@ PRESENCE_FRESH_S = 45.0
 PRESENCE_SETTLE_S = 3.0
 """After a reconnect, how long staff devices have to come back before "nobody is listening" is true."""
 CLOSED_SHOWN_S = 10.0
+PAUSE_S = 600.0
+"""How long a person at the desk may have the microphone paused before it listens again by itself."""
+LATE_DETECTION_S = 60.0
+"""A detection that says it is older than this has another clock than ours: it counts as heard now."""
 LENT_S = 180.0
 """How long somebody may have the button's port, to flash it."""
 RESET_SHOWN_S = 60.0
@@ -114,13 +121,17 @@ RESET_SHOWN_S = 60.0
 LOOP_CODES = {Input.OPEN: "button-loop", Input.COVERT: "button-covert-loop"}
 STUCK_CODES = {Input.OPEN: "button-stuck", Input.COVERT: "button-covert-stuck"}
 NOT_AT_THE_DESK = frozenset({LOOP_CODES[Input.COVERT], STUCK_CODES[Input.COVERT]})
-"""Faults that make no light blink: whoever looks at the desk must not learn of the covert button."""
+"""Whoever looks at the desk must not learn of the covert button."""
+NO_BLINK = NOT_AT_THE_DESK | {"mic-paused"}
+"""Faults that make no light blink. A pause is what a person at the desk wanted."""
 LOOP_NAMES = {Input.OPEN: "the button", Input.COVERT: "the covert button"}
 LOOP_ADVICE = {
     LoopState.CUT: "a wire is off: check both ends of its cable and the end-of-line resistor",
     LoopState.SHORT: "its two wires touch: look for a crushed cable or water in the plug",
 }
 LOOP_ADVICE_ELSE = "look for a wet plug or a bad contact, and measure 4.7 kOhm at the end of its cable"
+ALWAYS_MEANT = frozenset({TouchAction.HELP, TouchAction.PERSON, TouchAction.WORSE, TouchAction.LANGUAGE})
+"""Touches that mean the same whatever the person saw when they touched."""
 BEACONS = {
     Beacon.OFF: ButtonBeacon.OFF,
     Beacon.LIGHT: ButtonBeacon.LIGHT,
@@ -206,6 +217,7 @@ class Hub:
         self._refused_s: dict[int, float] = {}
         self._told_id = ""
         self._detections: deque[tuple[str, float]] = deque(maxlen=8)
+        self._paused_until_s: float | None = None
         self._press: PressId | None = None
         self._lent_to: int | None = None
         self._lent_until_s = 0.0
@@ -224,6 +236,8 @@ class Hub:
             self._faults.set(fault.model_copy(update={"code": f"config-{number}"}))
         self._store = self._open_store()
         self._machine = self._resume()
+        self._heard = self._store.heard()
+        self._resume_pause(read_clock())
 
     # --- starting -----------------------------------------------------------------------------------------------------
 
@@ -236,7 +250,7 @@ class Hub:
     def _resume(self) -> IncidentMachine:
         kept = self._store.load(read_clock())
         open_ = kept if is_open(kept) else None
-        machine = IncidentMachine(self._config.escalation, lambda: uuid.uuid4().hex, open_)
+        machine = IncidentMachine(self._config.escalation, lambda: uuid.uuid4().hex, open_, self._config.ui.language)
         machine.last = None if open_ else kept
         if open_ is not None:
             log.warning("resuming incident %s, %s", open_.id, open_.state)
@@ -345,6 +359,8 @@ class Hub:
         self._set_beacon()
         self._give_refused_again(now_s)
         self._check_button(now_s)
+        self._check_pause(now_s)
+        self._forget_heard()
         self._beat += 1
         if self._status_due or self._beat % int(BEAT_S / TICK_S) == 0:
             self._send_status()
@@ -711,6 +727,7 @@ class Hub:
         message = item.message
         if isinstance(message, Hello):
             self._roles[item.number] = message.role
+            self._tell_ears(PauseEar(paused=self._paused_until_s is not None), item.number)
             self._show()
         elif isinstance(message, Detection):
             self._detection(item.number, message)
@@ -737,6 +754,7 @@ class Hub:
             strong = heard.grave and heard.strong
             said = events.PhraseHeard(heard.phrase, heard.score, strong, heard.covert, heard.opens)
             self._tell(said)
+            self._note_heard(heard)
         if self._bus is not None:
             self._bus.send(number, DetectionTaken(audio_end_s=heard.audio_end_s))
 
@@ -749,9 +767,13 @@ class Hub:
 
     def _speaking(self, speaking: Speaking) -> None:
         """Let the ear know that what it hears now is us."""
+        self._tell_ears(speaking)
+
+    def _tell_ears(self, message: Speaking | PauseEar, only: int | None = None) -> None:
+        """Tell every ear that is there, or the one of this number if it is one."""
         for number, role in list(self._roles.items()):
-            if role is Role.LISTEN and self._bus is not None:
-                self._bus.send(number, speaking)
+            if role is Role.LISTEN and self._bus is not None and only in {None, number}:
+                self._bus.send(number, message)
 
     def _leaf_bad(self, item: LeafBad) -> None:
         log.warning("%s", item.text)
@@ -772,13 +794,67 @@ class Hub:
     def _touch(self, touch: Touch) -> None:
         event = _touch_event(touch)
         open_id = self._machine.incident.id if self._machine.incident else None
-        asks_for_help = touch.action in {TouchAction.HELP, TouchAction.WORSE}
-        if event is None:
+        if touch.action in {TouchAction.PAUSE, TouchAction.RESUME}:
+            self._pause_ear(paused=touch.action is TouchAction.PAUSE)
+        elif event is None:
             log.warning("touch %s from the screen: what was chosen is missing; ignored", touch.action)
-        elif asks_for_help or touch.incident == open_id:
+        elif touch.action in ALWAYS_MEANT or touch.incident == open_id:
             self._tell(event)
         else:
             log.info("touch %s was for incident %s, which is not open now; ignored", touch.action, touch.incident)
+
+    # --- the ear: its pause, and what it heard ------------------------------------------------------------------------
+
+    def _pause_ear(self, *, paused: bool) -> None:
+        """A person at the desk wants the microphone off for a while, or on again."""
+        if self._config.listen is None:
+            log.info("touch on the microphone: this unit has none; ignored")
+            return
+        log.info("the microphone is %s from the desk", "paused" if paused else "on again")
+        clock = read_clock()
+        self._store.keep_pause(clock.unix_s + PAUSE_S if paused else None)
+        self._pause_until(clock.now_s + PAUSE_S if paused else None)
+
+    def _resume_pause(self, clock: Clock) -> None:
+        """Go on with a pause from before a restart; of a clock that was moved, no longer than a whole one."""
+        until_unix_s = self._store.paused_until() if self._config.listen is not None else None
+        if until_unix_s is not None and 0 < until_unix_s - clock.unix_s <= PAUSE_S:
+            self._pause_until(clock.now_s + until_unix_s - clock.unix_s)
+
+    def _pause_until(self, until_s: float | None) -> None:
+        self._paused_until_s = until_s
+        self._tell_ears(PauseEar(paused=until_s is not None))
+        if until_s is None:
+            self._faults.clear("mic-paused")
+        else:
+            works = "button and touch work" if self._config.button is not None else "touch works"
+            says = f"a person at the desk paused the microphone; {works}"
+            back = _time_of_day(until_s)
+            self._fault("mic-paused", "microphone", says, f"nothing: it listens again by itself at {back}")
+        self._show()
+
+    def _check_pause(self, now_s: float) -> None:
+        if self._paused_until_s is not None and now_s >= self._paused_until_s:
+            log.info("the pause of the microphone is over")
+            self._store.keep_pause(None)
+            self._pause_until(None)
+
+    def _note_heard(self, heard: Detection) -> None:
+        """Keep phrase, score and time for whoever asks at the desk what was heard; never that it was a covert one."""
+        if heard.covert or heard.phrase in NEVER_READ_BACK:
+            return
+        clock = read_clock()
+        age_s = clock.now_s - heard.audio_end_s
+        at_unix_s = clock.unix_s - (age_s if 0 <= age_s <= LATE_DETECTION_S else 0.0)
+        self._store.note_heard(Heard(heard.phrase, heard.score, at_unix_s))
+        self._heard = self._store.heard()
+        self._show()
+
+    def _forget_heard(self) -> None:
+        unix_s = time.time()
+        if any(abs(unix_s - one.at_unix_s) > HEARD_KEPT_S for one in self._heard):
+            self._store.forget_heard(unix_s)
+            self._heard = self._store.heard()
 
     def _check_leaves(self, now_s: float) -> None:
         self._check_leaf(now_s, Role.UI, "screen", "the screen does not answer", "stayby-ui")
@@ -804,22 +880,18 @@ class Hub:
                 self._bus.send(number, show)
 
     def _make_show(self) -> Show:
-        unit, clock = self._unit, read_clock()
+        clock = read_clock()
+        back_s = None if self._paused_until_s is None else max(0.0, self._paused_until_s - clock.now_s)
         return Show(
-            face=Face(
-                store=unit.store,
-                unit=unit.id,
-                place=unit.place,
-                address=unit.address,
-                emergency_number=unit.emergency_number,
-                phone=unit.phone,
-            ),
+            face=_face(self._unit),
             incident=self._shown(clock),
             told=self._machine.incident is not None and self._machine.incident.id == self._told_id,
             hearing=self._hearing(),
             reach=self._machine.reach,
             listeners=len(self._machine.listeners),
             faults=self._faults.open,
+            heard=tuple(_heard_phrase(one) for one in self._heard),
+            hearing_back_s=back_s,
         )
 
     def _shown(self, clock: Clock) -> Snapshot | None:
@@ -854,6 +926,14 @@ class Hub:
         self._next_tick_s = 0.0
 
 
+def _face(unit: UnitSection) -> Face:
+    return Face(unit=unit.id, **unit.model_dump(include=set(Face.model_fields) - {"unit"}))
+
+
+def _heard_phrase(heard: Heard) -> HeardPhrase:
+    return HeardPhrase(phrase=heard.phrase, score=heard.score, at=datetime.fromtimestamp(heard.at_unix_s, UTC))
+
+
 def _time_of_day(at_s: float) -> str:
     """Return the local time of a moment of the monotonic clock, as HH:MM."""
     ago = timedelta(seconds=time.monotonic() - at_s)
@@ -862,7 +942,7 @@ def _time_of_day(at_s: float) -> str:
 
 def idle_beacon(faults: tuple[Fault, ...]) -> ButtonBeacon:
     """Return what the ring shows while nothing is open: a fault, if the desk may know of it."""
-    return ButtonBeacon.FAULT if {fault.code for fault in faults} - NOT_AT_THE_DESK else ButtonBeacon.OFF
+    return ButtonBeacon.FAULT if {fault.code for fault in faults} - NO_BLINK else ButtonBeacon.OFF
 
 
 def _payload(snapshot: Snapshot) -> bytes:
@@ -893,19 +973,22 @@ def _reply_event(reply: Reply, person: Person) -> events.Reply:
 
 
 def _touch_event(touch: Touch) -> events.Event | None:
-    """Return what a touch means to the machine; None when its choice or name is missing."""
+    """Return what a touch means to the machine; None when its choice, name or language is missing, or it is not for it."""
     if touch.action is TouchAction.CHOOSE:
         return events.ChoiceTouched(touch.choice) if touch.choice else None
     if touch.action is TouchAction.NAME:
         return events.NameGiven(touch.name) if touch.name else None
+    if touch.action is TouchAction.LANGUAGE:
+        return events.LanguageChosen(touch.language) if touch.language else None
     simple: dict[TouchAction, events.Event] = {
         TouchAction.HELP: events.HelpTouched(),
+        TouchAction.PERSON: events.PersonTouched(),
         TouchAction.FINE: events.FineTouched(),
         TouchAction.STILL_OK: events.StillOkTouched(),
         TouchAction.WORSE: events.WorseTouched(),
         TouchAction.LATER: events.LaterTouched(),
     }
-    return simple[touch.action]
+    return simple.get(touch.action)
 
 
 HANDLERS: dict[type, Callable[[Hub, Any], None]] = {

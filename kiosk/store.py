@@ -1,4 +1,4 @@
-"""What must survive a power cut: the incident, what is still to be sent, and the last press. One SQLite file.
+"""What must survive a power cut: the incident, what is still to be sent, the last presses, what was heard. One SQLite file.
 
 WAL and synchronous=FULL: when a call returns, it is on disk. A file that cannot be read is put aside and a new one begun; a disk
 that cannot be written makes the store go on in memory. Both are told to `on_fault` in one line, and neither stops the unit.
@@ -23,6 +23,8 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS incident (slot INTEGER PRIMARY KEY CHECK (slot = 1), body TEXT, boot TEXT, at_s REAL, at_unix_s REAL);
 CREATE TABLE IF NOT EXISTS outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, incident TEXT UNIQUE, payload BLOB);
 CREATE TABLE IF NOT EXISTS known (number INTEGER PRIMARY KEY AUTOINCREMENT, incident TEXT UNIQUE);
+CREATE TABLE IF NOT EXISTS heard (number INTEGER PRIMARY KEY AUTOINCREMENT, phrase TEXT, score REAL, at_unix_s REAL);
+CREATE TABLE IF NOT EXISTS pause (slot INTEGER PRIMARY KEY CHECK (slot = 1), until_unix_s REAL);
 """
 PRESS_SCHEMA = """
 CREATE TABLE press (
@@ -30,11 +32,13 @@ CREATE TABLE press (
     UNIQUE (boot, input, count)
 )
 """
-TABLES = ("incident", "outbox", "known", "press")
+TABLES = ("incident", "outbox", "known", "press", "heard", "pause")
 TAILS = ("", "-wal")
 PRESSES_KEPT = 1024
 """One frame of the button may stand for 256 presses, and is acknowledged only when each of them is known."""
 INCIDENTS_KNOWN = 200
+HEARD_KEPT = 20
+HEARD_KEPT_S = 86400.0
 MAX_OFFLINE_S = 86400.0
 """A difference between two clocks beyond this is a wrong clock, not a long power cut."""
 
@@ -55,6 +59,15 @@ class Unsent:
     number: int
     topic: str
     payload: bytes
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A phrase that the ear reported: its id, how sure, and when (seconds since 1970)."""
+
+    phrase: str
+    score: float
+    at_unix_s: float
 
 
 class Store:
@@ -226,6 +239,38 @@ class Store:
     def presses(self) -> list[PressId]:
         """Return the presses that were taken, oldest first."""
         return [PressId(*row) for row in self._read("SELECT boot, input, count FROM press ORDER BY number")]
+
+    # --- the ear ------------------------------------------------------------------------------------------------------
+
+    def note_heard(self, heard: Heard) -> None:
+        """Keep one phrase, and of the older ones the newest `HEARD_KEPT`."""
+        self._write(
+            (
+                "INSERT INTO heard (phrase, score, at_unix_s) VALUES (?, ?, ?)",
+                (heard.phrase, heard.score, heard.at_unix_s),
+            ),
+            ("DELETE FROM heard WHERE number <= (SELECT max(number) FROM heard) - ?", (HEARD_KEPT,)),
+        )
+
+    def heard(self) -> list[Heard]:
+        """Return the phrases that are kept, newest first."""
+        return [Heard(*row) for row in self._read("SELECT phrase, score, at_unix_s FROM heard ORDER BY number DESC")]
+
+    def forget_heard(self, now_unix_s: float) -> None:
+        """Forget what was heard more than a day ago, or more than a day ahead by a clock that was wrong."""
+        self._write(("DELETE FROM heard WHERE abs(? - at_unix_s) > ?", (now_unix_s, HEARD_KEPT_S)))
+
+    def keep_pause(self, until_unix_s: float | None) -> None:
+        """Keep until when the microphone is paused; None when it is not."""
+        if until_unix_s is None:
+            self._write(("DELETE FROM pause", ()))
+        else:
+            self._write(("INSERT OR REPLACE INTO pause VALUES (1, ?)", (until_unix_s,)))
+
+    def paused_until(self) -> float | None:
+        """Return until when the microphone is paused (seconds since 1970), if it is."""
+        rows = self._read("SELECT until_unix_s FROM pause")
+        return float(rows[0][0]) if rows else None
 
     def close(self) -> None:
         """Close the file."""

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ from firmware_bridge.events import (
 from firmware_bridge.protocol import Beacon, Input, LoopState, ResetCause
 from firmware_bridge.simulator import SimulatedButton
 from kiosk import mqtt
-from kiosk.alertd import HANDLERS, LENT_S, REFUSED_AGAIN_S, Hub, LeafGone, idle_beacon
+from kiosk.alertd import HANDLERS, LENT_S, PAUSE_S, REFUSED_AGAIN_S, Hub, LeafGone, _face, idle_beacon
 from kiosk.bus import Leaf, ask, encode, runtime_socket
 from kiosk.config import load_unit
 from kiosk.demo.stage import ALEX, SAM, UNIT, Part, Stage, wait_for
@@ -52,7 +53,9 @@ from kiosk.messages import (
     Hearing,
     Hello,
     HereReply,
+    Language,
     Outcome,
+    PauseEar,
     Presence,
     Reach,
     Role,
@@ -67,8 +70,10 @@ from kiosk.messages import (
     TouchAction,
     Trigger,
 )
-from kiosk.pages import Desk, Local, Page, page, settle
-from kiosk.store import Store
+from kiosk.page import Page
+from kiosk.pages import Desk, Local, page, settle
+from kiosk.store import Heard, Store
+from kiosk.tongue import ENGLISH
 from tests.staff import Staff
 
 pytestmark = pytest.mark.parts
@@ -364,7 +369,7 @@ def test_a_covert_phrase_calls_staff_and_no_page_of_the_screen_differs_from_idle
 
 def _listening_page(screen: Screen, desk: Desk) -> Page | None:
     shows = [one for one in screen.shown if isinstance(one, Show)]
-    found = page(shows[-1], Local(), desk, 0.0, 0.0)
+    found = page(shows[-1], Local(), desk, 0.0, 0.0, ENGLISH)
     return found if shows[-1].hearing is Hearing.LISTENING else None
 
 
@@ -374,8 +379,91 @@ def _pages(screen: Screen, desk: Desk, start: int) -> list[Page]:
     for shown in screen.shown[start:]:
         if isinstance(shown, Show):
             local = settle(local, shown, 0.0)
-            found.append(page(shown, local, desk, 0.0, 0.0))
+            found.append(page(shown, local, desk, 0.0, 0.0, ENGLISH))
     return found
+
+
+def test_somebody_asks_for_a_person_and_it_is_no_alarm_until_it_is_more(
+    unit: Stage, sam: Staff, screen: Screen
+) -> None:
+    screen.send(Touch(action=TouchAction.PERSON, incident="one-that-is-over"))
+    asked = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    assert (asked.severity, asked.trigger, asked.choice) == (Severity.CHECK, Trigger.TOUCH, Choice.PERSON)
+    assert not unit.button.outputs().led
+    screen.wait(State.RAISED)
+    screen.send(Touch(action=TouchAction.CHOOSE, incident=asked.id, choice=Choice.LOST_CHILD))
+    told = sam.wait(lambda snapshot: snapshot.choice is Choice.LOST_CHILD)
+    assert (told.id, told.severity) == (asked.id, Severity.ALERT)
+    wait_for("light at the desk", lambda: unit.button.outputs().led)
+
+
+def test_the_language_of_the_screen_reaches_staff(sam: Staff, screen: Screen) -> None:
+    screen.send(Touch(action=TouchAction.LANGUAGE, language=Language.ARABIC))
+    screen.send(Touch(action=TouchAction.HELP))
+    assert sam.wait(lambda snapshot: snapshot.state is State.RAISED).language is Language.ARABIC
+    screen.send(Touch(action=TouchAction.LANGUAGE, language=Language.FRENCH))
+    told = sam.wait(lambda snapshot: snapshot.language is Language.FRENCH)
+    assert (told.timeline[-1].what, told.timeline[-1].who) == ("told_language", "fr")
+
+
+def _pauses(ear: Screen) -> list[bool]:
+    return [one.paused for one in ear.shown if isinstance(one, PauseEar)]
+
+
+def test_a_pause_of_the_microphone_is_told_to_ear_and_staff_and_outlives_the_hub(
+    unit: Stage, sam: Staff, screen: Screen
+) -> None:
+    ear = Screen(unit, Role.LISTEN)
+    wait_for("the ear to be told", lambda: _pauses(ear) == [False])
+    screen.send(Touch(action=TouchAction.PAUSE))
+    wait_for("the ear to be told", lambda: _pauses(ear) == [False, True])
+    status = sam.wait_status(lambda status: "mic-paused" in {fault.code for fault in status.faults})
+    (fault,) = (fault for fault in status.faults if fault.code == "mic-paused")
+    assert fault.says == "a person at the desk paused the microphone; button and touch work"
+    assert re.fullmatch(r"nothing: it listens again by itself at [0-2]\d:[0-5]\d", fault.do)
+    ear.send(Ear(state=Hearing.PAUSED))
+    shown = wait_for("the screen", lambda: _shown_hearing(screen, Hearing.PAUSED))
+    assert shown.hearing_back_s is not None
+    assert PAUSE_S - 20 < shown.hearing_back_s <= PAUSE_S
+    hub(unit).kill()
+    hub(unit).start()
+    wait_for("the ear to be told again", lambda: _pauses(ear) == [False, True, True])
+    wait_for("the fault", lambda: "mic-paused" in _faults(unit))
+    screen.send(Touch(action=TouchAction.RESUME))
+    wait_for("the ear to be told", lambda: _pauses(ear)[-1] is False)
+    wait_for("the end of the fault", lambda: _no_fault(unit, "mic-paused"))
+    ear.close()
+
+
+def _shown_hearing(screen: Screen, hearing: Hearing) -> Show | None:
+    last = screen.shown[-1]
+    return last if isinstance(last, Show) and last.hearing is hearing else None
+
+
+def test_the_screen_can_say_what_was_heard_and_never_that_it_was_covert(unit: Stage, screen: Screen) -> None:
+    now_s = time.monotonic()
+    for at, phrase in enumerate(("help_me", "angela", "blue_suitcase", "chest")):
+        covert = phrase == "angela"
+        screen.send(Detection(phrase=phrase, score=2.0 + at, covert=covert, audio_end_s=now_s - 2.0 + 0.1 * at))
+    shown = wait_for("both phrases", lambda: _with_heard(screen, 2))
+    assert [(one.phrase, one.score) for one in shown.heard] == [("chest", 5.0), ("help_me", 2.0)]
+    assert 1.0 < datetime.now(UTC).timestamp() - shown.heard[0].at.timestamp() < 60.0
+    hub(unit).kill()
+    screen.shown.clear()
+    hub(unit).start()
+    assert wait_for("what was kept", lambda: _with_heard(screen, 2)).heard == shown.heard
+
+
+def _with_heard(screen: Screen, count: int) -> Show | None:
+    last = screen.shown[-1] if screen.shown else None
+    return last if isinstance(last, Show) and len(last.heard) == count else None
+
+
+def test_the_face_of_the_unit_is_what_was_set(stage: Stage) -> None:
+    text = stage.config_file.read_text()
+    face = _face(load_unit(text).unit)
+    assert (face.unit, face.country, face.emergency_number, face.police_number) == (UNIT, "GB", "999", "")
+    assert all((face.defibrillator, face.refuge, face.meet, face.phone, face.address))
 
 
 def test_a_late_touch_means_what_it_meant(unit: Stage, sam: Staff, screen: Screen) -> None:
@@ -715,6 +803,35 @@ def test_a_memory_that_fails_is_a_fault_until_it_is_sound(alone: Hub) -> None:
     assert _codes(alone) == {"button-memory"}
     alone._memory_sound(MemorySound(time.monotonic()))
     assert _codes(alone) == set()
+
+
+def test_a_pause_ends_by_itself(alone: Hub) -> None:
+    alone._touch(Touch(action=TouchAction.PAUSE))
+    paused_s = time.monotonic()
+    assert _codes(alone) == {"mic-paused"}
+    assert idle_beacon(alone._faults.open) is Beacon.OFF
+    alone._check_pause(paused_s + PAUSE_S - 1.0)
+    assert alone._make_show().hearing_back_s is not None
+    alone._check_pause(paused_s + PAUSE_S)
+    assert (_codes(alone), alone._make_show().hearing_back_s) == (set(), None)
+    assert alone._store.paused_until() is None
+
+
+def test_a_unit_without_a_microphone_has_nothing_to_pause(stage: Stage) -> None:
+    text = re.sub(r"\[listen\]\ndevice = .*\n", "", stage.config_file.read_text())
+    made = Hub(load_unit(text))
+    made._touch(Touch(action=TouchAction.PAUSE))
+    assert _codes(made) == set()
+    made._close()
+
+
+def test_what_was_heard_is_kept_for_a_day(alone: Hub) -> None:
+    for hours_ago in (25, 23):
+        alone._store.note_heard(Heard("help", 2.0, time.time() - hours_ago * 3600))
+    alone._heard = alone._store.heard()
+    alone._forget_heard()
+    assert len(alone._make_show().heard) == 1
+    assert len(alone._store.heard()) == 1
 
 
 def test_a_lent_port_is_taken_back_after_three_minutes_from_whoever_forgot_it(alone: Hub) -> None:

@@ -1,6 +1,7 @@
 """What travels: every parser takes its own kind back whole, and anything else is one line that says what and where."""
 
 import json
+from datetime import UTC
 
 import pytest
 from hypothesis import given
@@ -77,6 +78,29 @@ def test_numbers_that_are_none_are_refused() -> None:
         line = b'{"kind": "detection", "phrase": "help", "score": %s, "audio_end_s": 1}' % score.encode()
         with pytest.raises(m.BadMessage, match="score"):
             m.parse_from_leaf(line)
+
+
+TIMES = st.datetimes(timezones=st.just(UTC))
+HEARD = st.builds(m.HeardPhrase, phrase=IDS, score=st.floats(-1000, 1000), at=TIMES)
+
+
+@given(st.builds(m.Touch, name=st.none() | NAMES))
+def test_a_touch_comes_back_whole(touch: m.Touch) -> None:
+    assert m.parse_from_leaf(touch.model_dump_json().encode()) == touch
+
+
+@given(
+    st.builds(m.PauseEar)
+    | st.builds(
+        m.Show,
+        incident=st.none(),
+        faults=st.just(()),
+        heard=st.lists(HEARD, max_size=20).map(tuple),
+        hearing_back_s=st.none() | st.floats(0, 600),
+    )
+)
+def test_what_the_hub_tells_screen_and_ear_comes_back_whole(told: m.ToLeaf) -> None:
+    assert m.parse_to_leaf(told.model_dump_json().encode()) == told
 
 
 @given(st.builds(m.AskButton))

@@ -16,7 +16,7 @@ from firmware_bridge.presses import PressBook
 from firmware_bridge.protocol import PressReport
 from kiosk.incident import Incident
 from kiosk.messages import Severity, State, Trigger
-from kiosk.store import PRESSES_KEPT, Clock, Store, is_open
+from kiosk.store import HEARD_KEPT, HEARD_KEPT_S, PRESSES_KEPT, Clock, Heard, Store, is_open
 
 NOW = Clock("boot-a", 1000.0, 1_700_000_000.0)
 OPEN = Incident(
@@ -72,6 +72,34 @@ def test_only_the_newest_presses_are_kept(tmp_path: Path, said: list[str]) -> No
         store.save(OPEN, NOW, None, PressId(1, 0, count))
     assert store.presses() == [PressId(1, 0, count) for count in range(20, PRESSES_KEPT + 20)]
     store.close()
+
+
+def test_only_the_newest_phrases_are_kept_newest_first_and_none_for_long(tmp_path: Path, said: list[str]) -> None:
+    store = make(tmp_path / "state.db", said)
+    for second in range(HEARD_KEPT + 5):
+        store.note_heard(Heard("help", 2.0, NOW.unix_s + second))
+    assert [one.at_unix_s - NOW.unix_s for one in store.heard()] == [24 - at for at in range(HEARD_KEPT)]
+    store.close()
+    again = make(tmp_path / "state.db", said)
+    assert again.heard()[0] == Heard("help", 2.0, NOW.unix_s + HEARD_KEPT + 4)
+    again.forget_heard(NOW.unix_s + HEARD_KEPT_S + 20)
+    assert len(again.heard()) == 5
+    again.forget_heard(NOW.unix_s - HEARD_KEPT_S)
+    assert again.heard() == []
+    again.close()
+
+
+def test_a_pause_is_kept_until_it_is_over(tmp_path: Path, said: list[str]) -> None:
+    store = make(tmp_path / "state.db", said)
+    assert store.paused_until() is None
+    store.keep_pause(5.0)
+    store.keep_pause(7.0)
+    store.close()
+    again = make(tmp_path / "state.db", said)
+    assert again.paused_until() == 7.0
+    again.keep_pause(None)
+    assert again.paused_until() is None
+    again.close()
 
 
 def test_a_hub_that_starts_again_knows_every_press_of_one_frame(tmp_path: Path, said: list[str]) -> None:
