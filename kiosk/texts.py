@@ -175,6 +175,7 @@ TEXTS: dict[str, Text] = {
     "name": "What may we call you?",
     "name_body": "A first name is enough. You can leave it out.",
     "b_done": "Done",
+    "b_leave": "Leave it out",
     "b_erase": "Erase",
     "b_space": "Space",
     # what it hears and keeps

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,8 +22,9 @@ from kivy.clock import Clock
 from kiosk.bus import Leaf, runtime_socket
 from kiosk.config import UnitConfig
 from kiosk.messages import Face, Fault, Hello, Role, ScreenBeat, Show, ToLeaf, Touch
-from kiosk.page import Button, Does, Page
-from kiosk.pages import HUB_GONE_S, Desk, Local, page, settle, touched
+from kiosk.page import Button, Does, Look, Page
+from kiosk.pages import HUB_GONE_S, Desk, Local, at_home, page, settle, touched
+from kiosk.ui.catalogues import load as load_catalogue
 from kiosk.ui.layout import Layout, lay_out
 from kiosk.ui.paint import Painter
 from kiosk.ui.panel import panel_fault, panels
@@ -60,17 +62,22 @@ class Screen:
             place=unit.place,
             address=unit.address,
             emergency_number=unit.emergency_number,
+            police_number=unit.police_number,
             phone=unit.phone,
+            country=unit.country,
+            defibrillator=unit.defibrillator,
+            refuge=unit.refuge,
+            meet=unit.meet,
         )
         self._ui = config.ui
         self._panels = panels() if config.ui.fullscreen else None
-        self._desk = Desk(face, button=config.button is not None)
+        self._desk = Desk(face, button=config.button is not None, speaker=config.speaker is not None)
         self._window = open_window(config.ui)
         self._painter = Painter(self._window, *find_fonts())
         self._inbox: queue.Queue[ToLeaf | bool | Request] = queue.Queue(INBOX)
         self._show: Show | None = None
         self._shown_s = time.monotonic()
-        self._local = Local()
+        self._local = at_home(Local(), Look(language=config.ui.language))
         self._page: Page | None = None
         self._layout = Layout(ground=(0.0, 0.0, 0.0))
         self._before: tuple[Page, Layout] | None = None
@@ -190,13 +197,14 @@ class Screen:
         self._refreshed_s = now_s
         self._touches.send_due(now_s)
         self._local = settle(self._local, self._show, now_s)
-        telling, unheard = self._touches.telling, self._touches.unheard(now_s)
-        if (self._local.telling, self._local.unheard) != (telling, unheard):
-            self._local = _with_telling(self._local, telling, unheard)
+        self._touches.speaks(self._local.look.language, self._show, now_s)
+        self._local = self._waiting(self._local, now_s)
         if self._pressed and now_s - self._touched_s >= PRESSED_S:
             self._pressed = None
             self._draw(self._page, now_s, fade=False)
-        new = page(self._show, self._local, self._desk, now_s, self._shown_s)
+        tongue = load_catalogue(self._local.look.language)
+        desk = replace(self._desk, zone=datetime.now().astimezone().tzinfo or UTC)
+        new = page(self._show, self._local, desk, now_s, self._shown_s, tongue)
         if new == self._page:
             return
         old = self._page
@@ -206,6 +214,11 @@ class Screen:
             self._before = (old, self._layout) if old is not None and not by_touch else None
             self._changed_s = now_s
         self._draw(new, now_s, fade=turned and old is not None)
+
+    def _waiting(self, local: Local, now_s: float) -> Local:
+        """Return `local` with what is not confirmed yet."""
+        touches = self._touches
+        return replace(local, telling=touches.telling, asking=touches.asking, unheard=touches.unheard(now_s))
 
     def _draw(self, new: Page | None, now_s: float, *, fade: bool) -> None:
         if new is None:
@@ -318,7 +331,3 @@ class Screen:
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             name = self._window.screenshot(name=f"{folder}/shot.png")
             Path(name).replace(path)
-
-
-def _with_telling(local: Local, telling: bool, unheard: bool) -> Local:
-    return replace(local, telling=telling, unheard=unheard)

@@ -1,15 +1,17 @@
 """Keeps what a person touched until what the hub shows proves that it arrived: a touch is never lost.
 
 Rules
-- A touch is sent, and sent again, until the incident itself shows it; the hub takes the same touch twice without harm.
-- A call for help outlives the incident it was touched in: when that one is over, it opens a new one.
+- A touch is sent, and sent again, until what the hub shows proves it; the hub takes the same touch twice without harm.
+- A call for help outlives the incident it was touched in: when that one is over, it opens a new one. So does asking for a person.
+- The language of the screen is told to each incident that has another one. While there is none, nothing shows that the hub has
+  it: then it is enough that it was sent, and it is told again to a hub that was away.
 - At most one touch of each kind is kept. Times are monotonic seconds and are passed in.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from kiosk.messages import Severity, Show, Snapshot, State, Touch, TouchAction
+from kiosk.messages import Hearing, Language, Severity, Show, Snapshot, State, Touch, TouchAction
 
 RESEND_S = 2.0
 UNHEARD_S = 4.0
@@ -18,12 +20,16 @@ UNHEARD_S = 4.0
 
 @dataclass(frozen=True)
 class Pending:
-    """A touch that is not confirmed: in which state it was touched, since when, and when it is sent next."""
+    """A touch that is not confirmed: in which state it was touched, since when, when it is sent next, and whether it was."""
 
     touch: Touch
     state: State
     since_s: float
     due_s: float
+    sent: bool = False
+
+
+OPPOSITES = {TouchAction.PAUSE: TouchAction.RESUME, TouchAction.RESUME: TouchAction.PAUSE}
 
 
 class Touches:
@@ -32,6 +38,7 @@ class Touches:
     def __init__(self, send: Callable[[Touch], bool]) -> None:
         self._send = send
         self._pending: dict[TouchAction, Pending] = {}
+        self._told_language: Language | None = None
 
     def add(self, touch: Touch, state: State, now_s: float) -> None:
         """Take a touch that was made in `state`, and send it."""
@@ -39,28 +46,43 @@ class Touches:
         known = self._pending.get(touch.action)
         if known is not None and known.touch == touch:
             since_s = known.since_s
+        self._pending.pop(OPPOSITES.get(touch.action, touch.action), None)
         self._pending[touch.action] = Pending(touch, state, since_s, now_s)
         self.send_due(now_s)
+
+    def speaks(self, language: Language, show: Show | None, now_s: float) -> None:
+        """The screen shows `language`: tell the hub, unless it knows."""
+        incident = _open(show)
+        known = incident.language if incident else self._told_language
+        pending = self._pending.get(TouchAction.LANGUAGE)
+        wanted = pending.touch.language if pending else known
+        if wanted is not language:
+            touch = Touch(action=TouchAction.LANGUAGE, incident=incident.id if incident else None, language=language)
+            self.add(touch, incident.state if incident else State.IDLE, now_s)
 
     def send_due(self, now_s: float) -> None:
         """Send whatever is due, and keep it until it is confirmed."""
         for action, pending in self._pending.items():
             if pending.due_s <= now_s and self._send(pending.touch):
-                self._pending[action] = replace(pending, due_s=now_s + RESEND_S)
+                self._pending[action] = replace(pending, due_s=now_s + RESEND_S, sent=True)
 
     def linked(self, now_s: float) -> None:
-        """The hub is there again: everything is due."""
+        """The hub is there again: everything is due, and it may have forgotten the language."""
+        self._told_language = None
         for action, pending in self._pending.items():
             self._pending[action] = replace(pending, due_s=now_s)
         self.send_due(now_s)
 
     def shown(self, show: Show) -> None:
         """Drop what `show` confirms."""
-        incident = show.incident if show.incident and show.incident.state is not State.CLOSED else None
+        incident = _open(show)
+        language = self._pending.get(TouchAction.LANGUAGE)
+        if language is not None and _arrived(language, show, incident):
+            self._told_language = language.touch.language
         self._pending = {
             action: _renewed(pending, incident)
             for action, pending in self._pending.items()
-            if not _arrived(pending, incident)
+            if not _arrived(pending, show, incident)
         }
 
     @property
@@ -68,10 +90,20 @@ class Touches:
         """Whether a call for help is not confirmed yet."""
         return TouchAction.HELP in self._pending
 
+    @property
+    def asking(self) -> bool:
+        """Whether asking for a person is not confirmed yet."""
+        return TouchAction.PERSON in self._pending
+
     def unheard(self, now_s: float) -> bool:
-        """Whether a call for help has waited too long for its confirmation."""
-        pending = self._pending.get(TouchAction.HELP)
-        return pending is not None and now_s - pending.since_s >= UNHEARD_S
+        """Whether either has waited too long for its confirmation."""
+        calls = [self._pending.get(action) for action in (TouchAction.HELP, TouchAction.PERSON)]
+        return any(pending is not None and now_s - pending.since_s >= UNHEARD_S for pending in calls)
+
+
+def _open(show: Show | None) -> Snapshot | None:
+    incident = show.incident if show else None
+    return incident if incident is not None and incident.state is not State.CLOSED else None
 
 
 def _renewed(pending: Pending, incident: Snapshot | None) -> Pending:
@@ -81,12 +113,22 @@ def _renewed(pending: Pending, incident: Snapshot | None) -> Pending:
     return replace(pending, touch=pending.touch.model_copy(update={"incident": None}), state=State.IDLE)
 
 
-def _arrived(pending: Pending, incident: Snapshot | None) -> bool:
+def _arrived(pending: Pending, show: Show, incident: Snapshot | None) -> bool:
     touch = pending.touch
-    if touch.action is TouchAction.HELP:
-        return _help_arrived(pending, incident)
-    if incident is None or incident.id != touch.incident:
-        return True
+    paused = show.hearing is Hearing.PAUSED or show.hearing_back_s is not None
+    always: dict[TouchAction, bool] = {
+        TouchAction.HELP: _help_arrived(pending, incident),
+        TouchAction.PERSON: incident is not None and not incident.silent,
+        TouchAction.PAUSE: paused,
+        TouchAction.RESUME: not paused,
+        TouchAction.LANGUAGE: incident.language is touch.language if incident else pending.sent,
+    }
+    if touch.action in always:
+        return always[touch.action]
+    return incident is None or incident.id != touch.incident or _incident_shows(touch, incident)
+
+
+def _incident_shows(touch: Touch, incident: Snapshot) -> bool:
     shows: dict[TouchAction, bool] = {
         TouchAction.FINE: incident.says_fine,
         TouchAction.CHOOSE: incident.choice is touch.choice,

@@ -1,0 +1,131 @@
+"""The pages that guide: which case it is, in pictures, and its steps, one at a time.
+
+Rules
+- Two touches lead to any step: a first choice, then a picture; who is not sure is shown the steps that fit all of them.
+- A step is shown only where it holds (`Case.shown_in`), with the numbers and places of this desk in its slots.
+- In a drill every step says that it is one, and that nobody is to be called.
+- Nobody needs the hub for them: they are there when this unit cannot call.
+"""
+
+from typing import Any
+
+from kiosk.guidance import CASES, GROUPS, LONG_SEIZURE_S, Pace, Step, group_of
+from kiosk.messages import Choice
+from kiosk.page import Button, Go, Kind, Line, Page, Style
+from kiosk.scene import Place, Scene, choice_tile, clock
+from kiosk.texts import step_key
+
+
+def choices(scene: Scene) -> tuple[Button, ...]:
+    """Return the first choices; the one that was touched, or whose case was, is marked."""
+    chosen = group_of(scene.choice) if scene.choice else None
+    return tuple(scene.tile(choice, chosen=choice is chosen) for choice in GROUPS)
+
+
+def cases(scene: Scene, group: Choice) -> Page:
+    """Return the pictures of one first choice."""
+    tiles = tuple(scene.tile(case, chosen=case is scene.choice) for case in GROUPS[group])
+    return scene.page(
+        Kind.CASES,
+        **_which(scene, tiles),
+        top_left=scene.summary,
+        bottom=scene.say("which_next"),
+        prompts=scene.aloud("say_which"),
+    )
+
+
+def _which(place: Place, tiles: tuple[Button, ...]) -> dict[str, Any]:
+    unsure = Button(place.say("b_unsure"), Go.UNSURE)
+    back = Button(place.say("b_back"), Go.CHOICES)
+    return {"headline": place.say("which"), "buttons": (*tiles, unsure), "corner": (back, place.call())}
+
+
+def steps(scene: Scene, choice: Choice, other: Go = Go.CHOICES) -> Page:
+    """Return the step that the person has come to; `other` is where "something else" leads."""
+    asides = tuple(Line(text, done=scene.reached and at == 0) for at, text in enumerate(scene.asides()))
+    lasted_s = _lasted_s(scene)
+    parts = _step(scene, choice, lasted_s, drill=scene.incident.drill)
+    if scene.incident.drill:  # a step that says "call" must not be believed
+        parts["kicker"] = scene.say("drill_no_call", number=scene.number)
+    back = Button(scene.say("b_other" if other is Go.CHOICES else "b_back"), other)
+    parts["buttons"] = (*parts["buttons"], back)
+    return scene.page(
+        Kind.STEPS, **parts, top_left=scene.summary, waiting=asides, corner=scene.with_fine(), choice=choice
+    )
+
+
+def _lasted_s(scene: Scene) -> float:
+    """Return how long it has lasted: since its case was opened here, or since the incident knows of it."""
+    if scene.local.timer_s is not None:
+        return scene.now_s - scene.local.timer_s
+    told = [entry.t_s for entry in scene.incident.timeline if entry.what == "told_choice" and entry.who == scene.case]
+    return max(0.0, scene.elapsed_s - (told[0] if told else 0.0))
+
+
+def _step(place: Place, choice: Choice, lasted_s: float, *, drill: bool = False) -> dict[str, Any]:
+    case = CASES[choice]
+    shown = case.shown_in(place.face.country)
+    number = place.local.step % len(shown)
+    at, last = shown[number], number == len(shown) - 1
+    step = case.steps[at]
+    lines = [_line(place, choice, at, line) for line in range(len(step.lines()))]
+    spoken = place.aloud(step_key(choice, at, "spoken")) if case.aloud else ()
+    following = Button(place.say("b_first" if last else "b_next"), Go.NEXT, Style.MAIN)
+    again = (Button(place.say("b_again"), Go.AGAIN),) if spoken else ()
+    return {
+        "picture": step.picture,
+        "pace": step.pace,
+        "kicker": place.say("step", title=place.say(f"{choice.value}.title"), n=number + 1, of=len(shown)),
+        "headline": lines[0],
+        "body": (*lines[1:], *_timer(place, step, lasted_s, drill=drill)),
+        "buttons": (following, *again),
+        "step": number,
+        "prompts": spoken,
+    }
+
+
+def _line(place: Place, choice: Choice, at: int, line: int) -> str:
+    face = place.face
+    if "{defibrillator}" in CASES[choice].steps[at].lines()[line] and not face.defibrillator:
+        return place.say("defibrillator_ask")
+    return place.say(
+        step_key(choice, at, line),
+        number=face.emergency_number,
+        police=face.police_number or face.emergency_number,
+        defibrillator=face.defibrillator,
+    )
+
+
+def _timer(place: Place, step: Step, lasted_s: float, *, drill: bool) -> tuple[str, ...]:
+    if step.pace is not Pace.TIMER:
+        return ()
+    if lasted_s >= LONG_SEIZURE_S and not drill:
+        return (place.say("lasted_long", number=place.number),)
+    return (place.say("lasted", clock=clock(lasted_s)),)
+
+
+# --- without the hub --------------------------------------------------------------------------------------------------
+
+
+def alone(place: Place, top: str) -> Page | None:
+    """Return the page of guidance that a person opened where no incident is known; None if there is none open."""
+    local = place.local
+    choice = local.choice or local.guess
+    if local.opened is Go.CHOICES or (local.opened in {Go.CASES, Go.STEPS} and choice is None):
+        return _alone_choices(place, top)
+    if choice is None or local.opened not in {Go.CASES, Go.STEPS}:
+        return None
+    tiles = tuple(choice_tile(place, case, local.incident) for case in GROUPS.get(choice, ()))
+    if local.opened is Go.CASES and tiles:
+        return place.page(Kind.CASES, **_which(place, tiles), top_left=top)
+    lasted_s = place.now_s - (place.now_s if local.timer_s is None else local.timer_s)
+    parts = _step(place, choice, lasted_s)
+    parts["buttons"] = (*parts["buttons"], Button(place.say("b_other"), Go.CHOICES))
+    return place.page(Kind.STEPS, **parts, top_left=top, corner=(place.back(), place.call()), choice=choice)
+
+
+def _alone_choices(place: Place, top: str) -> Page:
+    tiles = tuple(choice_tile(place, choice, place.local.incident) for choice in GROUPS)
+    return place.page(
+        Kind.CASES, headline=place.say("what"), buttons=tiles, top_left=top, corner=(place.back(), place.call())
+    )
