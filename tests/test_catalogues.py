@@ -29,7 +29,7 @@ COMING = {
     Language.FRENCH: r"\b(arriv\w+|vient|viennent|viendr\w+|en route|en chemin|accour\w+)\b",
     Language.CHINESE: r"赶来|正在来|在路上|马上来|马上到|就来|会来|即将",
     Language.ARABIC: r"قادم|في الطريق|سيأتي|سيصل|آتٍ",
-    Language.HINDI: r"आ रह[ाेी]|रास्ते में|आएग[ाी]|आएँगे|आएंगे|पहुँच रह|पहुंच रह",
+    Language.HINDI: r"(?<!नहीं )आ रह[ाेी]|रास्ते में|आएग[ाी]|आएँगे|आएंगे|पहुँच रह|पहुंच रह",
 }
 ASSURED = {
     Language.SPANISH: r"tranquil[oa]s?\b(?! *\.?$)|no se preocupe|todo (va a salir|saldrá|estará) bien|cálm|a salvo\b(?!$)",
@@ -77,6 +77,11 @@ ALL = [
     for form in forms(message.string)
 ]
 each_language = pytest.mark.parametrize("language", LANGUAGES)
+
+
+def words(form: str) -> int:
+    """Return how many words a text has; what stands between spaces, since a vowel sign of Hindi is no letter to `re`."""
+    return len(form.replace("·", " ").split())
 
 
 def found(wrong: re.Pattern[str], language: Language, keys: set[str]) -> dict[str, str]:
@@ -217,8 +222,8 @@ def test_lines_are_short(language: Language) -> None:
         return
     shown = [(key, form) for tongue, key, form in ALL if tongue is language and not key.startswith("say_")]
     shown = [(key, form) for key, form in shown if not key.endswith(".spoken")]
-    long = {key: form for key, form in shown if len(re.findall(r"[\w{}’'-]+", form)) > WORDS_MAX[language]}
-    english_too = {key for key in long if len(re.findall(r"[\w{}’'-]+", str(TEXTS[key]))) >= 11}
+    long = {key: form for key, form in shown if words(form) > WORDS_MAX[language]}
+    english_too = {key for key in long if words(str(TEXTS[key])) >= 11}
     assert {key: form for key, form in long.items() if key not in english_too} == {}
 
 
