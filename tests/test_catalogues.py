@@ -253,9 +253,9 @@ def french(tmp_path: Path) -> Path:
 
 
 BREAKS = {
-    "a slot that the page does not fill": ("Appelez tout de suite le {number}.", "Appelez le {nombre}."),
-    "a brace that nobody closes": ("Appelez tout de suite le {number}.", "Appelez le {number."),
-    "a slot that reaches into what fills it": ("Appelez tout de suite le {number}.", "Appelez le {number.real}."),
+    "a slot that the page does not fill": ('msgstr "{name} est là.', 'msgstr "{nom} est là.'),
+    "a brace that nobody closes": ('msgstr "{name} est là.', 'msgstr "{name est là.'),
+    "a slot that reaches into what fills it": ('msgstr "{name} est là.', 'msgstr "{name.real} est là.'),
     "a quote that nobody closes": ('msgstr "Retour"', 'msgstr "Retour'),
     "a plural form too many": ('msgstr[1] "dans', 'msgstr[1] ""\nmsgstr[2] "dans'),
     "a plural rule that is none": ("plural=(n > 1)", "plural=(n >"),
