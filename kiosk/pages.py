@@ -38,22 +38,22 @@ def page(show: Show | None, local: Local, desk: Desk, now_s: float, shown_s: flo
     age_s = max(0.0, now_s - shown_s)
     desk = replace(desk, button=button_works(show, desk))
     place = Place(show.face if show else desk.face, local, desk, tongue, now_s)
-    if age_s >= HUB_GONE_S or local.unheard:
-        return _gone(place)
-    if show is None:
-        return _before_the_hub(place)
     incident = visible(show)
-    if incident is None:
-        return _without_incident(place, show, age_s)
-    return _of_incident(Scene(show.face, local, desk, tongue, now_s, show, incident, age_s))
+    scene = Scene(show.face, local, desk, tongue, now_s, show, incident, age_s) if show and incident else None
+    if age_s >= HUB_GONE_S or local.unheard:
+        return _gone(place, scene)
+    if scene is not None:
+        return _of_incident(scene)
+    return _without_incident(place, show, age_s) if show else _before_the_hub(place)
 
 
-def _gone(place: Place) -> Page:
+def _gone(place: Place, scene: Scene | None) -> Page:
+    top = place.say("gone")
     if place.local.opened is Go.VIEW:
         return view(place)
     if place.local.opened is Go.EMERGENCY:
-        return plain_emergency(place, place.say("gone"))
-    return alone(place, place.say("gone")) or gone(place)
+        return plain_emergency(scene or place, top, place.say("gone_next"))
+    return alone(place, top, scene.incident.choice if scene else None) or gone(place)
 
 
 def _before_the_hub(place: Place) -> Page:

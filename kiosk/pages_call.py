@@ -110,9 +110,9 @@ def _entry(scene: Scene, entry: Entry) -> str:
 
 def _shown(scene: Scene) -> tuple[str, ...]:
     """Return which steps this screen has shown, where they may be named."""
-    if scene.case is None or not CASES[scene.case].told:
+    if scene.choice is None or not CASES[scene.choice].told:
         return ()
-    return (scene.say("tl_steps", title=scene.say(f"{scene.case.value}.title")),)
+    return (scene.say("tl_steps", title=scene.say(f"{scene.choice.value}.title")),)
 
 
 # --- the page ---------------------------------------------------------------------------------------------------------
@@ -169,8 +169,8 @@ def emergency(scene: Scene) -> Page:
     )
 
 
-def plain_emergency(place: Place, top: str) -> Page:
-    """Return the emergency page of a desk without an incident."""
+def plain_emergency(place: Place, top: str, bottom: str = "") -> Page:
+    """Return the emergency page of a desk without an incident, or without a hub that could tell how it stands."""
     return place.page(
         Kind.EMERGENCY,
         top_left=top,
@@ -178,5 +178,6 @@ def plain_emergency(place: Place, top: str) -> Page:
         number=place.number,
         card=_card(place),
         corner=(_code_button(place), place.help(Style.PLAIN), place.back()),
+        bottom=bottom,
         red=True,
     )

@@ -47,10 +47,11 @@ def person(scene: Scene) -> Page:
     """Return the calm page of who asked for a person: no alarm, no questions."""
     steps = Button(scene.say("b_steps"), Go.STEPS)
     parts: dict[str, Any] = {"headline": scene.say("person"), "waiting": _line(scene)}
+    prompt = "say_person"
     if scene.incident.coming:
-        parts = _coming_parts(scene)
+        parts, prompt = _coming_parts(scene), "say_coming"
     elif not scene.reached:
-        parts = {"headline": scene.unreached(), "waiting": (), "bottom": scene.keep_on()}
+        parts, prompt = {"headline": scene.unreached(), "bottom": scene.keep_on()}, "say_unreached"
     else:
         parts["bottom"] = _person_next(scene)
     return scene.page(
@@ -60,7 +61,7 @@ def person(scene: Scene) -> Page:
         body=(scene.say("person_body"), *scene.asides())[:2],
         buttons=(steps, scene.touch(TouchAction.HELP, "b_help")),
         corner=scene.with_fine(),
-        prompts=scene.aloud("say_coming" if scene.incident.coming else "say_person"),
+        prompts=scene.aloud(prompt),
     )
 
 

@@ -107,10 +107,13 @@ def _timer(place: Place, step: Step, lasted_s: float, *, drill: bool) -> tuple[s
 # --- without the hub --------------------------------------------------------------------------------------------------
 
 
-def alone(place: Place, top: str) -> Page | None:
-    """Return the page of guidance that a person opened where no incident is known; None if there is none open."""
+def alone(place: Place, top: str, told: Choice | None = None) -> Page | None:
+    """Return the page of guidance that a person opened while no hub answers; None if there is none open.
+
+    `told` is what they said before it was gone.
+    """
     local = place.local
-    choice = local.choice or local.guess
+    choice = local.choice or told or local.guess
     if local.opened is Go.CHOICES or (local.opened in {Go.CASES, Go.STEPS} and choice is None):
         return _alone_choices(place, top)
     if choice is None or local.opened not in {Go.CASES, Go.STEPS}:

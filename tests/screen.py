@@ -15,12 +15,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from kiosk.bus import BusServer, runtime_socket
+from kiosk.local import USUAL_LOOK
 from kiosk.messages import (
     Choice,
     Entry,
     Face,
     FromLeaf,
     Going,
+    HeardPhrase,
     Hearing,
     NextStep,
     Person,
@@ -31,6 +33,9 @@ from kiosk.messages import (
     State,
     Trigger,
 )
+from kiosk.page import Button, Look, Page
+from kiosk.pages import Desk, Local, at_home, page, settle, touched
+from kiosk.tongue import ENGLISH, Tongue
 from kiosk.ui.remote import ScreenRemote
 
 ROOT = Path(__file__).parent.parent
@@ -41,7 +46,12 @@ FACE = Face(
     place="Service desk 3",
     address="Harbour Stores, 12 Quay Street, Leeds LS1 4DL, ground floor, east door",
     emergency_number="112",
+    police_number="101",
     phone="0113 496 0000",
+    country="GB",
+    defibrillator="on the wall beside the east door",
+    refuge="the pharmacy counter",
+    meet="the east door",
 )
 START = """
 import json, logging, sys
@@ -97,18 +107,54 @@ def next_step(what: str, in_s: float = 16) -> NextStep:
     return NextStep.model_validate({"what": what, "in_s": in_s})
 
 
+DESK = Desk(FACE, button=True)
+
+
 @dataclass(frozen=True)
 class Scene:
-    """What the hub shows, what is touched then, and which page is there after it."""
+    """What the hub shows, what is touched then (by its English text), which page is there after it, and how old the facts are."""
 
     show: Show
     kind: str
     taps: tuple[str, ...] = ()
+    age_s: float = 0.0
+
+
+def every_button(shown: Page) -> tuple[Button, ...]:
+    """Return all that can be touched on a page."""
+    keys = (button for row in shown.keys for button in row)
+    return (*shown.top, *shown.buttons, *keys, *shown.row, *shown.corner)
+
+
+def scene_page(scene: Scene, look: Look = USUAL_LOOK, tongue: Tongue = ENGLISH, desk: Desk = DESK) -> Page:
+    """Return the page of a scene without a screen, in any language and look: it is touched in English."""
+
+    def now(local: Local, spoken: Tongue) -> Page:
+        return page(scene.show, settle(local, scene.show, scene.age_s), desk, scene.age_s, 0.0, spoken)
+
+    local = settle(at_home(Local(), look), scene.show, 0.0)
+    for text in scene.taps:
+        button = next(one for one in every_button(now(local, ENGLISH)) if one.text == text)
+        local = settle(touched(local, button.does, scene.age_s), scene.show, scene.age_s)
+    return now(local, tongue)
 
 
 CHECK: dict[str, Any] = {"severity": Severity.CHECK, "trigger": Trigger.VOICE, "phrase": "breathe"}
 COMING: dict[str, Any] = {"coming": (Going(responder=SAM, eta_s=64),), "seen": (PRIYA, SAM), "elapsed_s": 52}
 CHEST: dict[str, Any] = {"choice": Choice.CHEST_OR_BREATHING, "severity": Severity.GRAVE}
+PERSON: dict[str, Any] = {"choice": Choice.PERSON, "severity": Severity.CHECK}
+VIEW = "文 ع A Language"
+HEARD = tuple(
+    HeardPhrase(phrase=phrase, score=score, at=datetime(2026, 1, 1, 14, minute, tzinfo=UTC))
+    for phrase, score, minute in (("help_me", 4.2, 31), ("breathe", 3.1, 12), ("help", 2.6, 5), ("police", 5.0, 1))
+)
+SO_FAR = (
+    Entry(t_s=0, what="opened", who="touch"),
+    Entry(t_s=30, what="asked_tier", who="the manager"),
+    Entry(t_s=52, what="coming", who="Sam"),
+    Entry(t_s=150, what="late", who="Sam"),
+)
+FIT = (Entry(t_s=0, what="opened", who="touch"), Entry(t_s=8, what="told_choice", who="seizure"))
 SCENES: dict[str, Scene] = {
     "idle": Scene(show(), "idle"),
     "idle_voice_off": Scene(show(hearing=Hearing.OFF), "idle"),
@@ -180,7 +226,74 @@ SCENES: dict[str, Scene] = {
     ),
     "emergency_drill": Scene(show(snapshot(emergency=True, elapsed_s=126, drill=True)), "emergency"),
     "emergency_coming": Scene(show(snapshot(State.COMING, **COMING)), "emergency", ("Call 112 myself",)),
+    "emergency_so_far": Scene(
+        show(snapshot(seen=(PRIYA, SAM), tier=2, emergency=True, elapsed_s=246, timeline=SO_FAR, **CHEST)), "emergency"
+    ),
+    "emergency_police": Scene(
+        show(snapshot(tier=2, emergency=True, elapsed_s=126, choice=Choice.LOST_CHILD)), "emergency"
+    ),
+    "emergency_unreached": Scene(
+        show(snapshot(asked=(), emergency=True, elapsed_s=12), reach=Reach.DISCONNECTED, listeners=0), "emergency"
+    ),
+    "code": Scene(show(snapshot(seen=(SAM,), emergency=True, **CHEST)), "emergency", ("Show it for a phone",)),
+    "idle_paused": Scene(show(hearing=Hearing.PAUSED, hearing_back_s=840), "idle"),
+    "idle_code": Scene(show(), "emergency", ("Call 112 myself", "Show it for a phone")),
+    "view": Scene(show(), "view", ("Aa",)),
+    "view_in_alert": Scene(show(snapshot(State.COMING, **COMING)), "view", (VIEW,)),
+    "ear": Scene(show(heard=HEARD), "ear", ("I listen for help words · no sound is kept",)),
+    "ear_empty": Scene(show(), "ear", ("I listen for help words · no sound is kept",)),
+    "ear_paused": Scene(
+        show(hearing=Hearing.PAUSED, hearing_back_s=840, heard=HEARD[:1]),
+        "ear",
+        ("Microphone off for now · touch or press",),
+    ),
+    "name": Scene(show(snapshot(seen=(SAM,))), "name", ("Tell my name",)),
+    "name_typed": Scene(show(snapshot(seen=(SAM,))), "name", ("Tell my name", *"ANA")),
+    "raised_told": Scene(show(snapshot(seen=(PRIYA, SAM), name="Ana", **CHEST)), "waiting", ("It is something else",)),
+    "coming_told": Scene(
+        show(snapshot(State.COMING, name="Ana", choice=Choice.FALL, **COMING)), "coming", ("It is something else",)
+    ),
+    "person_telling": Scene(show(snapshot(asked=(), **PERSON)), "waiting"),
+    "person": Scene(show(snapshot(seen=(SAM,), next=next_step("ask_next_tier", 44), **PERSON)), "waiting"),
+    "person_coming": Scene(show(snapshot(State.COMING, **COMING, **PERSON)), "waiting"),
+    "person_check_in": Scene(show(snapshot(seen=(SAM,), check_in_open=True, **PERSON)), "check_in"),
+    "person_steps": Scene(show(snapshot(seen=(SAM,), **PERSON)), "steps", ("Show the steps", "Next", "Next")),
+    "cases_chest": Scene(
+        show(snapshot(seen=(SAM,), next=next_step("ask_next_tier"))), "cases", ("Chest or breathing",)
+    ),
+    "cases_hurt": Scene(show(snapshot(seen=(SAM,))), "cases", ("Someone is hurt",)),
+    "cases_else": Scene(show(snapshot(State.COMING, **COMING)), "cases", ("Something else",)),
+    "steps_seizure": Scene(show(snapshot(seen=(SAM,), choice=Choice.SEIZURE, severity=Severity.GRAVE)), "steps"),
+    "steps_seizure_long": Scene(
+        show(snapshot(seen=(SAM,), choice=Choice.SEIZURE, severity=Severity.GRAVE, elapsed_s=320, timeline=FIT)),
+        "steps",
+    ),
+    "steps_collapse": Scene(
+        show(snapshot(State.COMING, **COMING, choice=Choice.COLLAPSE, severity=Severity.GRAVE)), "steps", ("Next",)
+    ),
+    "steps_defibrillator": Scene(
+        show(snapshot(State.COMING, **COMING, choice=Choice.COLLAPSE, severity=Severity.GRAVE)),
+        "steps",
+        ("Next", "Next"),
+    ),
+    "steps_overwhelmed": Scene(show(snapshot(seen=(SAM,), choice=Choice.OVERWHELMED)), "steps", ("Next",)),
+    "steps_missed": Scene(
+        show(snapshot(seen=(SAM,), check_ins_missed=1, severity=Severity.GRAVE, choice=Choice.FALL, tier=2)), "steps"
+    ),
+    "check_in_worse": Scene(show(snapshot(check_in_open=True, seen=(SAM,), **CHEST)), "check_in"),
+    "attended_person": Scene(show(snapshot(State.ATTENDED, here=SAM, **PERSON)), "attended"),
 }
+GONE_S = 5.0
+AWAY: dict[str, Scene] = {
+    "gone": Scene(show(), "gone", age_s=GONE_S),
+    "gone_in_alert": Scene(show(snapshot(seen=(SAM,), **CHEST)), "gone", age_s=GONE_S),
+    "gone_emergency": Scene(show(), "emergency", ("Call 112 myself",), age_s=GONE_S),
+    "gone_choices": Scene(show(), "cases", ("Show the steps",), age_s=GONE_S),
+    "gone_cases": Scene(show(), "cases", ("Show the steps", "Someone is hurt"), age_s=GONE_S),
+    "gone_steps": Scene(show(), "steps", ("Show the steps", "Someone is hurt", "Collapsed", "Next"), age_s=GONE_S),
+    "gone_view": Scene(show(), "view", (VIEW,), age_s=GONE_S),
+}
+"""What stands there when the hub is gone."""
 
 
 def check(wanted: Any, what: str, timeout_s: float = 10.0) -> Any:
