@@ -1,378 +1,33 @@
 """Where everything of a `Page` stands on a panel of a given size: boxes and lines of text, but no pixels yet.
 
 Rules
-- Left is what is so, right is what can be done; on a portrait panel above and below.
-- All sizes are of an 800 x 480 panel and grow with the panel. A button is at least 84 high there: 15 mm on a 7-inch panel
-  (85.9 mm for 480 pixels).
-- Text is wrapped here, line by line, and made smaller until its block fits. `Layout.cramped` names what did not fit even so.
-- Coordinates are pixels from the top left corner.
+- Left is what is so, right is what can be done; on an upright panel above and below. For a language read from right to
+  left all of it is mirrored, but for numbers and clocks.
+- The top line says where and how long, the bottom line what happens next; the way to call without us stands at its end.
+- `Look.low` moves whatever can be touched into the lower half. Only a keyboard is taller than that, and stands at the bottom.
+- With larger text a person sees fewer things, larger (`spare` in `_what_is_so`): facts that are done go first, then asides,
+  then what happens next. What is never left out: the headline, the question, what is awaited, a step's own words, every
+  button, the number and its card.
 """
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from kiosk.page import Button, Card, Kind, Line, Look, Page, Style
-from kiosk.ui.palette import GREEN, INK, MUTED, PAPER, PRESSED, PRESSED_SOFT, RED, RULE, SOFT, WHITE, Colour
+from kiosk.page import Button, Kind, Look, Page
+from kiosk.tongue import RIGHT_TO_LEFT
+from kiosk.ui import controls
+from kiosk.ui.controls import SMALL_TEXT, Spot
+from kiosk.ui.layout_pages import main_area
 from kiosk.ui.shapes import Box, Code, Dot, Fill, Hot, Layout, Measure, Pacer, Picture, Text
+from kiosk.ui.sheet import BUTTON, GAP, MARGIN, PAD, RIGHT, TOP, Block, Sheet
 
 __all__ = ["Box", "Code", "Dot", "Fill", "Hot", "Layout", "Measure", "Pacer", "Picture", "Text", "lay_out"]
 
-BUTTON = 84.0
-PAD = 24.0
-GAP = 14.0
-TOP = 52.0
-HEADLINE, BODY, MARGIN = 44.0, 23.0, 18.0
-SMALL = 16.0
-MAIN_TEXT, PLAIN_TEXT = 36.0, 24.0
-RADIUS = 22.0
-LINE_HEIGHT = 1.3
-SMALLEST = 0.5
-"""How far a block of text may shrink before it counts as cramped."""
-SHRINK = 0.96
-
-
-@dataclass(frozen=True)
-class Block:
-    """A paragraph to be placed: its text, size at full scale, look, the space above it, and its dot if it has one."""
-
-    text: str
-    size: float
-    bold: bool = False
-    colour: Colour = INK
-    above: float = 0.0
-    dot: Line | None = None
-
-
-def wrap(text: str, width: float, size: float, bold: bool, measure: Measure) -> list[str]:
-    """Return `text` in lines of at most `width` pixels; a word that is wider alone is cut."""
-    lines: list[str] = []
-    line = ""
-    for word in text.split():
-        longer = f"{line} {word}" if line else word
-        if measure(longer, size, bold) <= width:
-            line = longer
-            continue
-        if line:
-            lines.append(line)
-        *full, line = _cut(word, width, size, bold, measure)
-        lines += full
-    return [*lines, line] if line else lines
-
-
-def wrap_evenly(text: str, width: float, size: float, bold: bool, measure: Measure) -> list[str]:
-    """Return `text` in as few lines as `wrap`, at ends of sentences if that is enough, else of about equal length."""
-    lines = wrap(text, width, size, bold, measure)
-    if len(lines) < 2:  # noqa: PLR2004 - nothing to even out
-        return lines
-    sentences = re.split(r"(?<=[.?:]) ", text)
-    if len(sentences) == len(lines) and all(measure(one, size, bold) <= width for one in sentences):
-        return sentences
-    widest = max(measure(word, size, bold) for word in text.split())
-    low, high = min(max(width / len(lines), widest), width), width
-    while high - low > 1:
-        middle = (low + high) / 2
-        fits = len(wrap(text, middle, size, bold, measure)) <= len(lines)
-        low, high = (low, middle) if fits else (middle, high)
-    return wrap(text, high, size, bold, measure)
-
-
-def _cut(word: str, width: float, size: float, bold: bool, measure: Measure) -> list[str]:
-    parts = [""]
-    for letter in word:
-        if parts[-1] and measure(parts[-1] + letter, size, bold) > width:
-            parts.append("")
-        parts[-1] += letter
-    return parts
-
-
-class Builder:
-    """Lays one page out."""
-
-    def __init__(self, page: Page, width: float, height: float, measure: Measure, pressed: Button | None) -> None:
-        self.page, self.width, self.height, self.measure, self.pressed = page, width, height, measure, pressed
-        self.tall = height > width
-        self.scale = min(width / 480, height / 800) if self.tall else min(width / 800, height / 480)
-        self.out = Layout(ground=WHITE if page.red else PAPER)
-
-    def px(self, size: float) -> float:
-        """Return a size of the 800 x 480 panel on this one."""
-        return size * self.scale
-
-    def build(self) -> Layout:
-        """Return the page laid out."""
-        self._top()
-        bottom_y = self._bottom()
-        main = Box(self.px(PAD), self.px(TOP + 4), self.width - 2 * self.px(PAD), 0)
-        main = Box(main.x, main.y, main.w, bottom_y - self.px(GAP) - main.y)
-        if self.page.card is not None:
-            self._emergency(main, self.page.card)
-        else:
-            left, right = self._columns(main)
-            self._left(left)
-            self._right(right)
-        return self.out
-
-    def _columns(self, main: Box) -> tuple[Box, Box]:
-        gap = self.px(20)
-        if self.tall:
-            half = (main.h - gap) * 0.46
-            return Box(main.x, main.y, main.w, half), Box(main.x, main.y + half + gap, main.w, main.h - half - gap)
-        half = (main.w - gap) / 2
-        return Box(main.x, main.y, half, main.h), Box(main.x + half + gap, main.y, half, main.h)
-
-    # --- top and bottom line ------------------------------------------------------------------------------------------
-
-    def _top(self) -> None:
-        page, red = self.page, self.page.red
-        band = Box(0, 0, self.width, self.px(TOP))
-        if red:
-            self.out.fills.append(Fill(band, RED))
-        strong, weak = (WHITE, WHITE) if red else (INK, MUTED)
-        line = band.inset(self.px(PAD), 0)
-        room = line.w
-        if page.top_right:
-            room -= self._at_edge(page.top_right, line, weak, line.w * 0.55, right=True)
-        if page.mark:
-            room -= self._mark(page.mark, Box(line.x, line.y, room, line.h))
-        self._at_edge(page.top_left, line, strong, room - self.px(GAP), bold=True)
-
-    def _at_edge(
-        self, text: str, line: Box, colour: Colour, room: float, *, bold: bool = False, right: bool = False
-    ) -> float:
-        """Place a text of the top line, in two smaller lines where one is too long; return what it takes."""
-        size, lines = self.px(MARGIN), [text]
-        if self.measure(text, size, bold) > room:
-            size = self.px(SMALL)
-            lines = wrap_evenly(text, room, size, bold, self.measure)
-        if len(lines) > 2:  # noqa: PLR2004 - there is no third line
-            self.out.cramped.append(text)
-        y = line.y + line.h / 2 - size * LINE_HEIGHT * (len(lines) - 1) / 2
-        widths = [self.measure(one, size, bold) for one in lines]
-        for one, width in zip(lines, widths, strict=True):
-            self._line(one, line.x + line.w - width if right else line.x, y, size, bold, colour)
-            y += size * LINE_HEIGHT
-        return max(widths) + self.px(GAP)
-
-    def _mark(self, text: str, line: Box) -> float:
-        size = self.px(MARGIN)
-        width = self.measure(text, size, True)
-        pill = Box(
-            line.x + line.w - width - self.px(24), line.y + self.px(8), width + self.px(24), line.h - self.px(16)
-        )
-        self.out.fills.append(Fill(pill, INK, pill.h / 2))
-        self._line(text, pill.x + self.px(12), line.y + line.h / 2, size, True, WHITE)
-        return pill.w + self.px(GAP)
-
-    def _bottom(self) -> float:
-        """Lay the bottom line out and return its upper edge."""
-        page = self.page
-        row = Box(self.px(PAD), self.height - self.px(BUTTON + 12), self.width - 2 * self.px(PAD), self.px(BUTTON))
-        left = self._corner(row)
-        block = Block(page.bottom, MARGIN, colour=MUTED)
-        if page.card is not None and page.ask:
-            block = Block(page.ask, 28, bold=True)
-        if not block.text:
-            return row.y
-        if self.tall:
-            box = Box(row.x, row.y - self.px(60), row.w, self.px(52))
-            self._blocks([block], box)
-            return box.y
-        self._blocks([block], Box(row.x, row.y, left - self.px(GAP) - row.x, row.h))
-        return row.y
-
-    def _corner(self, row: Box) -> float:
-        """Place the bottom buttons from the right; return the left edge of the last."""
-        right = row.x + row.w
-        count = len(self.page.corner)
-        for button in reversed(self.page.corner):
-            width = self.measure(button.text, self.px(20), True) + self.px(40)
-            width = min(max(width, self.px(120)), (row.w - (count - 1) * self.px(GAP)) / count)
-            if self.tall:
-                width = (row.w - (count - 1) * self.px(GAP)) / count
-            self._button(button, Box(right - width, row.y, width, row.h), 20)
-            right -= width + self.px(GAP)
-        return right + self.px(GAP)
-
-    # --- left: what is so ---------------------------------------------------------------------------------------------
-
-    def _left(self, box: Box) -> None:
-        page = self.page
-        blocks = [Block(page.kicker, 20, colour=MUTED)] if page.kicker else []
-        blocks.append(Block(page.headline, HEADLINE, bold=True, above=4))
-        blocks += [Block(text, BODY, colour=MUTED, above=6 if at else 14) for at, text in enumerate(page.body)]
-        blocks += [
-            Block(line.text, 22, colour=INK if line.done else MUTED, above=12 if at else 18, dot=line)
-            for at, line in enumerate(page.waiting)
-        ]
-        self._blocks(blocks, box, top=bool(page.waiting or page.kicker))
-
-    def _blocks(self, blocks: Sequence[Block], box: Box, *, top: bool = False) -> None:
-        """Place paragraphs in a box, all made smaller together until they fit."""
-        shrink = 1.0
-        while (height := self._height(blocks, box.w, shrink)) > box.h and shrink > SMALLEST:
-            shrink *= SHRINK
-        if height > box.h:
-            self.out.cramped += [block.text for block in blocks]
-        y = box.y if top else box.y + max(0.0, (box.h - height) / 2)
-        for block in blocks:
-            y = self._paragraph(block, box, y, shrink)
-
-    def _shape(self, block: Block, width: float, shrink: float) -> tuple[float, float, float, list[str]]:
-        """Return indent, size, line pitch and lines of a paragraph."""
-        size = max(self.px(block.size) * shrink, min(self.px(block.size), self.px(SMALL)))
-        indent = self.px(36) if block.dot else 0.0
-        pitch = size * (1.18 if block.size >= HEADLINE else LINE_HEIGHT)
-        return indent, size, pitch, wrap_evenly(block.text, width - indent, size, block.bold, self.measure)
-
-    def _height(self, blocks: Sequence[Block], width: float, shrink: float) -> float:
-        total = 0.0
-        for block in blocks:
-            _, _, pitch, lines = self._shape(block, width, shrink)
-            total += self.px(block.above) * shrink + pitch * len(lines)
-        return total
-
-    def _paragraph(self, block: Block, box: Box, y: float, shrink: float) -> float:
-        indent, size, pitch, lines = self._shape(block, box.w, shrink)
-        y += self.px(block.above) * shrink
-        if block.dot:
-            side = self.px(22)
-            self.out.dots.append(
-                Dot(
-                    Box(box.x, y + (pitch - side) / 2, side, side),
-                    block.dot.done,
-                    GREEN if block.dot.done else RULE,
-                    self.out.ground,
-                )
-            )
-        for line in lines:
-            self._line(line, box.x + indent, y + pitch / 2, size, block.bold, block.colour)
-            y += pitch
-        return y
-
-    # --- right: what can be done --------------------------------------------------------------------------------------
-
-    def _right(self, box: Box) -> None:
-        buttons = self.page.buttons
-        if not buttons:
-            return
-        if self.page.ask:
-            height = self.px(30)
-            self._blocks([Block(self.page.ask, 20, colour=MUTED)], Box(box.x, box.y, box.w, height))
-            box = Box(box.x, box.y + height + self.px(8), box.w, box.h - height - self.px(8))
-        if len(buttons) == 4:  # noqa: PLR2004 - the four choices
-            self._grid(buttons, box)
-        else:
-            self._stack(buttons, box)
-
-    def _grid(self, buttons: Sequence[Button], box: Box) -> None:
-        gap = self.px(12)
-        width, height = (box.w - gap) / 2, (box.h - gap) / 2
-        for at, button in enumerate(buttons):
-            row, column = divmod(at, 2)
-            place = Box(box.x + column * (width + gap), box.y + row * (height + gap), width, height)
-            self._button(button, place, PLAIN_TEXT)
-
-    def _stack(self, buttons: Sequence[Button], box: Box) -> None:
-        """One above the other; the main one takes what the others leave, up to a quarter of the screen and a little."""
-        gap = self.px(GAP)
-        plain = self.px(BUTTON + 4)
-        mains = sum(_is_main(button, self.page) for button in buttons)
-        rest = box.h - (len(buttons) - mains) * plain - (len(buttons) - 1) * gap
-        main = min(rest / max(mains, 1), self.px(262))
-        total = mains * main + (len(buttons) - mains) * plain + (len(buttons) - 1) * gap
-        y = box.y + (box.h - total) / 2
-        for button in buttons:
-            big = _is_main(button, self.page)
-            height = main if big else plain
-            self._button(button, Box(box.x, y, box.w, height), MAIN_TEXT if big else PLAIN_TEXT)
-            y += height + gap
-
-    def _button(self, button: Button, box: Box, size: float) -> None:
-        ground, ink, border = _look(button, pressed=button == self.pressed)
-        radius = min(self.px(RADIUS), box.h / 2)
-        self.out.fills.append(Fill(box, ground, radius, border))
-        self.out.hots.append(Hot(box, button))
-        self._centred(button.text, box.inset(self.px(12), self.px(6)), size, ink)
-
-    def _centred(self, text: str, box: Box, size: float, colour: Colour) -> None:
-        block = Block(text, size, bold=True)
-        shrink = 1.0
-        while self._overflows(block, box, shrink) and shrink > SMALLEST:
-            shrink *= SHRINK
-        if self._overflows(block, box, shrink):
-            self.out.cramped.append(text)
-        _, px, pitch, lines = self._shape(block, box.w, shrink)
-        y = box.y + (box.h - pitch * len(lines)) / 2
-        for line in lines:
-            x = box.x + (box.w - self.measure(line, px, True)) / 2
-            self._line(line, x, y + pitch / 2, px, True, colour)
-            y += pitch
-
-    def _overflows(self, block: Block, box: Box, shrink: float) -> bool:
-        _, size, pitch, lines = self._shape(block, box.w, shrink)
-        cut = any(self.measure(word, size, True) > box.w for word in block.text.split())
-        return cut or pitch * len(lines) > box.h
-
-    # --- the emergency page -------------------------------------------------------------------------------------------
-
-    def _emergency(self, main: Box, card: Card) -> None:
-        gap = self.px(20)
-        if self.tall:
-            left = Box(main.x, main.y + self.px(8), main.w, main.h * 0.36)
-            right = Box(main.x, left.y + left.h + gap, main.w, main.h - left.h - gap - self.px(8))
-        else:
-            left = Box(main.x, main.y + self.px(8), self.px(240), main.h - self.px(8))
-            right = Box(main.x + left.w + gap, left.y, main.w - left.w - gap, left.h)
-        self._number(left)
-        self.out.fills.append(Fill(right, WHITE, self.px(20), RULE))
-        blocks = [Block(card.title, MARGIN, colour=MUTED), Block(card.lead, 27, bold=True, above=4)]
-        blocks += [Block(text, 20, above=6) for text in card.lines]
-        self._blocks(blocks, right.inset(self.px(20), self.px(14)))
-
-    def _number(self, box: Box) -> None:
-        page = self.page
-        size = self._one_line(page.number, box.w, 112, bold=True)
-        self._blocks([Block(page.kicker, BODY, colour=MUTED)], Box(box.x, box.y, box.w, self.px(34)), top=True)
-        y = box.y + self.px(38)
-        self._line(page.number, box.x, y + size * 0.6, size, True, RED)
-        below = y + size * 1.25
-        body = [Block(page.headline, 28, bold=True)] if page.headline else []
-        body += [Block(text, 20, colour=MUTED, above=6) for text in page.body]
-        if body:
-            self._blocks(body, Box(box.x, below, box.w, box.y + box.h - below), top=True)
-
-    # --- lines --------------------------------------------------------------------------------------------------------
-
-    def _one_line(self, text: str, width: float, size: float, *, bold: bool) -> float:
-        """Return the size at which `text` fits one line of `width`."""
-        full = self.px(size)
-        wide = self.measure(text, full, bold)
-        fits = full if wide <= width or wide <= 0 else full * width / wide * 0.99
-        if fits < self.px(min(size, MARGIN)) * SMALLEST:
-            self.out.cramped.append(text)
-        return fits
-
-    def _line(self, text: str, x: float, middle: float, size: float, bold: bool, colour: Colour) -> None:
-        if not text:
-            return
-        height = size * 1.37
-        box = Box(x, middle - height / 2, self.measure(text, size, bold), height)
-        self.out.texts.append(Text(text, box, size, bold, colour))
-
-
-def _is_main(button: Button, page: Page) -> bool:
-    return button.style is Style.MAIN or (page.kind is Kind.GONE and button.style is Style.CALL)
-
-
-def _look(button: Button, *, pressed: bool) -> tuple[Colour, Colour, Colour | None]:
-    if button.style is Style.MAIN:
-        return (PRESSED if pressed else GREEN), WHITE, None
-    if button.style is Style.CHOSEN:
-        return INK, WHITE, None
-    if button.style is Style.CALL:
-        return (RED, WHITE, RED) if pressed else (WHITE, RED, RED)
-    return (PRESSED_SOFT if pressed else SOFT), INK, None
+EDGE = 12.0
+"""What stays free below the bottom line."""
+DENSE = 10.0
+"""What stays free beside a line that is full of buttons."""
+CLOCK = 8
+"""A text of the top line that is no longer than this is a clock, and is never wrapped."""
 
 
 def lay_out(
@@ -384,6 +39,156 @@ def lay_out(
     pressed: Button | None = None,
     still: bool = False,
 ) -> Layout:
-    """Return `page` laid out for a panel of `width` x `height` pixels; `pressed` is drawn as under a finger."""
-    del look, still
-    return Builder(page, width, height, measure, pressed).build()
+    """Return `page` laid out for a panel of `width` x `height` pixels.
+
+    `pressed` is drawn as under a finger; with `still` nothing moves: a pacer is a disc.
+    """
+    sheet = Sheet(width, height, measure, look or Look(), pressed)
+    if page.red:
+        sheet.out.ground = sheet.colours.card
+    typing = page.kind is Kind.NAME
+    moved = page.top if sheet.look.low or typing else ()
+    _top_line(sheet, page, () if moved else page.top)
+    y = sheet.height - sheet.px(EDGE) if typing else _bottom(sheet, page, moved)
+    top = sheet.px(TOP + 4)
+    main = Box(sheet.px(PAD), top, width - 2 * sheet.px(PAD), y - sheet.px(GAP) - top)
+    touch_from = sheet.px(BUTTON + 4) if page.top and not moved else top
+    main_area(sheet, page, main, touch_from)
+    if still and sheet.out.pace is not None:
+        sheet.out.dots.append(Dot(sheet.out.pace.box, True, sheet.out.pace.disc, sheet.out.ground))
+        sheet.out.pace = None
+    return sheet.mirrored() if sheet.look.language in RIGHT_TO_LEFT else sheet.out
+
+
+# --- the top line -----------------------------------------------------------------------------------------------------
+
+
+def _top_line(sheet: Sheet, page: Page, touches: Sequence[Button]) -> None:
+    colours = sheet.colours
+    if page.red:
+        sheet.out.fills.append(Fill(Box(0, 0, sheet.width, sheet.px(TOP)), colours.band))
+    strong, weak = (colours.band_ink, colours.band_ink) if page.red else (colours.ink, colours.muted)
+    line = Box(sheet.px(PAD), 0, sheet.width - 2 * sheet.px(PAD), sheet.px(TOP))
+    if page.top_right:
+        line = _at_right(sheet, Block(page.top_right, MARGIN, colour=weak), line, touches)
+    if touches:
+        line = _chips(sheet, touches, line)
+    if page.mark:
+        line = _mark(sheet, page.mark, line)
+    sheet.place([Block(page.top_left, MARGIN, bold=True, colour=strong)], line)
+
+
+def _at_right(sheet: Sheet, block: Block, line: Box, touches: Sequence[Button]) -> Box:
+    """Place the right text of the top line; return what is left of the line."""
+    share = 0.3 if len(block.text) <= CLOCK else 0.36 if touches else 0.55
+    full = sheet.width_of(block.text, sheet.size(block, sheet.grow), bold=False) + 1
+    width = min(full, line.w * share)
+    sheet.place([block], Box(line.right - width, line.y, width, line.h), align=RIGHT)
+    return Box(line.x, line.y, line.w - width - sheet.px(GAP), line.h)
+
+
+def _chips(sheet: Sheet, touches: Sequence[Button], line: Box) -> Box:
+    """Place what can be touched in the top line: small to look at, and as large to touch as everything else."""
+    widths = controls.widths(sheet, touches, MARGIN, line.w * 0.62, sheet.px(BUTTON))
+    x, spots = line.right - sum(widths), []
+    for button, width in zip(touches, widths, strict=True):
+        hot = Box(x, 0, width, sheet.px(BUTTON))
+        spots.append(Spot(button, Box(x + sheet.px(4), sheet.px(5), width - sheet.px(8), sheet.px(TOP - 10)), hot))
+        x += width
+    controls.place(sheet, spots, MARGIN)
+    return Box(line.x, line.y, line.w - sum(widths) - sheet.px(8), line.h)
+
+
+def _mark(sheet: Sheet, text: str, line: Box) -> Box:
+    """Place the mark of a drill; return what is left of the line."""
+    block = Block(text, MARGIN, bold=True, colour=sheet.colours.chosen_ink)
+    full = sheet.width_of(text, sheet.size(block, sheet.grow), bold=True) + 1
+    width = min(full, line.w * 0.45)
+    pill = Box(line.right - width - sheet.px(24), sheet.px(8), width + sheet.px(24), sheet.px(TOP - 16))
+    sheet.out.fills.append(Fill(pill, sheet.colours.chosen, pill.h / 2))
+    sheet.place([block], Box(pill.x + sheet.px(12), pill.y, width, pill.h))
+    return Box(line.x, line.y, line.w - pill.w - sheet.px(GAP), line.h)
+
+
+# --- the bottom line --------------------------------------------------------------------------------------------------
+
+
+def _bottom(sheet: Sheet, page: Page, moved: Sequence[Button]) -> float:
+    """Lay out the bottom line and the row, and return their upper edge. `moved` came down from the top line."""
+    buttons = (*moved, *page.corner)
+    height = sheet.px(BUTTON)
+    line = Box(sheet.px(PAD), sheet.height - height - sheet.px(EDGE), sheet.width - 2 * sheet.px(PAD), height)
+    block = _bottom_block(sheet, page)
+    dense = Box(sheet.px(DENSE), line.y, sheet.width - 2 * sheet.px(DENSE), height)
+    if page.row and not block and (len(page.row) + len(buttons)) * sheet.px(BUTTON) <= dense.w:
+        return _row_and_corner(sheet, page.row, buttons, dense)
+    y = _corner_line(sheet, buttons, block, line) if buttons or block else sheet.height - sheet.px(EDGE)
+    if page.row:
+        rows = controls.rows_for(sheet, len(page.row), dense.w)
+        y -= rows * height + (sheet.px(4) if buttons or block else 0.0)
+        controls.place(
+            sheet, controls.side_by_side(sheet, page.row, Box(dense.x, y, dense.w, rows * height)), SMALL_TEXT
+        )
+    return y
+
+
+def _bottom_block(sheet: Sheet, page: Page) -> list[Block]:
+    if page.card is not None and page.ask:
+        return [Block(page.ask, 28, bold=True, colour=sheet.colours.ink)]
+    return [Block(page.bottom, MARGIN, colour=sheet.colours.muted, spare=1)] if page.bottom else []
+
+
+def _row_and_corner(sheet: Sheet, row: Sequence[Button], corner: Sequence[Button], box: Box) -> float:
+    """Place the row and the corner on one line: the corner gets what its words need, if the row leaves it."""
+    least = sheet.px(BUTTON)
+    widths = controls.widths(sheet, corner, SMALL_TEXT, box.w - len(row) * least, least) if corner else []
+    taken = sum(widths)
+    controls.place(sheet, controls.side_by_side(sheet, row, Box(box.x, box.y, box.w - taken, box.h)), SMALL_TEXT)
+    x, spots = box.right - taken, []
+    for button, width in zip(corner, widths, strict=True):
+        hot = Box(x, box.y, width, box.h)
+        spots.append(Spot(button, hot.inset(sheet.px(4), sheet.px(4)), hot))
+        x += width
+    controls.place(sheet, spots, SMALL_TEXT)
+    return box.y
+
+
+def _corner_line(sheet: Sheet, buttons: Sequence[Button], blocks: list[Block], line: Box) -> float:
+    """Place what happens next and the corner: side by side, on an upright panel above each other."""
+    if sheet.tall:
+        spots = controls.across(sheet, buttons, line, 10) if buttons else []
+        controls.place(sheet, spots, SMALL_TEXT)
+        if not blocks:
+            return line.y
+        height = sheet.px(52) * min(sheet.grow, 1.6)
+        box = Box(line.x, line.y - height - sheet.px(8), line.w, height) if buttons else line
+        sheet.place(blocks, box)
+        return box.y
+    corner = _corner_width(sheet, buttons, line, 0.62 if blocks else 1.0)
+    room = Box(line.x, line.y, line.w - corner - (sheet.px(GAP) if buttons else 0.0), line.h)
+    if blocks and sheet.grow > 1 and blocks[0].spare and (sheet.largest(blocks, room) or 0.0) < 1:
+        sheet.out.left_out.append(blocks[0].text)
+        blocks, corner = [], _corner_width(sheet, buttons, line, 1.0)
+    if blocks:
+        sheet.place(blocks, room)
+    _corner(sheet, buttons, Box(line.right - corner, line.y, corner, line.h))
+    return line.y
+
+
+def _corner_width(sheet: Sheet, buttons: Sequence[Button], line: Box, share: float) -> float:
+    if not buttons:
+        return 0.0
+    gaps = sheet.px(GAP) * (len(buttons) - 1)
+    return sum(controls.widths(sheet, buttons, SMALL_TEXT, line.w * share - gaps, sheet.px(BUTTON))) + gaps
+
+
+def _corner(sheet: Sheet, buttons: Sequence[Button], box: Box) -> None:
+    if not buttons:
+        return
+    gap = sheet.px(GAP)
+    widths = controls.widths(sheet, buttons, SMALL_TEXT, box.w - gap * (len(buttons) - 1) + 1, sheet.px(BUTTON))
+    x, spots = box.x, []
+    for button, width in zip(buttons, widths, strict=True):
+        spots.append(controls.spot(button, Box(x, box.y, width, box.h)))
+        x += width + gap
+    controls.place(sheet, spots, SMALL_TEXT)

@@ -25,8 +25,8 @@ class Colours:
     `ground`, `ink`, `muted`: a page and its text. `main`, `main_pressed`, `main_ink`: the obvious button. `soft`,
     `soft_pressed` with `ink`: another one, and the card of a picture. `chosen`, `chosen_ink`: what is chosen already, and
     the mark of a drill. `card`: a sheet to read from, the ground of the emergency page, and of a small button. `edge`: the
-    border of what can be touched. `rule`: a border that only pleases. `red`, `red_pressed`, `red_ink`: the emergency
-    number, its button and band. `accent`: the second colour of a picture. `code_dark`, `code_light`: a QR code.
+    border of what can be touched. `rule`: a border that only pleases. `red`: the emergency number and its button. `band`,
+    `band_ink`: the band of its page. `accent`: the second colour of a picture. `code_dark`, `code_light`: a QR code.
     """
 
     ground: Colour
@@ -43,8 +43,8 @@ class Colours:
     edge: Colour
     rule: Colour
     red: Colour
-    red_pressed: Colour
-    red_ink: Colour
+    band: Colour
+    band_ink: Colour
     accent: Colour
     code_dark: Colour = (0.0, 0.0, 0.0)
     code_light: Colour = (1.0, 1.0, 1.0)
@@ -63,11 +63,11 @@ COLOURS: dict[Theme, Colours] = {
         chosen=_hex("12302d"),
         chosen_ink=_hex("ffffff"),
         card=_hex("ffffff"),
-        edge=_hex("5f7a72"),
+        edge=_hex("748d85"),
         rule=_hex("c9d3cc"),
         red=_hex("9c1c15"),
-        red_pressed=_hex("74130e"),
-        red_ink=_hex("ffffff"),
+        band=_hex("9c1c15"),
+        band_ink=_hex("ffffff"),
         accent=_hex("9c1c15"),
     ),
     Theme.DARK: Colours(
@@ -85,8 +85,8 @@ COLOURS: dict[Theme, Colours] = {
         edge=_hex("7f9a92"),
         rule=_hex("35504a"),
         red=_hex("ffb3a6"),
-        red_pressed=_hex("ff9684"),
-        red_ink=_hex("2a0805"),
+        band=_hex("8e1a13"),
+        band_ink=_hex("f4f1ea"),
         accent=_hex("ffb3a6"),
     ),
     Theme.CONTRAST: Colours(
@@ -104,8 +104,8 @@ COLOURS: dict[Theme, Colours] = {
         edge=_hex("ffffff"),
         rule=_hex("ffffff"),
         red=_hex("ffb0a0"),
-        red_pressed=_hex("ff8f7a"),
-        red_ink=_hex("000000"),
+        band=_hex("ffb0a0"),
+        band_ink=_hex("000000"),
         accent=_hex("ffe600"),
     ),
 }
@@ -116,16 +116,16 @@ def pairs(colours: Colours) -> tuple[tuple[Colour, Colour], ...]:
     on_ink = [(colours.ink, ground) for ground in (colours.ground, colours.card, colours.soft, colours.soft_pressed)]
     on_muted = [(colours.muted, ground) for ground in (colours.ground, colours.card, colours.soft)]
     on_main = [(colours.main_ink, ground) for ground in (colours.main, colours.main_pressed)]
-    on_red = [(colours.red_ink, ground) for ground in (colours.red, colours.red_pressed)]
+    on_band = [(colours.band_ink, colours.band)]
     as_red = [(colours.red, ground) for ground in (colours.ground, colours.card)]
     codes = [(colours.code_dark, colours.code_light), (colours.chosen_ink, colours.chosen)]
-    return (*on_ink, *on_muted, *on_main, *on_red, *as_red, *codes)
+    return (*on_ink, *on_muted, *on_main, *on_band, *as_red, *codes)
 
 
 def edges(colours: Colours) -> tuple[tuple[Colour, Colour], ...]:
     """Return what has to be told from what without words: borders and fills of buttons, circles, strokes of pictures."""
     grounds = (colours.ground, colours.card)
-    meant = (colours.main, colours.main_pressed, colours.chosen, colours.edge, colours.red, colours.red_pressed)
+    meant = (colours.main, colours.main_pressed, colours.chosen, colours.edge, colours.red)
     strokes = [(colours.main, colours.soft), (colours.accent, colours.soft), (colours.ink, colours.soft)]
     return (*((one, ground) for one in meant for ground in grounds), *strokes)
 

@@ -122,10 +122,11 @@ class Text:
 
 @dataclass(frozen=True)
 class Hot:
-    """Where a button can be touched; it may be larger than what is drawn of it."""
+    """Where a button can be touched, and what is drawn of it, which may be less."""
 
     box: Box
     button: Button
+    drawn: Box
 
 
 @dataclass
