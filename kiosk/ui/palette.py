@@ -68,7 +68,7 @@ COLOURS: dict[Theme, Colours] = {
         red=_hex("9c1c15"),
         band=_hex("9c1c15"),
         band_ink=_hex("ffffff"),
-        accent=_hex("9c1c15"),
+        accent=_hex("a35200"),
     ),
     Theme.DARK: Colours(
         ground=_hex("0f1f1d"),
@@ -87,7 +87,7 @@ COLOURS: dict[Theme, Colours] = {
         red=_hex("ffb3a6"),
         band=_hex("8e1a13"),
         band_ink=_hex("f4f1ea"),
-        accent=_hex("ffb3a6"),
+        accent=_hex("f7b756"),
     ),
     Theme.CONTRAST: Colours(
         ground=_hex("000000"),
@@ -106,7 +106,7 @@ COLOURS: dict[Theme, Colours] = {
         red=_hex("ffb0a0"),
         band=_hex("ffb0a0"),
         band_ink=_hex("000000"),
-        accent=_hex("ffe600"),
+        accent=_hex("ffffff"),
     ),
 }
 
