@@ -156,23 +156,27 @@ class Speaker:
     def say(self, clip: Clip) -> Floats:
         """Audio of one clip: float32, 16 kHz, edges trimmed."""
         language = "en-gb" if clip.voice.startswith("b") else "en-us"
-        ids = [self._tokens[c] for c in self._phonemes.of(clip.text, language) if c in self._tokens]
-        style = self._style(clip)
+        audio = self.utter(self._phonemes.of(clip.text, language), self._style(clip), clip.speed)
+        return np.asarray(soxr.resample(_trim(audio), KOKORO_RATE_HZ, SAMPLE_RATE_HZ), np.float32)
+
+    def utter(self, phonemes: str, style: Floats, speed: float) -> Floats:
+        """Audio of phonemes as the model gives it: float32, 24 kHz. `style` is a voice's table."""
+        ids = [self._tokens[c] for c in phonemes if c in self._tokens]
         feed = {
             "tokens": np.array([[0, *ids, 0]], np.int64),
             "style": style[min(len(ids), len(style)) - 1].reshape(1, 256),
-            "speed": np.array([clip.speed], np.float32),
+            "speed": np.array([speed], np.float32),
         }
-        audio = np.asarray(self._session.run(None, feed)[0], np.float32).ravel()
-        return np.asarray(soxr.resample(_trim(audio), KOKORO_RATE_HZ, SAMPLE_RATE_HZ), np.float32)
+        return np.asarray(self._session.run(None, feed)[0], np.float32).ravel()
 
     def _style(self, clip: Clip) -> Floats:
-        style = self._voice(clip.voice)
+        style = self.voice(clip.voice)
         if clip.second_voice is None:
             return style
-        return clip.mix * style + (1 - clip.mix) * self._voice(clip.second_voice)
+        return clip.mix * style + (1 - clip.mix) * self.voice(clip.second_voice)
 
-    def _voice(self, name: str) -> Floats:
+    def voice(self, name: str) -> Floats:
+        """The table of a voice; RecipeError if there is no such voice."""
         if name not in self._voices:
             raise RecipeError(
                 f"synthesis: there is no voice {name!r} in {VOICES_PACKAGE}; choose one of its voices/*.bin"

@@ -25,9 +25,9 @@ class MicrophoneError(OSError):
 
 
 class VirtualMicrophone:
-    """A context manager: inside it, `arecord -D device` with `env` hears what `play` plays."""
+    """A context manager: inside it, `arecord -D device` with `env` hears what `play` or `aplay -D speaker` plays."""
 
-    device = DEVICE
+    device, speaker = DEVICE, SPEAKER
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -144,6 +144,7 @@ class VirtualMicrophone:
         return (
             "</usr/share/alsa/alsa.conf>\n"
             f'pcm.{DEVICE} {{ type pulse server "unix:{self._socket}" device "{SOURCE}" }}\n'
+            f'pcm.{SPEAKER} {{ type pulse server "unix:{self._socket}" device "{SPEAKER}" }}\n'
         )
 
 
