@@ -55,8 +55,8 @@ OWN_QUOTES = {
     Language.HINDI: "“”",
 }
 QUOTES = set('“”«»„‟"「」『』')
-WORDS_MAX = {Language.SPANISH: 12, Language.FRENCH: 13, Language.ARABIC: 12, Language.HINDI: 15}
-"""Words a line; Chinese has no spaces, and a Hindi verb is often two words."""
+WORDS_MAX = {Language.HINDI: 15}
+"""Words a line, if not 12: Hindi writes what others put into an ending as words of their own. Chinese has no spaces."""
 LETTERS_MAX = 18
 """Letters a word on a button."""
 
@@ -132,7 +132,7 @@ def test_nothing_is_left_in_english(language: Language) -> None:
 
 @each_language
 def test_each_slot_is_there_and_no_other(language: Language) -> None:
-    """A form that counts may spell `n` out where it stands for one number, or for a handful of them with one word."""
+    """Of the forms of a text that counts, those of one and two may spell `n` out; which n has which form is gettext's."""
     for key, message in messages(language).items():
         english = slots(forms(message.id)[-1])
         for form in forms(message.string):
@@ -143,12 +143,11 @@ def test_each_slot_is_there_and_no_other(language: Language) -> None:
 
 
 @each_language
-@pytest.mark.parametrize("n", [1, 2, 3, 5, 11, 40, 100, 102])
-def test_a_number_is_shown_or_spelt_out_only_where_it_is_that_number(language: Language, n: int) -> None:
-    """Only the forms of one and two may do without the number."""
+@pytest.mark.parametrize("n", [3, 5, 11, 40, 100, 102])
+def test_only_one_and_two_are_spelt_out(language: Language, n: int) -> None:
     tongue = load(language)
     for key, text in TEXTS.items():
-        if isinstance(text, Plural) and n > 2:
+        if isinstance(text, Plural):
             filled = {name: name for name in slots(text.many)} | {"n": n}
             assert str(n) in tongue.say(key, **filled), key
 
@@ -218,13 +217,10 @@ def test_spanish_opens_what_it_asks() -> None:
 
 @each_language
 def test_lines_are_short(language: Language) -> None:
-    if language not in WORDS_MAX:
-        return
-    shown = [(key, form) for tongue, key, form in ALL if tongue is language and not key.startswith("say_")]
-    shown = [(key, form) for key, form in shown if not key.endswith(".spoken")]
-    long = {key: form for key, form in shown if words(form) > WORDS_MAX[language]}
-    english_too = {key for key in long if words(str(TEXTS[key])) >= 11}
-    assert {key: form for key, form in long.items() if key not in english_too} == {}
+    for tongue, key, form in ALL:
+        if tongue is language and not key.startswith("say_") and not key.endswith(".spoken"):
+            words = [word for word in form.split() if any(letter.isalnum() for letter in word)]
+            assert len(words) <= WORDS_MAX.get(language, 12), (key, form)
 
 
 @each_language
