@@ -1,5 +1,6 @@
 """The listen process between a microphone and a hub: what it tells, and that it goes on without either."""
 
+import os
 import shutil
 import subprocess
 import threading
@@ -8,19 +9,22 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from kiosk.bus import runtime_socket
 from kiosk.config import ListenSection
 from kiosk.demo.microphone import VirtualMicrophone
 from kiosk.detection import Heard
 from kiosk.listen.hear import file_loop, hear_file
 from kiosk.listen.loop import Loop
 from kiosk.listen.model import load_model, packaged_model, read_manifest
-from kiosk.listen.process import ListenProcess, detection, in_hours
-from kiosk.listen.ring import Ring
-from kiosk.messages import Detection, Hearing, Hello
-from tests.listening import DEADLINE_S, Hub, listening
+from kiosk.listen.process import READ_S, ListenProcess, detection, in_hours
+from kiosk.listen.ring import RING_BYTES, Ring
+from kiosk.messages import Detection, Ear, Hearing, Hello, PauseEar
+from tests.listening import CALL, DEADLINE_S, NOON, Hub, listening, spoken
 from tests.looks import model_with_looks, needs_moonshine, say
+from tests.wired import wired
 
 
 @pytest.fixture
@@ -139,6 +143,78 @@ def test_a_second_look_that_cannot_start_is_a_fault_and_the_ear_goes_on(tmp_path
     fault = next(fault for fault in ear.faults if fault.code == "look_dead")
     assert "gone.tflite: cannot read the model" in fault.says
     assert ear.model, "stage 1 works"
+
+
+def arecords() -> list[int]:
+    """The microphones that this process holds open: its arecord children."""
+    children = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    pids = [int(pid) for path in children for pid in path.read_text().split()]
+    return [pid for pid in pids if Path(f"/proc/{pid}/comm").read_text().strip() == "arecord"]
+
+
+def sound_in(fd: int) -> bool:
+    return any(os.pread(fd, RING_BYTES, 16))
+
+
+@pytest.mark.parts
+def test_a_pause_ends_the_capture_and_wipes_all_sound_until_it_is_over(tmp_path: Path, hub: Hub) -> None:
+    config = ListenSection(device="wired", second_look="off")
+    with wired(tmp_path / "wired") as microphone, listening(tmp_path, config, microphone.env) as process:
+        hub.until(Ear, state=Hearing.LISTENING)
+        assert arecords()
+        assert sound_in(process._ring.fd)
+        hub.tell(PauseEar(paused=True))
+        paused = hub.until(Ear, state=Hearing.PAUSED)
+        assert paused.faults == ()
+        assert arecords() == []
+        assert not sound_in(process._ring.fd)
+        assert not process._meter._centred.any()
+        heard_s = paused.audio_s
+        for _ in range(2):
+            assert hub.until(Ear).audio_s == heard_s
+        hub.tell(PauseEar(paused=False))
+        assert hub.until(Ear, state=Hearing.LISTENING).audio_s > heard_s
+        assert arecords()
+
+
+@pytest.mark.parts
+def test_an_ear_that_starts_in_a_pause_captures_nothing(tmp_path: Path, hub: Hub) -> None:
+    config = ListenSection(device="wired", second_look="off")
+    with wired(tmp_path / "wired") as microphone:
+        process = ListenProcess(config, runtime_socket(tmp_path), microphone.env)
+        assert isinstance(hub.next(), Hello)
+        hub.tell(PauseEar(paused=True))
+        while process._answers.empty():
+            threading.Event().wait(0.01)
+        for _ in range(10):
+            process.turn(time.monotonic(), NOON)
+        assert process._capture is None
+        assert (process._ring.position, arecords()) == (0, [])
+        assert hub.until(Ear).state is Hearing.PAUSED
+        process.close()
+
+
+@pytest.mark.parts
+def test_a_call_from_just_before_the_pause_is_still_told(tmp_path: Path, hub: Hub) -> None:
+    config = ListenSection(device="wired", second_look="off")
+    with wired(tmp_path / "wired") as microphone, listening(tmp_path, config, microphone.env):
+        hub.until(Ear, state=Hearing.LISTENING)
+        call = spoken(CALL, tmp_path)
+        microphone.say(call[: np.flatnonzero(np.abs(call) > 0.01)[-1]])
+        while not microphone.silent:
+            threading.Event().wait(0.005)
+        hub.tell(PauseEar(paused=True))
+        assert hub.until(Detection).grave
+
+
+def test_an_ear_that_has_nothing_to_hear_does_not_spin(tmp_path: Path) -> None:
+    process = ListenProcess(ListenSection(hours="22:00-06:00"), runtime_socket(tmp_path))
+    process.turn(time.monotonic(), NOON)
+    began_s = time.monotonic()
+    for _ in range(3):
+        process.turn(time.monotonic(), NOON)
+    assert time.monotonic() - began_s >= 3 * READ_S
+    process.close()
 
 
 @pytest.mark.parts

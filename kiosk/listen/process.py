@@ -1,11 +1,14 @@
 """The listen process: microphone to hub. It tells the hub what it heard, and once a second how well it hears.
 
 It keeps going through everything: no microphone, no model, no hub. Each is a fault in its own words until it is over.
+While a person at the desk has it paused, nothing captures sound, and none is left in memory.
 Nothing of what it hears is written, logged or sent but phrase, score and time.
 """
 
+import contextlib
 import itertools
 import logging
+import math
 import queue
 import signal
 import threading
@@ -30,7 +33,19 @@ from kiosk.listen.loop import Loop
 from kiosk.listen.model import ModelError
 from kiosk.listen.own_voice import OwnVoice
 from kiosk.listen.ring import Ring, refuse_dumps
-from kiosk.messages import COVERT_PHRASE, Detection, DetectionTaken, Ear, Fault, Hearing, Hello, Role, Speaking, ToLeaf
+from kiosk.messages import (
+    COVERT_PHRASE,
+    Detection,
+    DetectionTaken,
+    Ear,
+    Fault,
+    Hearing,
+    Hello,
+    PauseEar,
+    Role,
+    Speaking,
+    ToLeaf,
+)
 
 log = logging.getLogger("stayby")
 
@@ -43,6 +58,8 @@ OFFER_S = 1.0
 KEEP_S = 30.0
 KEEP = 8
 TOLD_LATE_S = 2 * HOP_S
+# An ear that starts lets the hub say first whether it is paused; without a hub it listens after this.
+HUB_WORD_S = 1.0
 # So much of a quiet room settles whatever was said before it.
 SETTLE_HOPS = round(2.0 / HOP_S)
 DEAFENING = frozenset({"mic_silent", "mic_stuck"})
@@ -79,6 +96,7 @@ class ListenProcess:
         self._covert_wrong: Fault | None = None
         self._meter = Meter()
         self._own_voice, self._speaking = OwnVoice(), False
+        self._paused, self._may_begin_s = False, math.inf
         self._quiet_room = itertools.cycle(list(chunks(quiet(PRIME_SAMPLES))))
         self._position, self._quiet_hops = 0, SETTLE_HOPS
         self._untaken: deque[Detection] = deque(maxlen=KEEP)
@@ -91,11 +109,12 @@ class ListenProcess:
         """Listen for up to 0.2 s, decide, and report; raises what killed a thread."""
         if not self._deaths.empty():
             raise self._deaths.get()
-        wanted = in_hours(self._config.hours, now_local)
-        self._open_or_close(wanted=wanted)
+        self._may_begin_s = min(self._may_begin_s, now_s + HUB_WORD_S)
+        self._take_answers(now_s)
+        open_now = in_hours(self._config.hours, now_local)
+        self._open_or_close(wanted=open_now and not self._paused and now_s >= self._may_begin_s)
         self._keep_model(now_s)
         self._keep_calibration(now_s)
-        self._take_answers(now_s)
         captured = self._capture.read(READ_S) if self._capture else None
         if captured is not None:
             self._hear(captured)
@@ -104,7 +123,14 @@ class ListenProcess:
         self._send_waiting(now_s)
         if now_s - self._report_s >= REPORT_S:
             self._report_s = now_s
-            self._leaf.send(self._ear(now_s, wanted=wanted))
+            self._leaf.send(self._ear(now_s, open_now=open_now))
+        if self._capture is None:
+            self._wait_for_the_hub(now_s)
+
+    def _wait_for_the_hub(self, now_s: float) -> None:
+        """Without a microphone to wait for, a turn takes its time here."""
+        with contextlib.suppress(queue.Empty):
+            self._take_answer(self._answers.get(timeout=READ_S), now_s)
 
     def close(self) -> None:
         """Stop capturing and leave the hub."""
@@ -122,8 +148,6 @@ class ListenProcess:
             self._capture.close()
             self._meter.wipe()
             self._capture, self._speaking = None, False
-            if self._loop is not None:
-                self._loop.reset()
 
     def _keep_model(self, now_s: float) -> None:
         if self._loop is not None or now_s - self._reload_s < RELOAD_S:
@@ -188,7 +212,7 @@ class ListenProcess:
         """No sound came. Where it has ended, the loop hears a quiet room: a call from just before is still decided."""
         if self._loop is not None:
             self._tell(self._loop.catch_up())
-        ended = self._capture is not None and self._capture.fault is not None
+        ended = self._capture is None or self._capture.fault is not None
         for _ in range(int(READ_S / HOP_S)):
             if ended and self._loop is not None and self._quiet_hops < SETTLE_HOPS:
                 self._quiet_hops += 1
@@ -211,11 +235,21 @@ class ListenProcess:
 
     def _take_answers(self, now_s: float) -> None:
         while not self._answers.empty():
-            answer = self._answers.get()
-            if isinstance(answer, DetectionTaken):
-                self._untaken = deque((one for one in self._untaken if one.audio_end_s != answer.audio_end_s), KEEP)
-            elif isinstance(answer, Speaking):
-                self._speaks(answer, now_s)
+            self._take_answer(self._answers.get(), now_s)
+
+    def _take_answer(self, answer: ToLeaf, now_s: float) -> None:
+        if isinstance(answer, DetectionTaken):
+            self._untaken = deque((one for one in self._untaken if one.audio_end_s != answer.audio_end_s), KEEP)
+        elif isinstance(answer, Speaking):
+            self._speaks(answer, now_s)
+        elif isinstance(answer, PauseEar):
+            self._pause(answer, now_s)
+
+    def _pause(self, told: PauseEar, now_s: float) -> None:
+        if told.paused is not self._paused:
+            log.info("%s by a person at the desk", "paused" if told.paused else "listening again")
+            self._report_s = -1e9  # whoever touched is waiting to see it
+        self._paused, self._may_begin_s = told.paused, now_s
 
     def _speaks(self, speaking: Speaking, now_s: float) -> None:
         if not self._own_voice.speaks(speaking.start_s, speaking.end_s, now_s):
@@ -234,12 +268,18 @@ class ListenProcess:
             for one in self._untaken:
                 self._leaf.send(one)
 
-    def _ear(self, now_s: float, *, wanted: bool) -> Ear:
-        faults = tuple(self._faults(now_s)) if wanted else ()
+    def _state(self, now_s: float, faults: tuple[Fault, ...], *, open_now: bool) -> Hearing:
+        if not open_now:
+            return Hearing.OFF
+        if self._paused and self._capture is None:
+            return Hearing.PAUSED
         deaf = self._loop is None or now_s - self._heard_s > DEAF_AFTER_S or any(f.code in DEAFENING for f in faults)
-        state = Hearing.OFF if not wanted else Hearing.DEAF if deaf else Hearing.LISTENING
+        return Hearing.DEAF if deaf else Hearing.LISTENING
+
+    def _ear(self, now_s: float, *, open_now: bool) -> Ear:
+        faults = tuple(self._faults(now_s)) if open_now and not self._paused else ()
         return Ear(
-            state=state,
+            state=self._state(now_s, faults, open_now=open_now),
             faults=faults,
             model=f"{self._loop.manifest.name} {self._loop.manifest.made}" if self._loop else "",
             level_dbfs=round(self._meter.level_dbfs, 1),
