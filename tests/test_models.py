@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from kiosk.detection import parse_manifest
 from kiosk.listen.model import load_model, packaged_model
+from kiosk.messages import Choice
 from models.real_speech import Part, check_root, part_of, recordings
 from models.recipe import Recipe, RecipeError, read_recipe
 from models.synthesise import Clip, plan
@@ -22,6 +24,25 @@ def recipe() -> Recipe:
 
 def test_the_same_recipe_gives_the_same_plan(recipe: Recipe) -> None:
     assert plan(recipe, "train") == plan(read_recipe(RECIPE), "train")
+
+
+OPENS = {
+    "chest": Choice.CHEST_PAIN,
+    "heart": Choice.CHEST_PAIN,
+    "breathe": Choice.BREATHING,
+    "fallen": Choice.FALL,
+    "faint": Choice.SOMEONE_HURT,
+    "ambulance": Choice.SOMEONE_HURT,
+    "police": Choice.NOT_SAFE,
+    "leave_alone": Choice.NOT_SAFE,
+    "let_go": Choice.NOT_SAFE,
+}
+
+
+def test_each_phrase_of_recipe_and_model_opens_its_case(recipe: Recipe) -> None:
+    assert {name: phrase.opens for name, phrase in recipe.phrases.items() if phrase.opens} == OPENS
+    shipped = parse_manifest((RECIPE.parent / "manifest.json").read_bytes(), "manifest.json").phrases
+    assert {phrase.id: phrase.opens for phrase in shipped if phrase.opens} == OPENS
 
 
 def test_a_small_run_speaks_some_of_the_same_clips_of_every_label(recipe: Recipe) -> None:
