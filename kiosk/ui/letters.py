@@ -55,14 +55,15 @@ class Letters:
         self._width = lru_cache(WIDTHS)(self._width_of)
         self._texture = lru_cache(TEXTURES)(self._texture_of)
         self._ascent = lru_cache(256)(self._ascent_of)
+        self._below_middle = lru_cache(256)(self._below_middle_of)
 
     def measure(self, text: str, size: float, bold: bool) -> float:
         """Return the width in pixels of one line of text."""
         return float(sum(self._width(word, int(size), bold) for word in self._words(text)))
 
-    def ascent(self, size: float, bold: bool) -> int:
-        """Return how far the baseline of a line is below its top."""
-        return self._ascent(self.fonts.first, int(size), bold)
+    def below_middle(self, size: float, bold: bool) -> float:
+        """Return how far the baseline of a line is below its middle: the same for every script."""
+        return self._below_middle(int(size), bold)
 
     def placed(self, text: str, size: float, bold: bool, *, rtl: bool) -> list[Placed]:
         """Return the pieces of one line of text from left to right; `rtl` is the direction of the page."""
@@ -100,3 +101,7 @@ class Letters:
 
     def _ascent_of(self, face: Face, size: int, bold: bool) -> int:
         return int(self._label(Piece(" ", face), size, bold).get_ascent())
+
+    def _below_middle_of(self, size: int, bold: bool) -> float:
+        label = self._label(Piece(" ", self.fonts.first), size, bold)
+        return float(label.get_ascent() + label.get_descent()) / 2

@@ -8,7 +8,6 @@ import logging
 import os
 import queue
 import signal
-import tempfile
 import threading
 import time
 from dataclasses import replace
@@ -16,21 +15,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kivy.base import EventLoop, runTouchApp, stopTouchApp
+from kivy.base import runTouchApp, stopTouchApp
 from kivy.clock import Clock
 
 from kiosk.bus import Leaf, runtime_socket
-from kiosk.config import UnitConfig
-from kiosk.messages import Face, Fault, Hello, Role, ScreenBeat, Show, ToLeaf, Touch
-from kiosk.page import Button, Does, Look, Page
+from kiosk.config import SpeakerSection, UnitConfig
+from kiosk.guidance import Pace
+from kiosk.messages import Face, Fault, Hello, Role, ScreenBeat, Show, State, ToLeaf, Touch, TouchAction
+from kiosk.page import Button, Does, Go, Kind, Look, Page, Theme
 from kiosk.pages import HUB_GONE_S, Desk, Local, at_home, page, settle, touched
-from kiosk.ui.catalogues import load as load_catalogue
+from kiosk.tongue import Tongue
+from kiosk.ui import catalogues
+from kiosk.ui.hands import Hands, View
+from kiosk.ui.kept import Kept
 from kiosk.ui.layout import Layout, lay_out
+from kiosk.ui.night import Backlight, aside, dimmed, is_night
 from kiosk.ui.paint import Painter
 from kiosk.ui.panel import panel_fault, panels
 from kiosk.ui.remote import RemoteServer, Request
+from kiosk.ui.said import Said
 from kiosk.ui.touches import Touches
-from kiosk.ui.window import find_fonts, open_window
+from kiosk.ui.voice import Voice
+from kiosk.ui.window import fonts, open_window
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +49,10 @@ DEBOUNCE_S = 0.3
 AIM_S = 0.25
 """A touch so soon after the page changed by itself was aimed at the page before."""
 PRESSED_S = 0.15
+CATALOGUE_S = 5.0
+"""So far apart the languages that nobody asked for yet are read, while the screen rests."""
+WORDS = {Pace.BREATHING: ("breathe_in", "breathe_out"), Pace.CPR: ("push",)}
+"""What stands in what moves, one for each phase."""
 EXIT_THREAD_DIED = 70
 
 
@@ -51,53 +61,71 @@ def _die(error: BaseException) -> NoReturn:
     os._exit(EXIT_THREAD_DIED)
 
 
+def _face(config: UnitConfig) -> Face:
+    unit = config.unit
+    return Face(
+        store=unit.store,
+        unit=unit.id,
+        place=unit.place,
+        address=unit.address,
+        emergency_number=unit.emergency_number,
+        police_number=unit.police_number,
+        phone=unit.phone,
+        country=unit.country,
+        defibrillator=unit.defibrillator,
+        refuge=unit.refuge,
+        meet=unit.meet,
+    )
+
+
 class Screen:
     """Everything of one run; `run` returns when it is told to stop."""
 
     def __init__(self, config: UnitConfig, remote: Path | None) -> None:
-        unit = config.unit
-        face = Face(
-            store=unit.store,
-            unit=unit.id,
-            place=unit.place,
-            address=unit.address,
-            emergency_number=unit.emergency_number,
-            police_number=unit.police_number,
-            phone=unit.phone,
-            country=unit.country,
-            defibrillator=unit.defibrillator,
-            refuge=unit.refuge,
-            meet=unit.meet,
-        )
-        self._ui = config.ui
+        run_dir = config.unit.run_dir
+        self._ui, self._speaker = config.ui, config.speaker or SpeakerSection()
         self._panels = panels() if config.ui.fullscreen else None
-        self._desk = Desk(face, button=config.button is not None, speaker=config.speaker is not None)
+        self._desk = Desk(_face(config), button=config.button is not None, speaker=config.speaker is not None)
         self._window = open_window(config.ui)
-        self._painter = Painter(self._window, *find_fonts())
+        self._painter = Painter(self._window, fonts())
         self._inbox: queue.Queue[ToLeaf | bool | Request] = queue.Queue(INBOX)
         self._show: Show | None = None
         self._shown_s = time.monotonic()
-        self._local = at_home(Local(), Look(language=config.ui.language))
+        self._kept, self._backlight = Kept(run_dir), Backlight()
         self._page: Page | None = None
+        self._drawn_look = Look()
         self._layout = Layout(ground=(0.0, 0.0, 0.0))
         self._before: tuple[Page, Layout] | None = None
         self._changed_s = self._touched_s = self._refreshed_s = float("-inf")
         self._pressed: Button | None = None
-        self._still = True
-        self._shots: list[Request] = []
+        self._posed = self._night = False
+        self._unread = list(catalogues.TRANSLATED)
+        self._catalogue_faults: tuple[Fault, ...] = ()
         self._taken = 0
+        self._hands = Hands(self._window, self._view, lambda: self._taken)
         self._touches = Touches(self._send)
         self._leaf = Leaf(
-            runtime_socket(unit.run_dir),
+            runtime_socket(run_dir),
             Hello(role=Role.UI),
             on_message=self._inbox.put,
             on_link=self._inbox.put,
             on_bad=lambda text: log.warning("screen: %s", text),
             on_death=_die,
         )
+        self._voice = Voice(self._speaker.device, self._leaf.send) if config.speaker else None
+        self._said = Said(self._voice)
+        self._local = self._restored()
         if remote is not None:
             log.warning("screen: it can be touched and seen through %s; for tests and demos only", remote)
             RemoteServer(remote, self._inbox.put, _die)
+
+    def _restored(self) -> Local:
+        """Return what was touched before this process began; a call for help that nobody confirmed is sent again."""
+        local, now_s = self._kept.load(), time.monotonic()
+        for waits, action in ((local.telling, TouchAction.HELP), (local.asking, TouchAction.PERSON)):
+            if waits:
+                self._touches.add(Touch(action=action), State.IDLE, now_s)
+        return local
 
     def run(self) -> None:
         """Show and listen until SIGTERM, SIGINT, or the window is closed."""
@@ -111,8 +139,11 @@ class Screen:
         Clock.schedule_interval(lambda _: self._beat(time.monotonic()), BEAT_S)
         if self._panels is not None:
             Clock.schedule_interval(lambda _: self._look_for_panels(), PANEL_S)
+        Clock.schedule_interval(lambda _: self._read_a_catalogue(), CATALOGUE_S)
         self._refresh(time.monotonic())
         runTouchApp()
+        if self._voice is not None:
+            self._voice.stop()
         self._leaf.close()
 
     # --- what comes in ------------------------------------------------------------------------------------------------
@@ -128,16 +159,29 @@ class Screen:
             news = True
         if news or now_s - self._refreshed_s >= REFRESH_S:
             self._refresh(now_s)
-        self._still = self._painter.step(now_s)
-        if self._shots and self._still:
+        if (began_s := self._said.beat_began_s) is not None:
+            self._painter.pace_from_s = began_s
+        self._painter.step(now_s)
+        self._pose(now_s)
+
+    def _pose(self, now_s: float) -> None:
+        """Stand still for the picture that was asked for, if no page fades; else where this minute has the page."""
+        self._posed = bool(self._hands.shots) and not self._painter.fades
+        if self._posed:
+            self._painter.hold(self._hands.shots[0].args["since_s"])
             self._window.canvas.ask_update()
+        self._painter.shift(*((0, 0) if self._posed else self._aside(now_s)))
+
+    def _aside(self, now_s: float) -> tuple[int, int]:
+        return aside(self._page.kind, now_s) if self._page else (0, 0)
 
     def _take(self, message: ToLeaf | bool | Request, now_s: float) -> None:
         if isinstance(message, Show):
             self._show, self._shown_s = message, now_s
             self._touches.shown(message)
         elif isinstance(message, Request):
-            self._do(message, now_s)
+            self._refresh(now_s)
+            self._hands.do(message)
         elif message is True:
             self._touches.linked(now_s)
 
@@ -157,29 +201,38 @@ class Screen:
         )
 
     def _faults(self) -> tuple[Fault, ...]:
-        faults = []
-        if self._panels is not None and (fault := panel_fault(self._panels)):
-            faults.append(fault)
+        voice = self._voice.fault() if self._voice is not None else None
+        panel = panel_fault(self._panels) if self._panels is not None else None
+        single = (panel, self._size_fault(), self._cramped_fault(), voice, self._kept.fault(), self._backlight.fault())
+        several = (*self._painter.faults(), *self._catalogue_faults)
+        return (*(fault for fault in single if fault), *several)
+
+    def _size_fault(self) -> Fault | None:
         width, height = (int(side) for side in self._window.size)
-        if self._ui.fullscreen and (width, height) != (self._ui.width, self._ui.height):
-            faults.append(
-                Fault(
-                    code="panel_size",
-                    where="kiosk.toml [ui]",
-                    says=f"the panel is {width} x {height}, the file says {self._ui.width} x {self._ui.height}",
-                    do="set width and height to the panel's, so that nothing is cut off",
-                )
-            )
-        if self._layout.cramped:
-            faults.append(
-                Fault(
-                    code="screen_cramped",
-                    where="screen",
-                    says=f"a text does not fit the panel: {self._layout.cramped[0][:60]}",
-                    do="shorten it in kiosk.toml, or use a larger panel",
-                )
-            )
-        return tuple(faults)
+        if not self._ui.fullscreen or (width, height) == (self._ui.width, self._ui.height):
+            return None
+        return Fault(
+            code="panel_size",
+            where="kiosk.toml [ui]",
+            says=f"the panel is {width} x {height}, the file says {self._ui.width} x {self._ui.height}",
+            do="set width and height to the panel's, so that nothing is cut off",
+        )
+
+    def _cramped_fault(self) -> Fault | None:
+        if not self._layout.cramped:
+            return None
+        return Fault(
+            code="screen_cramped",
+            where="screen",
+            says=f"a text does not fit the panel: {self._layout.cramped[0][:60]}",
+            do="shorten it in kiosk.toml, or use a larger panel",
+        )
+
+    def _read_a_catalogue(self) -> None:
+        """Read one more language while nobody waits for anything: its faults are known, and a switch to it is at once."""
+        if self._unread and self._page is not None and self._page.kind is Kind.IDLE:
+            catalogues.load(self._unread.pop())
+            self._catalogue_faults = () if self._unread else catalogues.faults()
 
     def _look_for_panels(self) -> None:
         """End, to be started again, when a panel was plugged in: Kivy reads only those that were there at its start."""
@@ -195,17 +248,18 @@ class Screen:
 
     def _refresh(self, now_s: float, *, by_touch: bool = False) -> None:
         self._refreshed_s = now_s
-        self._touches.send_due(now_s)
-        self._local = settle(self._local, self._show, now_s)
-        self._touches.speaks(self._local.look.language, self._show, now_s)
-        self._local = self._waiting(self._local, now_s)
+        clock = datetime.now().astimezone()
+        self._night = is_night(self._ui.night, clock)
+        self._settle(now_s)
         if self._pressed and now_s - self._touched_s >= PRESSED_S:
             self._pressed = None
             self._draw(self._page, now_s, fade=False)
-        tongue = load_catalogue(self._local.look.language)
-        desk = replace(self._desk, zone=datetime.now().astimezone().tzinfo or UTC)
-        new = page(self._show, self._local, desk, now_s, self._shown_s, tongue)
-        if new == self._page:
+        look = self._local.look
+        desk = replace(self._desk, zone=clock.tzinfo or UTC)
+        new = page(self._show, self._local, desk, now_s, self._shown_s, self._tongue())
+        self._said.turned(new, look, self._volume(), now_s)
+        self._backlight.set(dimmed(new.kind, night=self._night))
+        if new == self._page and look == self._drawn_look:
             return
         old = self._page
         turned = old is None or (old.kind, old.headline) != (new.kind, new.headline)
@@ -213,20 +267,34 @@ class Screen:
             self._pressed = None
             self._before = (old, self._layout) if old is not None and not by_touch else None
             self._changed_s = now_s
+        if old is None or (old.pace, old.incident, old.step) != (new.pace, new.incident, new.step):
+            self._painter.pace_from_s = now_s
         self._draw(new, now_s, fade=turned and old is not None)
 
-    def _waiting(self, local: Local, now_s: float) -> Local:
-        """Return `local` with what is not confirmed yet."""
-        touches = self._touches
-        return replace(local, telling=touches.telling, asking=touches.asking, unheard=touches.unheard(now_s))
+    def _settle(self, now_s: float) -> None:
+        """Bring what was touched here up to date with what is so, keep it, and tell the hub which language is shown."""
+        self._touches.send_due(now_s)
+        home = Look(language=self._ui.language, theme=Theme.DARK if self._night else Theme.LIGHT)
+        local = settle(at_home(self._local, home), self._show, now_s)
+        telling, asking, unheard = self._touches.telling, self._touches.asking, self._touches.unheard(now_s)
+        self._local = replace(local, telling=telling, asking=asking, unheard=unheard)
+        self._touches.speaks(self._local.look.language, self._show, now_s)
+        self._kept.save(self._local)
+
+    def _tongue(self) -> Tongue:
+        return catalogues.load(self._local.look.language)
+
+    def _volume(self) -> int:
+        return self._speaker.night_volume_percent if self._night else self._speaker.volume_percent
 
     def _draw(self, new: Page | None, now_s: float, *, fade: bool) -> None:
         if new is None:
             return
         width, height = self._window.size
-        self._page = new
-        self._layout = lay_out(new, width, height, self._painter.measure, pressed=self._pressed)
-        self._painter.show(self._layout, now_s, fade=fade)
+        self._page, self._drawn_look = new, self._local.look
+        self._layout = lay_out(new, width, height, self._painter.measure, self._drawn_look, self._pressed)
+        words = [self._tongue().say(key) for key in WORDS.get(new.pace, ())] if new.pace else []
+        self._painter.show(self._layout, now_s, fade=fade, words=words)
 
     def _on_resize(self, *_: object) -> None:
         self._painter.resized()
@@ -257,77 +325,27 @@ class Screen:
             log.info("screen: touched %s (incident %s)", does.action, does.incident)
             self._touches.add(does, shown.state, now_s)
         self._refresh(now_s, by_touch=True)
+        if does is Go.AGAIN and self._page is not None:
+            self._said.again(self._page, self._local.look, self._volume(), now_s)
 
     # --- for tests and demos ------------------------------------------------------------------------------------------
 
-    def _do(self, request: Request, now_s: float) -> None:
-        doing = {
-            "page": self._do_page,
-            "tap": self._do_tap,
-            "touch": self._do_touch,
-            "shot": self._do_shot,
-        }
-        do = doing.get(request.do)
-        if do is None:
-            request.failed(f"{request.do!r} is not one of {', '.join(doing)}")
-            return
-        self._refresh(now_s)
-        try:
-            do(request)
-        except (KeyError, TypeError, ValueError) as error:
-            request.failed(f"{request.do}: {error!r} is missing or no good")
-
-    def _do_page(self, request: Request) -> None:
+    def _view(self) -> View:
         shown = self._page
-        assert shown is not None  # noqa: S101 - `_do` has just refreshed
-        request.done(
-            kind=shown.kind.value,
-            incident=shown.incident,
-            texts=list(shown.texts()),
-            buttons=[hot.button.text for hot in self._layout.hots],
-            cramped=self._layout.cramped,
-            size=[int(side) for side in self._window.size],
-            still=self._still,
+        assert shown is not None  # noqa: S101 - `_take` has just refreshed
+        return View(
+            page=shown,
+            layout=self._layout,
+            look=self._local.look,
+            size=(int(self._window.size[0]), int(self._window.size[1])),
+            said=self._said.last,
+            aside=self._aside(time.monotonic()),
+            still=not self._painter.fades,
+            began_s=self._painter.pace_from_s,
+            free_s=max(self._changed_s + AIM_S, self._touched_s + DEBOUNCE_S),
         )
 
-    def _do_tap(self, request: Request) -> None:
-        wanted = str(request.args["text"])
-        hot = next((hot for hot in self._layout.hots if hot.button.text == wanted), None)
-        if hot is None:
-            request.failed(f"no button {wanted!r}; there are {[hot.button.text for hot in self._layout.hots]}")
-            return
-        wait_s = max(self._changed_s + AIM_S, self._touched_s + DEBOUNCE_S) - time.monotonic()
-        if wait_s > 0:  # who reads a button has seen its page, and lifts the finger between two touches
-            Clock.schedule_once(lambda _: self._do_tap(request), wait_s)
-            return
-        self._finger(request, hot.box.x + hot.box.w / 2, hot.box.y + hot.box.h / 2)
-
-    def _do_touch(self, request: Request) -> None:
-        self._finger(request, float(request.args["x"]), float(request.args["y"]))
-
-    def _finger(self, request: Request, x: float, y: float) -> None:
-        """Put a finger down and up where SDL would: in the queue of Kivy's SDL touch provider."""
-        provider = next(one for one in EventLoop.input_providers if type(one).__name__ == "SDL2MotionEventProvider")
-        width, height = self._window.size
-        for action in ("fingerdown", "fingerup"):
-            provider.q.appendleft((action, 1, x / width, y / height, 1.0))
-        before = self._taken
-        Clock.schedule_once(lambda _: request.done(taken=self._taken > before), 2 / 30)
-
-    def _do_shot(self, request: Request) -> None:
-        Path(str(request.args["path"])).parent.mkdir(parents=True, exist_ok=True)
-        self._shots.append(request)
-
     def _on_flip(self, *_: object) -> None:
-        """Take the pictures that were asked for, after the frame is drawn and before it is shown."""
-        if not self._still:
-            return
-        while self._shots:
-            request = self._shots.pop()
-            self._write_shot(Path(str(request.args["path"])))
-            request.done()
-
-    def _write_shot(self, path: Path) -> None:
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            name = self._window.screenshot(name=f"{folder}/shot.png")
-            Path(name).replace(path)
+        self._hands.frames += 1
+        if self._posed and self._hands.shots:
+            self._hands.take()

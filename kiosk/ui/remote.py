@@ -1,7 +1,9 @@
 """Lets tests and demos see and touch the screen as a person would: a Unix socket that is only there when asked for.
 
 One JSON object a line. Requests: {"do": "page"}, {"do": "tap", "text": …}, {"do": "touch", "x": …, "y": …} (pixels from the
-top left), {"do": "shot", "path": …}. Each is answered by {"ok": true, …} or {"ok": false, "why": …}.
+top left; "mouse": true sends it through the mouse as well, as a panel with two drivers does), {"do": "shot", "path": …}
+("since_s": …: what moves, as it is so long after its beginning), {"do": "frames"}. Each is answered by {"ok": true, …} or
+{"ok": false, "why": …}.
 """
 
 import contextlib
@@ -107,20 +109,36 @@ class ScreenRemote:
         return answer
 
     def page(self) -> dict[str, Any]:
-        """Return what is shown: `kind`, `incident`, `texts` top to bottom, `buttons`, `cramped`, `size`."""
+        """Return what is shown: `kind`, `incident`, `texts` top to bottom, `buttons`, `cramped`, `size`, and how.
+
+        `look` is how it looks, `step` and `pace` what it shows of the guidance, `prompts` what belongs to it, `said` what was
+        said last, `aside` by how many pixels it stands aside, `still` whether no page fades, `began_s` when its pace began.
+        """
         return self._ask(do="page")
 
     def tap(self, text: str) -> None:
         """Touch the middle of the button with this text, through Kivy's own input."""
         self._ask(do="tap", text=text)
 
-    def touch(self, x: float, y: float) -> None:
-        """Touch a point at once, in pixels from the top left corner, as a panel would: too soon is too soon."""
-        self._ask(do="touch", x=x, y=y)
+    def touch(self, x: float, y: float, *, mouse: bool = False) -> bool:
+        """Touch a point at once, in pixels from the top left corner, as a panel would: too soon is too soon.
 
-    def shot(self, path: Path) -> None:
-        """Write the frame now shown, once it stands still, as a PNG to `path`, whole or not at all."""
-        self._ask(do="shot", path=str(Path(path).absolute()))
+        With `mouse` the same touch comes through the mouse too. Returns whether it was taken.
+        """
+        return bool(self._ask(do="touch", x=x, y=y, mouse=mouse)["taken"])
+
+    def shot(self, path: Path, since_s: float = 4.0) -> None:
+        """Write the frame now shown, once no page fades, as a PNG to `path`, whole or not at all.
+
+        What moves stands as it does `since_s` after its beginning, and the picture in its middle: two frames of the same page
+        are the same.
+        """
+        self._ask(do="shot", path=str(Path(path).absolute()), since_s=since_s)
+
+    def frames(self) -> tuple[int, float]:
+        """Return how many frames were drawn so far, and when they were counted (CLOCK_MONOTONIC)."""
+        answer = self._ask(do="frames")
+        return int(answer["frames"]), float(answer["at_s"])
 
     def wait_page(self, kind: str, timeout_s: float = 10.0) -> dict[str, Any]:
         """Return the page once it is of `kind`; raise `RemoteError` when it is not within `timeout_s`."""

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from kiosk.config import UiSection, UnitConfig
+from kiosk.ui.fonts import Fonts
 
 log = logging.getLogger(__name__)
 
 FRAMES_PER_S = 30
-FONT_DIRS = (Path("/usr/share/fonts/truetype/noto"), Path("/usr/share/fonts/noto"))
 DISPLAYS = "wayland,x11,KMSDRM"
 """What SDL may open unless told otherwise. Left alone it ends at an invisible window when no display is there."""
-REGULAR, BOLD = "NotoSans-Regular.ttf", "NotoSans-Bold.ttf"
 
 
 def prepare(config: UnitConfig) -> None:
@@ -93,13 +92,7 @@ def _input(ui: UiSection) -> tuple[str, str]:
     return "panel_%(name)s", "probesysfs,provider=hidinput,select_all=0"
 
 
-def find_fonts() -> tuple[str, str]:
-    """Return the files of the regular and the bold face: Noto Sans, or Kivy's own Roboto with one line in the log."""
-    for folder in FONT_DIRS:
-        regular, bold = folder / REGULAR, folder / BOLD
-        if regular.is_file() and bold.is_file():
-            return str(regular), str(bold)
-    log.warning("screen: Noto Sans is missing, Roboto stands in for it (apt install fonts-noto-core)")
-    module = sys.modules["kivy"].__file__
-    folder = Path(module or "").parent / "data" / "fonts"
-    return str(folder / "Roboto-Regular.ttf"), str(folder / "Roboto-Bold.ttf")
+def fonts() -> Fonts:
+    """Return the fonts to draw with; Kivy's own Roboto stands in where Noto Sans is missing."""
+    folder = Path(sys.modules["kivy"].__file__ or "").parent / "data" / "fonts"
+    return Fonts(stand_in=(folder / "Roboto-Regular.ttf", folder / "Roboto-Bold.ttf"))

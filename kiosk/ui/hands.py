@@ -1,0 +1,130 @@
+"""Does what tests and demos ask of the screen: says what it shows, touches it as a finger would, and takes its picture."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kivy.base import EventLoop
+from kivy.clock import Clock
+
+from kiosk.page import Look, Page
+from kiosk.ui.remote import Request
+from kiosk.ui.shapes import Hot, Layout
+
+HELD_S = 4.0
+"""At which moment of its movement what moves is photographed: a breath drawn in."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What the screen shows at a moment."""
+
+    page: Page
+    layout: Layout
+    look: Look
+    size: tuple[int, int]
+    said: tuple[str, ...]
+    aside: tuple[int, int]
+    still: bool
+    began_s: float
+    free_s: float
+    """When the next touch would be taken."""
+
+
+@dataclass
+class Hands:
+    """`see` says what is shown, `taken` how many touches were taken so far."""
+
+    window: Any
+    see: Callable[[], View]
+    taken: Callable[[], int]
+    frames: int = 0
+    shots: list[Request] = field(default_factory=list)
+
+    def do(self, request: Request) -> None:
+        """Do one request, now or with the next frames."""
+        doing = {"page": self._page, "tap": self._tap, "touch": self._touch, "shot": self._shot, "frames": self._frames}
+        do = doing.get(request.do)
+        if do is None:
+            request.failed(f"{request.do!r} is not one of {', '.join(doing)}")
+            return
+        try:
+            do(request)
+        except (KeyError, TypeError, ValueError) as error:
+            request.failed(f"{request.do}: {error!r} is missing or no good")
+
+    def _page(self, request: Request) -> None:
+        view = self.see()
+        page = view.page
+        request.done(
+            kind=page.kind.value,
+            incident=page.incident,
+            texts=list(page.texts()),
+            buttons=[hot.button.text for hot in view.layout.hots],
+            cramped=view.layout.cramped,
+            left_out=view.layout.left_out,
+            size=list(view.size),
+            look=asdict(view.look),
+            choice=page.choice,
+            step=page.step,
+            pace=page.pace,
+            prompts=list(page.prompts),
+            said=list(view.said),
+            aside=list(view.aside),
+            still=view.still,
+            began_s=view.began_s,
+        )
+
+    def _frames(self, request: Request) -> None:
+        request.done(frames=self.frames, at_s=time.monotonic())
+
+    def _tap(self, request: Request) -> None:
+        wanted = str(request.args["text"])
+        view = self.see()
+        hot = next((hot for hot in view.layout.hots if hot.button.text == wanted), None)
+        if hot is None:
+            request.failed(f"no button {wanted!r}; there are {[hot.button.text for hot in view.layout.hots]}")
+            return
+        wait_s = view.free_s - time.monotonic()
+        if wait_s > 0:  # who reads a button has seen its page, and lifts the finger between two touches
+            Clock.schedule_once(lambda _: self._tap(request), wait_s)
+            return
+        self._finger(request, *_middle(hot))
+
+    def _touch(self, request: Request) -> None:
+        self._finger(request, float(request.args["x"]), float(request.args["y"]))
+
+    def _finger(self, request: Request, x: float, y: float) -> None:
+        """Put a finger down and up where SDL would: in the queue of Kivy's SDL touch provider, and in the mouse's if asked."""
+        provider = next(one for one in EventLoop.input_providers if type(one).__name__ == "SDL2MotionEventProvider")
+        width, height = self.window.size
+        for action in ("fingerdown", "fingerup"):
+            provider.q.appendleft((action, 1, x / width, y / height, 1.0))
+        if request.args.get("mouse"):
+            self.window.dispatch("on_mouse_down", x, y, "left", [])
+            self.window.dispatch("on_mouse_up", x, y, "left", [])
+        before = self.taken()
+        Clock.schedule_once(lambda _: request.done(taken=self.taken() > before), 2 / 30)
+
+    # --- pictures -----------------------------------------------------------------------------------------------------
+
+    def _shot(self, request: Request) -> None:
+        Path(str(request.args["path"])).parent.mkdir(parents=True, exist_ok=True)
+        request.args["since_s"] = float(request.args.get("since_s", HELD_S))
+        self.shots.append(request)
+
+    def take(self) -> None:
+        """Take the first picture that was asked for: of the frame that is drawn, before it is shown."""
+        request = self.shots.pop(0)
+        path = Path(str(request.args["path"]))
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            name = self.window.screenshot(name=f"{folder}/shot.png")
+            Path(name).replace(path)
+        request.done()
+
+
+def _middle(hot: Hot) -> tuple[float, float]:
+    return hot.box.x + hot.box.w / 2, hot.box.y + hot.box.h / 2

@@ -1,0 +1,48 @@
+"""Keeps what was touched at this screen in a file, so that a screen which dies is back where it was: whole or not at all."""
+
+from pathlib import Path
+
+from kiosk.local import Local, dump, load
+from kiosk.messages import Fault
+
+NAME = "screen.json"
+
+
+class Kept:
+    """The file in the run folder; it goes with the folder when the unit is switched off, as a person's choices should."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self._path = run_dir / NAME
+        self._text = ""
+        self._error = ""
+
+    def load(self) -> Local:
+        """Return what was kept, or a fresh one."""
+        try:
+            self._text = self._path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return Local()
+        return load(self._text)
+
+    def save(self, local: Local) -> None:
+        """Write `local`, if it changed: a reader sees the old one or the new one."""
+        text = dump(local)
+        if text == self._text:
+            return
+        self._text = text
+        new = self._path.with_suffix(".new")
+        try:
+            new.write_text(text, encoding="utf-8")
+            new.chmod(0o600)
+            new.replace(self._path)
+        except OSError as error:
+            self._error = error.strerror or str(error)
+        else:
+            self._error = ""
+
+    def fault(self) -> Fault | None:
+        """Return what is wrong, if the last change could not be written."""
+        if not self._error:
+            return None
+        says = f"cannot be written ({self._error}); a screen that starts again forgets its language and page"
+        return Fault(code="screen_state", where=str(self._path), says=says, do="check [unit] run_dir and its owner")
