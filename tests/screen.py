@@ -424,9 +424,9 @@ class Rig:
         )
 
     def leave(self) -> None:
-        page = self.remote.page()
-        if "Back" in page["buttons"]:
-            self.remote.tap("Back")
+        for back in ("Back to the steps", "Back"):
+            if back in self.remote.page()["buttons"]:
+                self.remote.tap(back)
 
     def usage(self) -> dict[str, float]:
         """Return what the screen's process uses: resident memory in MB, processor seconds."""
