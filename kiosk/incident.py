@@ -495,7 +495,7 @@ class IncidentMachine:
             {
                 **event.snapshot.model_dump(include=kept),
                 "state": State.RAISED,
-                "request": _is_request(event.snapshot),
+                "request": event.snapshot.request,
                 "revision": event.snapshot.revision + REVISION_LEAP,
                 "opened_s": self._now_s - event.snapshot.elapsed_s,
             }
@@ -834,12 +834,6 @@ class IncidentMachine:
 
 def _graver(one: Choice, other: Choice) -> bool:
     return GRAVEST_FIRST.index(one) < GRAVEST_FIRST.index(other)
-
-
-def _is_request(snapshot: Snapshot) -> bool:
-    """Return whether it is a request for a person: a touch opened it, and it never became more."""
-    touched = snapshot.trigger is Trigger.TOUCH and snapshot.choice is Choice.PERSON
-    return touched and snapshot.severity is Severity.CHECK and snapshot.state is not State.CHECKING
 
 
 def _is_covert(event: Event) -> bool:

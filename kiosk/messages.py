@@ -208,6 +208,12 @@ class Snapshot(Record):
     outcome: Outcome | None = None
     closed_by: Person | None = None
 
+    @property
+    def request(self) -> bool:
+        """Whether it is a request for a person, and no alarm: a touch opened it so, and it never became more."""
+        asked = self.trigger is Trigger.TOUCH and self.choice is Choice.PERSON
+        return asked and self.severity is Severity.CHECK and self.state is not State.CHECKING
+
 
 # --- MQTT: what responders and units say of themselves ----------------------------------------------------------------
 

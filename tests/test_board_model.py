@@ -9,16 +9,18 @@ from hypothesis import strategies as st
 
 from kiosk.board.model import LOST_S, Model
 from kiosk.board.replies import GIVE_UP_S, LATE_S, RESEND_S, Answers, Delivery
-from kiosk.board.view import HEADS, View, buttons_of, clock, make_view, sound_of
+from kiosk.board.view import CHOICES, GUESSES, HEADS, LANGUAGES, View, buttons_of, clock, make_view, sound_of
 from kiosk.messages import (
     COVERT_PHRASE,
     CallNextReply,
     Choice,
     CloseReply,
     ComingReply,
+    Entry,
     Fault,
     Going,
     HereReply,
+    Language,
     NextStep,
     Outcome,
     Person,
@@ -279,6 +281,64 @@ def test_what_a_phrase_suggests_is_said_until_the_person_touches() -> None:
     assert alert.lines == ("Heard “I can’t breathe”.", "It may be: chest or breathing.")
     (alert,) = view_of(snapshot(**heard, choice=Choice.SOMEONE_HURT)).alerts
     assert alert.lines == ("Heard “I can’t breathe”.", "Touched: someone is hurt.")
+
+
+@pytest.mark.parametrize("choice", list(Choice))
+def test_every_case_has_words_for_what_was_touched_and_for_what_it_may_be(choice: Choice) -> None:
+    (touched,) = view_of(snapshot(choice=choice)).alerts
+    assert touched.lines[1].startswith("Touched: ")
+    (heard,) = view_of(snapshot(trigger=Trigger.VOICE, phrase="help", guess=choice)).alerts
+    assert heard.lines[1].startswith("It may be: ")
+    assert heard.lines[1].endswith("The screen does not show it.") == (choice in {Choice.NOT_SAFE, Choice.ROBBERY})
+
+
+@pytest.mark.parametrize(
+    ("choice", "touched", "guess"),
+    [
+        (Choice.CHEST_PAIN, "Touched: chest pain.", "It may be: chest pain."),
+        (Choice.BREATHING, "Touched: I cannot breathe.", "It may be: hard to breathe."),
+        (Choice.STROKE, "Touched: face, arm, speech (signs of a stroke).", "It may be: signs of a stroke."),
+        (Choice.FALL, "Touched: a fall.", "It may be: a fall."),
+        (Choice.PERSON, "Touched: I need a person.", "It may be: they need a person."),
+    ],
+)
+def test_the_words_of_some_cases(choice: Choice, touched: str, guess: str) -> None:
+    assert (CHOICES[choice], GUESSES[choice]) == (touched, guess)
+
+
+REQUEST: dict[str, Any] = {"trigger": Trigger.TOUCH, "severity": Severity.CHECK, "choice": Choice.PERSON}
+
+
+def test_a_request_for_a_person_is_shown_low() -> None:
+    view = view_of(snapshot(**REQUEST, name="Ana"))
+    (alert,) = view.alerts
+    assert (alert.head, alert.tone, alert.sound) == ("PLEASE COME", "check", "check")
+    assert alert.lines == (
+        "A person at Service desk 3 would like somebody to come. No alarm.",
+        "First name: Ana.",
+    )
+    assert view.title == "(1) PLEASE COME · Service desk 3"
+
+
+def test_a_request_that_became_more_says_so() -> None:
+    told = (Entry(t_s=0, what="opened", who="touch"), Entry(t_s=0, what="told_person"))
+    more = snapshot(**{**REQUEST, "severity": Severity.ALERT, "choice": Choice.LOST_CHILD}, timeline=told)
+    (alert,) = view_of(more).alerts
+    assert alert.head == "HELP NOW"
+    assert alert.lines == ("Asked for a person first. It is more than that now.", "Touched: a lost child.")
+
+
+def test_a_request_in_a_covert_call_tells_staff_what_the_desk_shows() -> None:
+    (alert,) = view_of(snapshot(trigger=Trigger.COVERT, covert=True, choice=Choice.PERSON)).alerts
+    assert alert.lines[1] == "The desk shows it as a request for a person. Say nothing there of the covert call."
+
+
+def test_the_language_of_the_screen_is_said_where_it_is_not_the_boards() -> None:
+    (alert,) = view_of(snapshot(language=Language.SPANISH)).alerts
+    assert "Screen speaks: Español (Spanish)." in alert.lines
+    (alert,) = view_of(snapshot()).alerts
+    assert not [line for line in alert.lines if "Screen speaks" in line]
+    assert set(LANGUAGES) == set(Language)
 
 
 def test_a_covert_phrase_is_told_as_one_and_never_which() -> None:

@@ -10,10 +10,12 @@ from typing import Literal
 
 from kiosk.board.model import Desk, Incident, Model
 from kiosk.board.replies import Answers, Delivery
+from kiosk.guidance import CASES
 from kiosk.messages import (
     COVERT_PHRASE,
     Choice,
     Id,
+    Language,
     Name,
     Outcome,
     Person,
@@ -24,7 +26,7 @@ from kiosk.messages import (
     Trigger,
     UnitState,
 )
-from kiosk.texts import PHRASES
+from kiosk.texts import OWN_NAMES, PHRASES
 
 Tone = Literal["grave", "alert", "check"]
 Sound = Literal["emergency", "check", ""]
@@ -104,18 +106,43 @@ TRIGGERS: dict[Trigger, str] = {
     Trigger.COVERT: "Called for help in secret.",
     Trigger.DRILL: "Started as a drill.",
 }
-CHOICES: dict[Choice, str] = {
-    Choice.CHEST_OR_BREATHING: "Touched: chest or breathing.",
-    Choice.SOMEONE_HURT: "Touched: someone is hurt.",
-    Choice.NOT_SAFE: "Touched: I don’t feel safe.",
-    Choice.SOMETHING_ELSE: "Touched: something else.",
+REQUEST_HEAD = "PLEASE COME"
+CASE_WORDS: dict[Choice, str] = {
+    Choice.BREATHING: "hard to breathe",
+    Choice.STROKE: "signs of a stroke",
+    Choice.NOT_SAFE: "they do not feel safe",
+    Choice.OVERWHELMED: "it is all too much",
+    Choice.PERSON: "they need a person",
 }
-GUESSES: dict[Choice, str] = {
-    Choice.CHEST_OR_BREATHING: "It may be: chest or breathing.",
-    Choice.SOMEONE_HURT: "It may be: someone is hurt.",
-    Choice.NOT_SAFE: "It may be: they do not feel safe. The screen does not show it.",
-    Choice.SOMETHING_ELSE: "It may be: something else.",
+"""What a case is called among staff, where that is not what its tile says."""
+
+
+def _within(text: str) -> str:
+    """Return a text as it stands within a sentence."""
+    return text if text.startswith("I ") else text[:1].lower() + text[1:]
+
+
+def _choice_line(choice: Choice) -> str:
+    meant = f" ({CASE_WORDS[choice]})" if choice is Choice.STROKE else ""
+    return f"Touched: {_within(CASES[choice].tile)}{meant}."
+
+
+def _guess_line(choice: Choice) -> str:
+    words = CASE_WORDS.get(choice) or _within(CASES[choice].tile)
+    return f"It may be: {words}.{'' if CASES[choice].aloud else ' The screen does not show it.'}"
+
+
+CHOICES: dict[Choice, str] = {choice: _choice_line(choice) for choice in Choice}
+GUESSES: dict[Choice, str] = {choice: _guess_line(choice) for choice in Choice}
+LANGUAGES: dict[Language, str] = {
+    Language.ENGLISH: "English",
+    Language.SPANISH: "Spanish",
+    Language.FRENCH: "French",
+    Language.CHINESE: "Chinese",
+    Language.ARABIC: "Arabic",
+    Language.HINDI: "Hindi",
 }
+"""The languages as staff call them."""
 DELIVERIES: dict[Delivery, str] = {
     Delivery.NONE: "",
     Delivery.SENDING: "Sending your answer…",
@@ -160,22 +187,36 @@ def _names(people: tuple[Person, ...], me: Id) -> str:
 
 def _told(snapshot: Snapshot) -> tuple[str, ...]:
     """Return what the person said, touched, or left unanswered."""
-    lines = [] if snapshot.trigger is Trigger.VOICE else [TRIGGERS[snapshot.trigger]]
-    if snapshot.covert:
-        lines.append("A covert call came too: somebody may be threatened. Say nothing of it at the desk.")
+    lines = _how_it_began(snapshot)
     if snapshot.phrase:
         lines.append(f"Heard {phrase_words(snapshot.phrase)}.")
     elif snapshot.trigger is Trigger.VOICE:
         lines.append("Heard a call for help.")
-    if snapshot.choice:
+    if snapshot.choice and not snapshot.request:
         lines.append(CHOICES[snapshot.choice])
     elif snapshot.guess:
         lines.append(GUESSES[snapshot.guess])
     if snapshot.name:
         lines.append(f"First name: {snapshot.name}.")
+    if snapshot.language is not Language.ENGLISH:
+        lines.append(f"Screen speaks: {OWN_NAMES[snapshot.language]} ({LANGUAGES[snapshot.language]}).")
     if snapshot.says_fine:
         lines.append("Touched “I’m fine now”. Please look anyway.")
     return (*lines, *_asked_now(snapshot))
+
+
+def _how_it_began(snapshot: Snapshot) -> list[str]:
+    """Return what opened the incident, and what of it must not be told at the desk."""
+    if snapshot.request:
+        return [f"A person at {snapshot.place} would like somebody to come. No alarm."]
+    lines = [] if snapshot.trigger is Trigger.VOICE else [TRIGGERS[snapshot.trigger]]
+    if snapshot.trigger is Trigger.TOUCH and any(one.what == "told_person" for one in snapshot.timeline[:2]):
+        lines = ["Asked for a person first. It is more than that now."]
+    if snapshot.covert and snapshot.trigger is Trigger.COVERT:
+        lines.append("The desk shows it as a request for a person. Say nothing there of the covert call.")
+    elif snapshot.covert:
+        lines.append("A covert call came too: somebody may be threatened. Say nothing of it at the desk.")
+    return lines
 
 
 def _asked_now(snapshot: Snapshot) -> list[str]:
@@ -268,7 +309,8 @@ def buttons_of(snapshot: Snapshot, me: Id) -> tuple[Button, ...]:
 
 
 def _head(snapshot: Snapshot) -> str:
-    return f"DRILL · {HEADS[snapshot.severity]}" if snapshot.drill else HEADS[snapshot.severity]
+    head = REQUEST_HEAD if snapshot.request else HEADS[snapshot.severity]
+    return f"DRILL · {head}" if snapshot.drill else head
 
 
 def _ask_close(snapshot: Snapshot, me: Id) -> str:
