@@ -35,7 +35,9 @@ def texture(svg: str, side: int) -> Any:
     """Return an SVG of ours, `side` pixels square, as a texture; ValueError when it cannot be drawn."""
     sized = svg.replace("<svg ", f'<svg width="{side}" height="{side}" ', 1)
     try:
-        loaded = ImageLoaderSDL2("picture.svg", inline=True, rawdata=io.BytesIO(sized.encode()))
+        data = io.BytesIO(sized.encode())
+        # Without `nocache` Kivy keeps textures by their file's name, and every picture would be the first one.
+        loaded = ImageLoaderSDL2("picture.svg", inline=True, nocache=True, rawdata=data)
     except Exception as error:  # noqa: BLE001 - Kivy raises nothing more exact
         raise ValueError(f"SDL cannot draw it ({error})") from None
     return loaded.texture
