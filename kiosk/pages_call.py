@@ -126,7 +126,7 @@ def _top(scene: Scene) -> str:
         return scene.face.place
     if not scene.reached:
         return scene.say("unreached_call")
-    return scene.say("nobody_call") if incident.emergency else scene.say("call_if", number=scene.number)
+    return scene.say("nobody_call") if scene.unanswered else scene.say("call_if", number=scene.number)
 
 
 def _police(scene: Scene) -> tuple[str, ...]:
@@ -144,7 +144,7 @@ def _corner(scene: Scene) -> tuple[Button, ...]:
 
 def _prompts(scene: Scene) -> tuple[str, ...]:
     incident = scene.incident
-    if incident.drill or incident.coming or incident.here or not incident.emergency:
+    if incident.drill or incident.coming or incident.here or not scene.unanswered:
         return ()
     return ("say_nobody",) if scene.reached else ("say_unreached",)
 

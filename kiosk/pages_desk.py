@@ -8,7 +8,7 @@ Rules
 
 from dataclasses import replace
 
-from kiosk.local import other_greeting
+from kiosk.local import REST_S, other_greeting
 from kiosk.messages import Hearing, Language, Reach, Show, Touch, TouchAction
 from kiosk.page import TEXT_PERCENTS, Button, Card, Does, Go, Key, Kind, Line, Look, Page, Style, Theme
 from kiosk.scene import Desk, Place, Scene, phrase_words
@@ -26,7 +26,7 @@ LETTERS: dict[Language, tuple[str, ...]] = {
     Language.SPANISH: ("abcdefghi", "jklmnñopq", "rstuvwxyz", "áéíóúü"),
     Language.FRENCH: ("abcdefghi", "jklmnopqr", "stuvwxyzç", "éèêëîïô"),
     Language.CHINESE: LATIN,
-    Language.ARABIC: ("ابتثجحخدذ", "رزسشصضطظع", "غفقكلمنهو", "يأإآةىئء"),
+    Language.ARABIC: ("ابتثجحخدذ", "رزسشصضطظع", "غفقكلمنهو", "يأآةىئء"),
     Language.HINDI: LATIN,
 }
 """The letters of each keyboard. Chinese and Hindi names are written in Latin ones: their own need an input method."""
@@ -120,6 +120,7 @@ def gone(place: Place) -> Page:
     to_people = place.say("gone_go", refuge=refuge) if refuge else place.say("gone_ask")
     kept = (place.say("gone_kept"),) if told else ()
     steps = Button(place.say("b_steps"), Go.STEPS)
+    somebody = told or local.incident is not None or place.now_s - local.touched_s < REST_S
     return place.page(
         Kind.GONE,
         headline=place.say("gone"),
@@ -127,7 +128,7 @@ def gone(place: Place) -> Page:
         buttons=(place.call(), steps, *(() if told else (place.help(Style.PLAIN),))),
         corner=(),
         bottom=place.say("gone_next"),
-        prompts=place.aloud("say_gone"),
+        prompts=place.aloud("say_gone") if somebody else (),
     )
 
 

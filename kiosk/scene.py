@@ -150,6 +150,11 @@ class Scene(Place):
         return self.incident.severity is Severity.GRAVE
 
     @property
+    def unanswered(self) -> bool:
+        """Whether an alarm reached nobody, or nobody answered it."""
+        return self.incident.emergency and not wants_person(self.incident)
+
+    @property
     def choice(self) -> Choice | None:
         """What the person said is happening, here or before a restart; asking for a person is no answer to that."""
         told = self.incident.choice
@@ -180,7 +185,7 @@ class Scene(Place):
             return self.unreached()
         if self.late:
             return self.say("late_asking", name=self.late)
-        if self.incident.emergency:
+        if self.unanswered:
             return self.say("nobody_answered")
         return self.phones().text if self.incident.seen else self.asked().text
 
@@ -227,7 +232,7 @@ class Scene(Place):
 
     def answer(self) -> Line:
         """Return the last item of the waiting line while nobody is on the way."""
-        if self.incident.emergency:
+        if self.unanswered:
             return Line(self.say("nobody_answered"), done=False)
         return Line(self.say("waiting_declined" if self.incident.declined else "waiting"), done=False)
 
