@@ -8,7 +8,7 @@ Rules
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from kiosk.page import Button, Style
@@ -21,6 +21,8 @@ BORDER = 2.0
 MAIN_TEXT, PLAIN_TEXT, SMALL_TEXT, NOTE_TEXT = 36.0, 24.0, 20.0, 18.0
 SIDE_BY_SIDE = 1.7
 """A button that is this much wider than high has its picture beside its text, another one above."""
+MAIN_SHARE = 1.5
+"""How much wider than others a main button is at least."""
 SIGN = 38.0
 """How large a picture is that only goes with a word."""
 OUTLIER = 0.75
@@ -53,15 +55,16 @@ def across(sheet: Sheet, buttons: Sequence[Button], box: Box, gap: float = GAP) 
 
 def widths(sheet: Sheet, buttons: Sequence[Button], size: float, room: float, least: float) -> list[float]:
     """Return how wide buttons are that stand beside each other: as wide as their words, or less where room ends."""
-    full = [max(least, _natural(sheet, button, size)) for button in buttons]
-    over, spare = sum(full) - room, sum(full) - least * len(full)
+    floor = [least * (MAIN_SHARE if button.style is Style.MAIN else 1.0) for button in buttons]
+    full = [max(low, natural(sheet, button, size, sheet.grow)) for low, button in zip(floor, buttons, strict=True)]
+    over, spare = sum(full) - room, sum(full) - sum(floor)
     part = min(1.0, over / spare) if over > 0 and spare > 0 else 0.0
-    return [width - (width - least) * part for width in full]
+    return [width - (width - low) * part for low, width in zip(floor, full, strict=True)]
 
 
-def _natural(sheet: Sheet, button: Button, size: float) -> float:
-    block = Block(button.text, size, bold=True)
-    text = sheet.width_of(button.text, sheet.size(block, sheet.grow), bold=True)
+def natural(sheet: Sheet, button: Button, size: float, factor: float) -> float:
+    """Return how wide a button is whose label stands in one line at a factor."""
+    text = sheet.width_of(button.text, sheet.size(Block(button.text, size), factor), bold=True)
     return text + sheet.px(40) + (sheet.px(SIGN + 8) if button.picture else 0.0)
 
 
@@ -133,6 +136,11 @@ def side_by_side(sheet: Sheet, buttons: Sequence[Button], box: Box) -> list[Spot
     return spots
 
 
+def snug(sheet: Sheet, buttons: Sequence[Button], box: Box, size: float) -> list[Spot]:
+    """Return small buttons that fill a line, each as wide as its words ask for, touched without a gap between them."""
+    return [replace(one, drawn=one.hot.inset(sheet.px(4), sheet.px(4))) for one in along(sheet, buttons, box, size, 0)]
+
+
 def rows_for(sheet: Sheet, count: int, width: float) -> int:
     """Return how many rows `side_by_side` needs."""
     return ceil(count / max(1, int(width / sheet.px(BUTTON)))) if count else 0
@@ -176,13 +184,13 @@ def _letter(key: Button) -> bool:
 # --- drawing ----------------------------------------------------------------------------------------------------------
 
 
-def place(sheet: Sheet, spots: Sequence[Spot], size: float) -> None:
+def place(sheet: Sheet, spots: Sequence[Spot], size: float, *, keep_pictures: bool = False) -> None:
     """Place buttons whose labels have one size, `size` at full scale if they fit."""
     if not spots:
         return
     pictures = any(one.button.picture for one in spots)
     factor = _group(sheet, spots, size, pictures=pictures)
-    if pictures and sheet.grow > 1 and factor < NEAR * sheet.grow:
+    if pictures and not keep_pictures and factor < NEAR * sheet.grow:
         without = _group(sheet, spots, size, pictures=False)
         if without > factor * 1.1:
             pictures, factor = False, without
@@ -204,15 +212,15 @@ def _factor(sheet: Sheet, one: Spot, size: float, *, pictures: bool) -> float:
 
 def _label(sheet: Sheet, button: Button, size: float) -> list[Block]:
     _, ink, _ = look(sheet, button)
-    blocks = [Block(button.text, size, bold=True, colour=ink)]
+    blocks = [Block(button.text, size, bold=True, colour=ink, tight=True)]
     if button.note:
-        blocks.append(Block(button.note, min(size, NOTE_TEXT), colour=ink))
+        blocks.append(Block(button.note, min(size, NOTE_TEXT), colour=ink, tight=True))
     return blocks
 
 
 def _parts(sheet: Sheet, one: Spot, *, pictures: bool) -> tuple[Box | None, Box]:
     """Return where the picture and the label of a button go."""
-    inner = one.drawn.inset(sheet.px(10), sheet.px(6))
+    inner = one.drawn.inset(min(sheet.px(10), one.drawn.w * 0.05), min(sheet.px(6), one.drawn.h * 0.04))
     if not (pictures and one.button.picture):
         return None, inner
     gap = sheet.px(8)

@@ -18,7 +18,7 @@ from kiosk.ui import controls
 from kiosk.ui.controls import SMALL_TEXT, Spot
 from kiosk.ui.layout_pages import main_area
 from kiosk.ui.shapes import Box, Code, Dot, Fill, Hot, Layout, Measure, Pacer, Picture, Text
-from kiosk.ui.sheet import BUTTON, GAP, MARGIN, PAD, RIGHT, TOP, Block, Sheet
+from kiosk.ui.sheet import BUTTON, GAP, MARGIN, PAD, RIGHT, Block, Sheet
 
 __all__ = ["Box", "Code", "Dot", "Fill", "Hot", "Layout", "Measure", "Pacer", "Picture", "Text", "lay_out"]
 
@@ -26,6 +26,8 @@ EDGE = 12.0
 """What stays free below the bottom line."""
 DENSE = 10.0
 """What stays free beside a line that is full of buttons."""
+CHIP, CHIP_SHARE = 110.0, 0.62
+"""How narrow what can be touched in the top line gets where its left text is long: so that its words fit two lines."""
 CLOCK = 8
 """A text of the top line that is no longer than this is a clock, and is never wrapped."""
 
@@ -50,7 +52,7 @@ def lay_out(
     moved = page.top if sheet.look.low or typing else ()
     _top_line(sheet, page, () if moved else page.top)
     y = sheet.height - sheet.px(EDGE) if typing else _bottom(sheet, page, moved)
-    top = sheet.px(TOP + 4)
+    top = sheet.top + sheet.px(4)
     main = Box(sheet.px(PAD), top, width - 2 * sheet.px(PAD), y - sheet.px(GAP) - top)
     touch_from = sheet.px(BUTTON + 4) if page.top and not moved else top
     main_area(sheet, page, main, touch_from)
@@ -66,13 +68,13 @@ def lay_out(
 def _top_line(sheet: Sheet, page: Page, touches: Sequence[Button]) -> None:
     colours = sheet.colours
     if page.red:
-        sheet.out.fills.append(Fill(Box(0, 0, sheet.width, sheet.px(TOP)), colours.band))
+        sheet.out.fills.append(Fill(Box(0, 0, sheet.width, sheet.top), colours.band))
     strong, weak = (colours.band_ink, colours.band_ink) if page.red else (colours.ink, colours.muted)
-    line = Box(sheet.px(PAD), 0, sheet.width - 2 * sheet.px(PAD), sheet.px(TOP))
+    line = Box(sheet.px(PAD), 0, sheet.width - 2 * sheet.px(PAD), sheet.top)
     if page.top_right:
         line = _at_right(sheet, Block(page.top_right, MARGIN, colour=weak), line, touches)
     if touches:
-        line = _chips(sheet, touches, line)
+        line = _chips(sheet, touches, line, _wanted(sheet, page))
     if page.mark:
         line = _mark(sheet, page.mark, line)
     sheet.place([Block(page.top_left, MARGIN, bold=True, colour=strong)], line)
@@ -87,13 +89,22 @@ def _at_right(sheet: Sheet, block: Block, line: Box, touches: Sequence[Button]) 
     return Box(line.x, line.y, line.w - width - sheet.px(GAP), line.h)
 
 
-def _chips(sheet: Sheet, touches: Sequence[Button], line: Box) -> Box:
+def _wanted(sheet: Sheet, page: Page) -> float:
+    """Return how much of the top line its left text and the mark ask for."""
+    left, mark = Block(page.top_left, MARGIN, bold=True), Block(page.mark, MARGIN, bold=True)
+    width = sum(sheet.width_of(one.text, sheet.size(one, sheet.grow), bold=True) for one in (left, mark) if one.text)
+    return width + sheet.px(GAP if not page.mark else 3 * GAP + 10)
+
+
+def _chips(sheet: Sheet, touches: Sequence[Button], line: Box, wanted: float) -> Box:
     """Place what can be touched in the top line: small to look at, and as large to touch as everything else."""
-    widths = controls.widths(sheet, touches, MARGIN, line.w * 0.62, sheet.px(BUTTON))
+    least = sum(max(sheet.px(CHIP), CHIP_SHARE * controls.natural(sheet, one, MARGIN, 1)) for one in touches)
+    room = min(line.w * 0.62, max(line.w - wanted, least))
+    widths = controls.widths(sheet, touches, MARGIN, room, sheet.px(BUTTON))
     x, spots = line.right - sum(widths), []
     for button, width in zip(touches, widths, strict=True):
         hot = Box(x, 0, width, sheet.px(BUTTON))
-        spots.append(Spot(button, Box(x + sheet.px(4), sheet.px(5), width - sheet.px(8), sheet.px(TOP - 10)), hot))
+        spots.append(Spot(button, Box(x + sheet.px(4), sheet.px(3), width - sheet.px(8), sheet.top - sheet.px(6)), hot))
         x += width
     controls.place(sheet, spots, MARGIN)
     return Box(line.x, line.y, line.w - sum(widths) - sheet.px(8), line.h)
@@ -104,7 +115,7 @@ def _mark(sheet: Sheet, text: str, line: Box) -> Box:
     block = Block(text, MARGIN, bold=True, colour=sheet.colours.chosen_ink)
     full = sheet.width_of(text, sheet.size(block, sheet.grow), bold=True) + 1
     width = min(full, line.w * 0.45)
-    pill = Box(line.right - width - sheet.px(24), sheet.px(8), width + sheet.px(24), sheet.px(TOP - 16))
+    pill = Box(line.right - width - sheet.px(24), sheet.px(8), width + sheet.px(24), sheet.top - sheet.px(16))
     sheet.out.fills.append(Fill(pill, sheet.colours.chosen, pill.h / 2))
     sheet.place([block], Box(pill.x + sheet.px(12), pill.y, width, pill.h))
     return Box(line.x, line.y, line.w - pill.w - sheet.px(GAP), line.h)
@@ -141,22 +152,18 @@ def _bottom_block(sheet: Sheet, page: Page) -> list[Block]:
 def _row_and_corner(sheet: Sheet, row: Sequence[Button], corner: Sequence[Button], box: Box) -> float:
     """Place the row and the corner on one line: the corner gets what its words need, if the row leaves it."""
     least = sheet.px(BUTTON)
-    widths = controls.widths(sheet, corner, SMALL_TEXT, box.w - len(row) * least, least) if corner else []
-    taken = sum(widths)
+    taken = sum(controls.widths(sheet, corner, SMALL_TEXT, box.w - len(row) * least, least)) if corner else 0.0
     controls.place(sheet, controls.side_by_side(sheet, row, Box(box.x, box.y, box.w - taken, box.h)), SMALL_TEXT)
-    x, spots = box.right - taken, []
-    for button, width in zip(corner, widths, strict=True):
-        hot = Box(x, box.y, width, box.h)
-        spots.append(Spot(button, hot.inset(sheet.px(4), sheet.px(4)), hot))
-        x += width
-    controls.place(sheet, spots, SMALL_TEXT)
+    if corner:
+        line = Box(box.right - taken, box.y, taken, box.h)
+        controls.place(sheet, controls.snug(sheet, corner, line, SMALL_TEXT), SMALL_TEXT)
     return box.y
 
 
 def _corner_line(sheet: Sheet, buttons: Sequence[Button], blocks: list[Block], line: Box) -> float:
     """Place what happens next and the corner: side by side, on an upright panel above each other."""
     if sheet.tall:
-        spots = controls.across(sheet, buttons, line, 10) if buttons else []
+        spots = controls.along(sheet, buttons, line, SMALL_TEXT, 10) if buttons else []
         controls.place(sheet, spots, SMALL_TEXT)
         if not blocks:
             return line.y
@@ -171,7 +178,9 @@ def _corner_line(sheet: Sheet, buttons: Sequence[Button], blocks: list[Block], l
         blocks, corner = [], _corner_width(sheet, buttons, line, 1.0)
     if blocks:
         sheet.place(blocks, room)
-    _corner(sheet, buttons, Box(line.right - corner, line.y, corner, line.h))
+    if buttons:
+        box = Box(line.right - corner, line.y, corner, line.h)
+        controls.place(sheet, controls.along(sheet, buttons, box, SMALL_TEXT), SMALL_TEXT)
     return line.y
 
 
@@ -180,15 +189,3 @@ def _corner_width(sheet: Sheet, buttons: Sequence[Button], line: Box, share: flo
         return 0.0
     gaps = sheet.px(GAP) * (len(buttons) - 1)
     return sum(controls.widths(sheet, buttons, SMALL_TEXT, line.w * share - gaps, sheet.px(BUTTON))) + gaps
-
-
-def _corner(sheet: Sheet, buttons: Sequence[Button], box: Box) -> None:
-    if not buttons:
-        return
-    gap = sheet.px(GAP)
-    widths = controls.widths(sheet, buttons, SMALL_TEXT, box.w - gap * (len(buttons) - 1) + 1, sheet.px(BUTTON))
-    x, spots = box.x, []
-    for button, width in zip(buttons, widths, strict=True):
-        spots.append(controls.spot(button, Box(x, box.y, width, box.h)))
-        x += width + gap
-    controls.place(sheet, spots, SMALL_TEXT)

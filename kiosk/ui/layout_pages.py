@@ -16,7 +16,7 @@ from kiosk.page import Card, Kind, Page, Style
 from kiosk.ui import controls
 from kiosk.ui.controls import MAIN_TEXT, PLAIN_TEXT, SMALL_TEXT
 from kiosk.ui.shapes import LINE_BOX, Box, Code, Fill, Pacer, Picture, Text
-from kiosk.ui.sheet import BODY, BUTTON, GAP, HEADLINE, LEFT, MARGIN, NEAR, PAD, TOP, Block, Sheet, factors
+from kiosk.ui.sheet import BODY, BUTTON, GAP, HEADLINE, LEFT, MARGIN, NEAR, PAD, Block, Sheet, factors
 
 COLUMN_GAP = 20.0
 CARD_RADIUS = 22.0
@@ -69,13 +69,21 @@ def _ask(sheet: Sheet, page: Page, box: Box) -> Box:
     """Place what is asked above what can be touched; return the room below it."""
     if not page.ask:
         return box
-    height = sheet.px(30) * min(sheet.grow, 1.7)
-    blocks = [Block(page.ask, 20, colour=sheet.colours.muted)]
-    if sheet.grow > 1 and (sheet.largest(blocks, Box(box.x, box.y, box.w, height)) or 0) < NEAR * sheet.grow:
-        height = sheet.px(60)
-    sheet.place(blocks, Box(box.x, box.y, box.w, height))
+    height = _ask_height(sheet, page, box.w)
+    sheet.place([_asked(sheet, page)], Box(box.x, box.y, box.w, height))
     height += sheet.px(6)
     return Box(box.x, box.y + height, box.w, box.h - height)
+
+
+def _asked(sheet: Sheet, page: Page) -> Block:
+    return Block(page.ask, 20, colour=sheet.colours.muted)
+
+
+def _ask_height(sheet: Sheet, page: Page, width: float) -> float:
+    """Return the height of one line of a question, or of two where larger text needs them."""
+    one, two = sheet.px(30) * min(sheet.grow, 1.7), sheet.px(60)
+    fits = sheet.largest([_asked(sheet, page)], Box(0, 0, width, one)) or 0.0
+    return one if fits >= NEAR * sheet.grow else max(one, two)
 
 
 def _below(box: Box, y: float) -> Box:
@@ -96,40 +104,53 @@ def _columns(sheet: Sheet, page: Page, main: Box, touch_from: float) -> None:
     if page.ask and not sheet.look.low:
         right = _ask(sheet, page, right)
     elif page.ask:
-        height = sheet.px(34) * min(sheet.grow, 1.4)
+        height = _ask_height(sheet, page, left.w)
         _ask(sheet, page, Box(left.x, left.bottom - height, left.w, height))
         left = Box(left.x, left.y, left.w, left.h - height - sheet.px(4))
-    sheet.place(blocks, left, top=bool(page.waiting or page.kicker) and not sheet.tall)
     right = _below(right, touch_from)
-    if page.card:
+    if page.card and sheet.look.low:  # it is not touched: it stands above, with what is so
+        left, card = _two(sheet, left, 0.5)
+        _card(sheet, page.card, card, 20)
+    elif page.card:
         height = sheet.px(BUTTON) if page.buttons else -sheet.px(GAP)
         _card(sheet, page.card, Box(right.x, right.y, right.w, right.h - height - sheet.px(GAP)), 20)
         right = Box(right.x, right.bottom - height, right.w, height)
+    sheet.place(blocks, left, top=bool(page.waiting or page.kicker) and not sheet.tall)
     _buttons(sheet, page, right)
 
 
 def _halves(sheet: Sheet, page: Page, main: Box) -> tuple[Box, Box]:
     """Return where what is so and what can be done stand: beside each other, above each other if upright or `low`."""
-    gap = sheet.px(COLUMN_GAP)
     if sheet.look.low:
         middle = max(sheet.height / 2, main.y)
         upper = Box(main.x, main.y, main.w, middle - main.y - sheet.px(8))
-        if page.card:  # the card is not touched: it stands above, beside what is so
-            return upper, Box(main.x, middle, main.w, main.bottom - middle)
         return upper, Box(main.x, middle, main.w, main.bottom - middle)
+    return _two(sheet, main, 0.4 if page.card else 0.46)
+
+
+def _two(sheet: Sheet, box: Box, upper: float) -> tuple[Box, Box]:
+    """Return the halves of a box beside each other; on an upright panel above each other, the upper one by its share."""
+    gap = sheet.px(COLUMN_GAP)
     if sheet.tall:
-        half = (main.h - gap) * (0.4 if page.card else 0.46)
-        return Box(main.x, main.y, main.w, half), Box(main.x, main.y + half + gap, main.w, main.h - half - gap)
-    half = (main.w - gap) / 2
-    return Box(main.x, main.y, half, main.h), Box(main.x + half + gap, main.y, half, main.h)
+        half = (box.h - gap) * upper
+        return Box(box.x, box.y, box.w, half), Box(box.x, box.y + half + gap, box.w, box.h - half - gap)
+    half = (box.w - gap) / 2
+    return Box(box.x, box.y, half, box.h), Box(box.x + half + gap, box.y, half, box.h)
 
 
 def _buttons(sheet: Sheet, page: Page, box: Box) -> None:
     buttons = page.buttons
     if not buttons:
         return
-    if sheet.look.low and not sheet.tall:
-        rows = max(1, min(int((box.h + sheet.px(12)) / sheet.px(BUTTON + 12)), ceil(len(buttons) / FOUR)))
+    if sheet.look.low:
+        wanted = (
+            ceil(len(buttons) / FOUR)
+            if not sheet.tall
+            else len(buttons)
+            if len(buttons) < FOUR
+            else ceil(len(buttons) / 2)
+        )
+        rows = max(1, min(int((box.h + sheet.px(12)) / sheet.px(BUTTON + 12)), wanted))
         controls.place(sheet, controls.tiles(sheet, buttons, box, ceil(len(buttons) / rows), 140), PLAIN_TEXT)
     elif len(buttons) == FOUR:
         controls.place(sheet, controls.tiles(sheet, buttons, box, 2, 400), PLAIN_TEXT)
@@ -235,7 +256,8 @@ def _picture_card(sheet: Sheet, page: Page, card: Box) -> None:
 
 
 def _pacer(sheet: Sheet, pace: Pace, box: Box) -> None:
-    sheet.out.pace = Pacer(pace, box, sheet.colours.main, sheet.colours.edge)
+    colours = sheet.colours
+    sheet.out.pace = Pacer(pace, box, colours.main, colours.edge, colours.main_ink, colours.soft)
 
 
 # --- the emergency page -----------------------------------------------------------------------------------------------
@@ -245,11 +267,11 @@ def _emergency(sheet: Sheet, page: Page, card: Card, main: Box, touch_from: floa
     gap = sheet.px(COLUMN_GAP)
     main = Box(main.x, main.y + sheet.px(8), main.w, main.h - sheet.px(8))
     if sheet.tall:
-        height = main.h * 0.36
+        height = main.h * 0.36 if page.body or page.headline else sheet.px(200)
         left = Box(main.x, main.y, main.w, height)
         right = Box(main.x, left.bottom + gap, main.w, main.h - height - gap)
     else:
-        left = Box(main.x, main.y, sheet.px(250), main.h)
+        left = Box(main.x, main.y, sheet.px(226), main.h)
         right = Box(left.right + gap, main.y, main.w - left.w - gap, main.h)
     if page.buttons:
         below = _below(left, max(left.bottom - sheet.px(BUTTON), touch_from))
@@ -289,7 +311,7 @@ def _card(sheet: Sheet, card: Card, box: Box, lead: float) -> None:
     inner = box.inset(sheet.px(18), sheet.px(10))
     blocks = [
         Block(card.title, MARGIN, colour=colours.muted),
-        Block(card.lead, lead, bold=True, colour=colours.ink, above=2),
+        Block(card.lead, lead, bold=True, colour=colours.ink, above=2, tight=True),
     ]
     if card.code:
         inner = _code(sheet, card.code, inner)
@@ -299,42 +321,43 @@ def _card(sheet: Sheet, card: Card, box: Box, lead: float) -> None:
         ]
         sheet.place([block for block in blocks if block.text], inner)
         return
-    lines = [
-        Block(text, 20, colour=colours.ink, above=4, spare=max(0, len(card.lines) - at) if at >= KEPT else 0)
-        for at, text in enumerate(card.lines)
-    ]
-    head = [block for block in blocks if block.text]
-    alone = sheet.chosen([*head, *lines], inner)[1]
-    if alone >= NEAR or len(lines) < KEPT + 1 or sheet.tall:
+    lines = [Block(text, 20, colour=colours.ink, above=4, spare=int(at >= KEPT)) for at, text in enumerate(card.lines)]
+    _lines(sheet, [block for block in blocks if block.text], lines, inner)
+
+
+def _lines(sheet: Sheet, head: Sequence[Block], lines: Sequence[Block], inner: Box) -> None:
+    """Place the lines of a card below its head: in two columns where that makes more of a long card readable."""
+    alone = sheet.largest([*head, *lines], inner) or 0.0
+    if alone >= NEAR * sheet.grow or len(lines) <= KEPT:
         sheet.place([*head, *lines], inner, top=True)
-    else:
-        _two_columns(sheet, head, lines, inner, alone)
-
-
-def _two_columns(sheet: Sheet, head: Sequence[Block], lines: Sequence[Block], inner: Box, alone: float) -> None:
-    """Place the lines of a long card in two columns below its head, if that makes them larger than one does."""
-    gap = sheet.px(COLUMN_GAP)
-    width = (inner.w - gap) / 2
-    half = ceil(len(lines) / 2)
+        return
     factor = next((one for one in factors(sheet.grow) if one > alone and _fit(sheet, head, lines, inner, one)), 0.0)
-    if not factor:
+    if max(alone, factor) < 1 < sheet.grow or not factor:
         sheet.place([*head, *lines], inner, top=True)
         return
     y = sheet.place_at(head, inner, factor, top=True, align=LEFT) + sheet.px(4)
-    for at, part in enumerate((lines[:half], lines[half:])):
-        column = Box(inner.x + at * (width + gap), y, width, inner.bottom - y)
+    for part, column in zip(_halved(lines), _columns_of(sheet, inner, y), strict=True):
         sheet.place_at(part, column, factor, top=True, align=LEFT)
+
+
+def _halved(lines: Sequence[Block]) -> tuple[Sequence[Block], Sequence[Block]]:
+    half = ceil(len(lines) / 2)
+    return lines[:half], lines[half:]
+
+
+def _columns_of(sheet: Sheet, inner: Box, y: float) -> tuple[Box, Box]:
+    """Return two columns of what is left of a box below a height."""
+    gap = sheet.px(COLUMN_GAP)
+    width, height = (inner.w - gap) / 2, inner.bottom - y
+    return Box(inner.x, y, width, height), Box(inner.x + width + gap, y, width, height)
 
 
 def _fit(sheet: Sheet, head: Sequence[Block], lines: Sequence[Block], inner: Box, factor: float) -> bool:
     """Return whether a head and two columns of lines fit at a factor."""
-    width = (inner.w - sheet.px(COLUMN_GAP)) / 2
-    half = ceil(len(lines) / 2)
-    room = inner.h - sheet.tallness(head, inner.w, factor) - sheet.px(4)
-    column = Box(0, 0, width, room)
-    return sheet.fits(head, inner, factor) and all(
-        sheet.fits(part, column, factor) for part in (lines[:half], lines[half:])
-    )
+    y = inner.y + sheet.tallness(head, inner.w, factor) + sheet.px(4)
+    columns = _columns_of(sheet, inner, y)
+    fit = [sheet.fits(part, column, factor) for part, column in zip(_halved(lines), columns, strict=True)]
+    return sheet.fits(head, inner, factor) and all(fit)
 
 
 def _code(sheet: Sheet, content: str, inner: Box) -> Box:
@@ -382,7 +405,7 @@ def _name(sheet: Sheet, page: Page) -> None:
     box = Box(sheet.px(8), 0, sheet.width - 2 * sheet.px(8), sheet.height)
     rows, others = controls.key_rows(sheet, page.keys, box.w)
     buttons = (*others, *page.top, *page.buttons, *page.corner)
-    top = sheet.px(TOP)
+    top = sheet.top
     least = sheet.px(BUTTON) * (2 if sheet.tall else 1)
     height = min(len(rows) * sheet.px(BUTTON) * 1.12, sheet.height - top - least)
     height = max(height, len(rows) * sheet.px(BUTTON))
@@ -393,10 +416,11 @@ def _name(sheet: Sheet, page: Page) -> None:
         line = Box(keys.x, keys.y - sheet.px(BUTTON), keys.w, sheet.px(BUTTON))
         words = Box(band.x, band.y, band.w - sheet.px(PAD - 8), line.y - band.y)
     else:
-        wide = max(sheet.px(BUTTON) * len(buttons), band.w * 0.56)
+        asked = sum(controls.widths(sheet, buttons, SMALL_TEXT, band.w * 0.64, sheet.px(BUTTON)))
+        wide = max(asked, band.w * 0.5)
         line = Box(band.right - wide, keys.y - sheet.px(BUTTON), wide, sheet.px(BUTTON))
         words = Box(band.x, band.y, band.w - wide - sheet.px(GAP), band.h)
-    controls.place(sheet, controls.side_by_side(sheet, buttons, line), SMALL_TEXT)
+    controls.place(sheet, controls.snug(sheet, buttons, line, SMALL_TEXT), SMALL_TEXT)
     _entry(sheet, page, words)
 
 

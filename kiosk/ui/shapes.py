@@ -90,12 +90,17 @@ class Code:
 
 @dataclass(frozen=True)
 class Pacer:
-    """What moves by wall time, in a square box that holds its largest size: a disc within a ring that stands still."""
+    """What moves by wall time, in a square box that holds its largest size: a disc within a ring that stands still.
+
+    A word in the disc has the colour `word`; between disc and ring is `ground`.
+    """
 
     pace: Pace
     box: Box
     disc: Colour
     ring: Colour
+    word: Colour
+    ground: Colour
 
 
 @dataclass(frozen=True)

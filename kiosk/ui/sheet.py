@@ -2,7 +2,7 @@
 
 Rules
 - All sizes are of an 800 x 480 panel (480 x 800 upright) and grow with the panel.
-- Headlines are large already: of what a person asks for beyond 100 % they take half, so that they stay the largest.
+- Headlines are large already: of larger text they take three quarters, so that they stay the largest and leave room.
 - A block with `spare` gives way where larger text has no room: 1 goes first, 0 never. Then the rest shrinks, all by one
   factor, and never below what it has at 100 %. At 100 % blocks give way only where nothing else fits.
 - What does not fit even at its smallest is named in `Layout.cramped`, what gave way in `Layout.left_out`.
@@ -19,13 +19,16 @@ from kiosk.ui.palette import Colour
 from kiosk.ui.shapes import LINE_BOX, Box, Dot, Layout, Measure, Text
 from kiosk.ui.wrapping import Width, reads_rtl, widest, wrap, wrap_evenly
 
-BUTTON, PAD, GAP, TOP = 84.0, 24.0, 14.0, 52.0
+BUTTON, PAD, GAP, TOP, TALL_TOP = 84.0, 24.0, 14.0, 52.0, 72.0
 """A button is at least 84 high and wide: 15 mm on a 7-inch panel (85.9 mm for 480 pixels)."""
 HEADLINE, BODY, MARGIN, SMALL = 44.0, 23.0, 18.0, 16.0
 SMALLEST = 0.5
 """How far text may shrink from its 100 % size, though never below SMALL, before it counts as cramped."""
 SHRINK = 0.96
 LEFT, CENTRE, RIGHT = 0.0, 0.5, 1.0
+HEADLINE_SHARE = 0.75
+WORTH = 1.12
+"""What gives way has to make the rest at least this much larger."""
 NEAR = 0.8
 """With larger text, this much of what was asked for is good enough to leave nothing out."""
 HEADLINE_PITCH = {Language.CHINESE: 1.25, Language.ARABIC: 1.34, Language.HINDI: 1.34}
@@ -35,7 +38,10 @@ BODY_PITCH = {Language.CHINESE: 1.35, Language.ARABIC: 1.42, Language.HINDI: 1.4
 
 @dataclass(frozen=True)
 class Block:
-    """A paragraph to be placed: its text, size at full scale, look, the space above it, its dot, and when it gives way."""
+    """A paragraph to be placed: its text, size at full scale, look, the space above it, its dot, when it gives way.
+
+    `tight`: its lines stand closer, as on a button or a card.
+    """
 
     text: str
     size: float
@@ -44,6 +50,7 @@ class Block:
     above: float = 0.0
     dot: Line | None = None
     spare: int = 0
+    tight: bool = False
 
 
 @lru_cache(8)
@@ -64,6 +71,7 @@ class Sheet:
         self.width, self.height, self.look, self.pressed = width, height, look, pressed
         self.tall = height > width
         self.scale = scale_of(width, height)
+        self.top = self.px(TALL_TOP if self.tall else TOP)
         self.grow = look.text_percent / 100
         self.colours = palette.COLOURS[look.theme]
         self.out = Layout(ground=self.colours.ground)
@@ -80,14 +88,16 @@ class Sheet:
     def size(self, block: Block, factor: float) -> float:
         """Return the size that a block has at a factor: whole pixels, as fonts have them."""
         if factor > 1 and block.size >= HEADLINE:
-            factor = (1 + factor) / 2
+            factor = max(1.0, HEADLINE_SHARE * factor)
         full = self.px(block.size)
         return float(max(1, int(max(full * factor, min(full, self.px(SMALL))))))
 
     def pitch(self, block: Block, size: float) -> float:
         """Return the distance from line to line."""
         language = self.look.language
-        return size * (HEADLINE_PITCH.get(language, 1.18) if block.size >= HEADLINE else BODY_PITCH.get(language, 1.3))
+        if block.size >= HEADLINE or block.tight:
+            return size * HEADLINE_PITCH.get(language, 1.18)
+        return size * BODY_PITCH.get(language, 1.3)
 
     def _indent(self, block: Block) -> float:
         return self.px(36) if block.dot else 0.0
@@ -140,7 +150,7 @@ class Sheet:
         enough = NEAR * self.grow if self.grow > 1 else 0.0
         for kept in _levels(blocks):
             factor = self.largest(kept, box) or 0.0
-            if factor > best[1] * 1.05:
+            if factor > best[1] * WORTH:
                 best = (kept, factor)
             if factor and factor >= enough:
                 break

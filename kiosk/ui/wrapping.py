@@ -10,6 +10,7 @@ Rules
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from kiosk.tongue import ISOLATE, POP
 
@@ -63,10 +64,11 @@ def reads_rtl(text: str, default: bool) -> bool:
     return default and letters
 
 
-def pieces(text: str) -> list[tuple[str, str]]:
+@lru_cache(1024)
+def pieces(text: str) -> tuple[tuple[str, str], ...]:
     """Return a text as what may not be broken, each with what stands before it on the same line: a space, or nothing."""
     words = [_within(word) for word in text.replace("\n", " ").split(" ") if word]
-    return [("" if at else " ", piece) for word in words for at, piece in enumerate(word)]
+    return tuple(("" if at else " ", piece) for word in words for at, piece in enumerate(word))
 
 
 def _within(word: str) -> list[str]:
