@@ -1,7 +1,7 @@
 # Each target makes the machine ready by itself; see .ci/setup for what that means.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench texts fuzz lock clean
+.PHONY: help demo test check bench gallery texts fuzz lock clean
 
 help: ## say what there is
 	@sed -nE 's/^([a-z]+): ## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -21,6 +21,10 @@ check: ## lint, types, architecture, service files, shell scripts
 bench: ## measure what was promised, into build/bench.json and as a table
 	@.ci/setup run
 	@exec .venv/bin/python -m bench
+
+gallery: ## draw every screen in every language, size and theme, into build/gallery, and say what is wrong in them
+	@.ci/setup test
+	@exec .venv/bin/python -m tests.gallery
 
 texts: ## bring the catalogues of the other languages up to date with the texts
 	@.ci/setup test
