@@ -4,11 +4,11 @@ A page is drawn once, into a buffer. What moves is one disc and one word over th
 measured or drawn anew for a frame. All else stands still.
 """
 
+import importlib
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-import segno
 from kivy.graphics import BorderImage, ClearBuffers, ClearColor, Color, Fbo, InstructionGroup, Rectangle
 from kivy.graphics.texture import Texture
 
@@ -279,6 +279,7 @@ def _place(box: Box, height: float) -> dict[str, tuple[float, float]]:
 
 def _code_texture(content: str) -> tuple[Any, int]:
     """Return a QR code as a texture of one pixel a module, white where it is dark, and its modules on a side."""
+    segno = importlib.import_module("segno")  # 3 MB that most days do without
     rows = list(segno.make_qr(content, error="m").matrix)
     side = len(rows)
     # The first row of a texture is its lowest.
