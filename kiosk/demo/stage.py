@@ -178,6 +178,7 @@ class Stage:
             _table("listen", device=device),
             _table("escalation", tiers=["the staff", "the manager"], **self._escalation),
             _table("ui", width=800, height=480, fullscreen=False),
+            _table("speaker", device="null" if self.headless else "default"),
         ]
         self.config_file.write_text("\n".join(tables))
         self.config_file.chmod(0o600)

@@ -163,7 +163,12 @@ def press(play: Play) -> None:
     play.stage.button.release()
     play.shot("raised")
     play.tap_screen("Chest or breathing")
-    play.wait_board(SAM, "Chest or breathing")
+    play.wait_board(SAM, "Touched: chest or breathing.")
+    play.wait_screen("Which is it?")
+    play.shot("which")
+    play.tap_screen("Chest pain")
+    play.wait_board(SAM, "Touched: chest pain.")
+    play.wait_screen("Call 999 now.")
     play.shot("told")
     play.answer()
 
