@@ -41,19 +41,22 @@ def page(show: Show | None, local: Local, desk: Desk, now_s: float, shown_s: flo
     incident = visible(show)
     scene = Scene(show.face, local, desk, tongue, now_s, show, incident, age_s) if show and incident else None
     if age_s >= HUB_GONE_S or local.unheard:
-        return _gone(place, scene)
+        asked_for = local.unheard or local.opened_s >= shown_s + HUB_GONE_S
+        return _gone(place, scene, guided=asked_for)
     if scene is not None:
         return _of_incident(scene)
     return _without_incident(place, show, age_s) if show else _before_the_hub(place)
 
 
-def _gone(place: Place, scene: Scene | None) -> Page:
+def _gone(place: Place, scene: Scene | None, *, guided: bool) -> Page:
+    """Say that this unit cannot call, once, over the steps that were open; those opened since then stay (`guided`)."""
     top = place.say("gone")
     if place.local.opened is Go.VIEW:
         return view(place)
     if place.local.opened is Go.EMERGENCY:
         return plain_emergency(scene or place, top, place.say("gone_next"))
-    return alone(place, top, scene.incident.choice if scene else None) or gone(place)
+    steps_page = alone(place, top, scene.incident.choice if scene else None) if guided else None
+    return steps_page or gone(place)
 
 
 def _before_the_hub(place: Place) -> Page:
