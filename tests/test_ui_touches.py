@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kiosk.messages import Choice, Severity, State, Touch, TouchAction
+from kiosk.messages import Choice, Hearing, Language, Severity, State, Touch, TouchAction
 from kiosk.ui.touches import RESEND_S, UNHEARD_S, Touches
 from tests.screen import PRIYA, show, snapshot
 
@@ -128,3 +128,99 @@ def test_what_was_said_in_an_incident_ends_with_it(line: Line) -> None:
     touches.shown(show(snapshot(id="i-2")))
     touches.send_due(99)
     assert len(line.sent) == 1
+
+
+# --- a person, a language, a microphone, a name -----------------------------------------------------------------------
+
+
+def test_asking_for_a_person_is_confirmed_by_any_incident_that_the_desk_shows(line: Line) -> None:
+    touches = Touches(line.send)
+    touches.add(Touch(action=TouchAction.PERSON), State.IDLE, 0)
+    touches.shown(show())
+    touches.shown(show(snapshot(silent=True)))
+    assert (touches.asking, touches.telling, touches.unheard(UNHEARD_S)) == (True, False, True)
+    touches.shown(show(snapshot(severity=Severity.CHECK, choice=Choice.PERSON)))
+    assert not touches.asking
+
+
+def test_a_name_is_confirmed_by_itself(line: Line) -> None:
+    touches = Touches(line.send)
+    name = Touch(action=TouchAction.NAME, incident="i-1", name="Ana")
+    touches.add(name, State.RAISED, 0)
+    touches.shown(show(snapshot()))
+    touches.send_due(RESEND_S)
+    touches.shown(show(snapshot(name="Ana")))
+    touches.send_due(99)
+    assert line.sent == [name, name]
+
+
+def test_a_pause_is_confirmed_by_the_microphone_and_taken_back_by_its_opposite(line: Line) -> None:
+    touches = Touches(line.send)
+    pause, resume = Touch(action=TouchAction.PAUSE), Touch(action=TouchAction.RESUME)
+    touches.add(pause, State.IDLE, 0)
+    touches.shown(show())
+    touches.send_due(RESEND_S)
+    touches.add(resume, State.IDLE, RESEND_S)
+    touches.send_due(2 * RESEND_S)
+    assert line.sent == [pause, pause, resume, resume]
+    touches.shown(show(hearing=Hearing.PAUSED))
+    touches.send_due(3 * RESEND_S)
+    touches.shown(show())
+    touches.send_due(99)
+    assert line.sent[4:] == [resume]
+
+
+def test_a_pause_of_an_ear_that_is_away_is_confirmed_by_its_end(line: Line) -> None:
+    touches = Touches(line.send)
+    touches.add(Touch(action=TouchAction.PAUSE), State.IDLE, 0)
+    touches.shown(show(hearing=Hearing.DEAF, hearing_back_s=900))
+    touches.send_due(99)
+    assert len(line.sent) == 1
+
+
+def spoken(language: Language, incident: str | None = None) -> Touch:
+    return Touch(action=TouchAction.LANGUAGE, incident=incident, language=language)
+
+
+def test_the_language_is_told_once_and_again_to_a_hub_that_was_away(line: Line) -> None:
+    touches = Touches(line.send)
+    for at_s in range(5):
+        touches.speaks(Language.HINDI, show(), at_s)
+        touches.shown(show())
+    assert line.sent == [spoken(Language.HINDI)]
+    touches.linked(10)
+    touches.speaks(Language.HINDI, show(), 10)
+    assert line.sent == [spoken(Language.HINDI)] * 2
+
+
+def test_a_language_that_could_not_be_sent_is_not_confirmed_by_an_old_page(line: Line) -> None:
+    touches = Touches(line.send)
+    line.up = False
+    touches.speaks(Language.HINDI, None, 0)
+    touches.shown(show())
+    line.up = True
+    touches.linked(5)
+    assert line.sent == [spoken(Language.HINDI)]
+
+
+def test_an_incident_in_another_language_is_told_which_one_the_screen_shows(line: Line) -> None:
+    touches = Touches(line.send)
+    open_ = show(snapshot(language=Language.ENGLISH))
+    for at_s in (0, 1, 2, 3):
+        touches.speaks(Language.ARABIC, open_, at_s)
+        touches.send_due(at_s)
+        touches.shown(open_)
+    assert line.sent == [spoken(Language.ARABIC, "i-1")] * 2
+    known = show(snapshot(language=Language.ARABIC))
+    touches.shown(known)
+    touches.speaks(Language.ARABIC, known, 4)
+    touches.send_due(99)
+    assert len(line.sent) == 2
+
+
+def test_a_language_changed_back_before_it_arrived_is_told_as_it_is(line: Line) -> None:
+    touches = Touches(line.send)
+    open_ = show(snapshot())
+    touches.speaks(Language.FRENCH, open_, 0)
+    touches.speaks(Language.ENGLISH, open_, 1)
+    assert line.sent == [spoken(Language.FRENCH, "i-1"), spoken(Language.ENGLISH, "i-1")]
