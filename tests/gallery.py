@@ -45,6 +45,8 @@ INK_PIXELS = 4
 LIKE = 0.6
 """How like a number's picture the pixels must be to be that number."""
 SLACK_PX = 1.0
+EDGE_PX = 3
+"""Added around a text before a number is looked for: two programs round the width of one number differently."""
 Pixels = NDArray[np.uint8]
 Shades = NDArray[np.float64]
 
@@ -179,8 +181,8 @@ def number_shade(number: str, file: str, size: int) -> Shades:
     """Return a number as another program (Pillow) draws it with the same font: 1 is ink, 0 is ground."""
     font = ImageFont.truetype(file, size)
     left, top, right, bottom = (round(edge) for edge in font.getbbox(number))
-    image = Image.new("L", (right - left + 2, bottom - top + 2), 0)
-    ImageDraw.Draw(image).text((1 - left, 1 - top), number, fill=255, font=font)
+    image = Image.new("L", (right - left, bottom - top), 0)
+    ImageDraw.Draw(image).text((-left, -top), number, fill=255, font=font)
     return np.asarray(image, dtype=np.float64) / 255.0
 
 
@@ -239,7 +241,7 @@ class Eye:
             )
             face = of_it.face if of_it and of_it.face else self._letters.fonts.first
             files = {face.file(bold=text.bold), face.file(bold=False)}
-            light = shades(part)
+            light = np.pad(shades(part), EDGE_PX, mode="edge")
             right, wrong = (
                 max(likeness(light, number_shade(order, file, int(text.size))) for file in files)
                 for order in (number, number[::-1])
