@@ -80,7 +80,7 @@ class Play:
             self.phones[one.person.id] = open_phone(running, url, one.person.name)
             self.report.note(f"board {one.person.name}", "open and connected")
         wait_for("the unit to know who listens", lambda: self._listening(len(staff)))
-        self.wait_screen("Hello. We are here.")
+        self.wait_screen("We are here.")  # its greeting turns each minute
         self.shot("idle")
 
     def _listening(self, count: int) -> bool:
