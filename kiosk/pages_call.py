@@ -18,8 +18,8 @@ from kiosk.scene import Place, Scene, clock, short
 from kiosk.tongue import ISOLATE, POP
 
 CODE_BYTES = 300
-LATEST = 3
-"""How many lines of what happened so far stand below the first."""
+LATEST = 4
+"""How many lines of what happened so far are shown."""
 
 POLICE = frozenset({Choice.ROBBERY, Choice.LOST_CHILD})
 """Cases in which the police are called; of who does not feel safe, nothing tells."""
@@ -88,13 +88,13 @@ def _code_button(place: Place) -> Button:
 
 
 def _so_far(scene: Scene) -> tuple[str, ...]:
-    entries = [text for entry in scene.incident.timeline if (text := _entry(scene, entry))]
-    first, rest = entries[:1], entries[1:]
-    shown = _shown(scene)
-    nobody = () if scene.incident.coming or scene.incident.here else (scene.say("tl_none"),)
-    if any(entry.what in {"coming", "here"} for entry in scene.incident.timeline):
-        nobody = ()
-    return (scene.say("so_far"), *first, *rest[-LATEST:], *nobody, *shown) if first else shown
+    """Return what happened, the newest first: where there is no room for all, the oldest is the one to lack."""
+    timeline = scene.incident.timeline
+    entries = [text for entry in timeline if (text := _entry(scene, entry))][-LATEST:]
+    answered = scene.incident.coming or scene.incident.here or any(one.what in {"coming", "here"} for one in timeline)
+    nobody = () if answered else (scene.say("tl_none"),)
+    said = (scene.say("so_far"), *nobody, *reversed(entries)) if entries else ()
+    return (*said, *_shown(scene))
 
 
 def _entry(scene: Scene, entry: Entry) -> str:

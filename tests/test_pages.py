@@ -852,10 +852,10 @@ def test_the_card_holds_what_is_asked_in_its_order_and_the_page_what_happened() 
     assert found.body == (
         "I keep asking the staff.",
         "So far:",
-        "0:00 help was asked for",
-        "0:30 the manager asked too",
-        "0:52 Sam said: coming",
         "2:30 Sam is late",
+        "0:52 Sam said: coming",
+        "0:30 the manager asked too",
+        "0:00 help was asked for",
         "Steps shown here: Chest or breathing",
     )
     nobody = show(snapshot(emergency=True, timeline=(Entry(t_s=0, what="opened"),)))
