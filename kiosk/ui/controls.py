@@ -14,7 +14,8 @@ from math import ceil
 from kiosk.page import Button, Style
 from kiosk.ui.palette import Colour
 from kiosk.ui.shapes import Box, Fill, Hot, Picture
-from kiosk.ui.sheet import BUTTON, CENTRE, GAP, NEAR, SMALLEST, Block, Sheet
+from kiosk.ui.sheet import BUTTON, CENTRE, GAP, NEAR, SMALL, SMALLEST, Block, Sheet
+from kiosk.ui.wrapping import widest
 
 RADIUS = 22.0
 BORDER = 2.0
@@ -55,11 +56,26 @@ def across(sheet: Sheet, buttons: Sequence[Button], box: Box, gap: float = GAP) 
 
 def widths(sheet: Sheet, buttons: Sequence[Button], size: float, room: float, least: float) -> list[float]:
     """Return how wide buttons are that stand beside each other: as wide as their words, or less where room ends."""
-    floor = [least * (MAIN_SHARE if button.style is Style.MAIN else 1.0) for button in buttons]
+    words = [max(least, _longest_word(sheet, button)) for button in buttons]
+    wider = [max(least * _share(button), word) for button, word in zip(buttons, words, strict=True)]
+    floor = wider if sum(wider) <= room else words
     full = [max(low, natural(sheet, button, size, sheet.grow)) for low, button in zip(floor, buttons, strict=True)]
     over, spare = sum(full) - room, sum(full) - sum(floor)
     part = min(1.0, over / spare) if over > 0 and spare > 0 else 0.0
     return [width - (width - low) * part for low, width in zip(floor, full, strict=True)]
+
+
+def _share(button: Button) -> float:
+    return MAIN_SHARE if button.style is Style.MAIN else 1.0
+
+
+def _longest_word(sheet: Sheet, button: Button) -> float:
+    """Return how wide a button has to be for its longest word at its smallest size."""
+    size = sheet.px(SMALL)
+    return (
+        max(widest(text, lambda word: sheet.width_of(word, size, bold=True)) for text in (button.text, button.note))
+        * 1.14
+    )
 
 
 def natural(sheet: Sheet, button: Button, size: float, factor: float) -> float:
@@ -189,25 +205,25 @@ def place(sheet: Sheet, spots: Sequence[Spot], size: float, *, keep_pictures: bo
     if not spots:
         return
     pictures = any(one.button.picture for one in spots)
-    factor = _group(sheet, spots, size, pictures=pictures)
-    if pictures and not keep_pictures and factor < NEAR * sheet.grow:
-        without = _group(sheet, spots, size, pictures=False)
-        if without > factor * 1.1:
-            pictures, factor = False, without
+    tightest, factor = _group(sheet, spots, size, pictures=pictures)
+    if pictures and not keep_pictures and tightest < NEAR * sheet.grow:
+        without, larger = _group(sheet, spots, size, pictures=False)
+        if without > tightest * 1.1:
+            pictures, factor = False, larger
             sheet.out.left_out += [one.button.picture for one in spots if one.button.picture]
     for one in spots:
         _draw(sheet, one, size, factor, pictures=pictures)
 
 
-def _group(sheet: Sheet, spots: Sequence[Spot], size: float, *, pictures: bool) -> float:
-    """Return the factor of a group: that of its tightest label, unless that one is far off the others."""
+def _group(sheet: Sheet, spots: Sequence[Spot], size: float, *, pictures: bool) -> tuple[float, float]:
+    """Return the factor of the tightest label of a group, and that of the group: the same unless it is far off the others."""
     each = sorted(_factor(sheet, one, size, pictures=pictures) for one in spots)
-    return max(each[0], each[-1] * OUTLIER)
+    return each[0], max(each[0], each[-1] * OUTLIER)
 
 
 def _factor(sheet: Sheet, one: Spot, size: float, *, pictures: bool) -> float:
     _, box = _parts(sheet, one, pictures=pictures)
-    return sheet.largest(_label(sheet, one.button, size), box) or SMALLEST
+    return sheet.largest(_label(sheet, one.button, size), box) or SMALLEST / 2
 
 
 def _label(sheet: Sheet, button: Button, size: float) -> list[Block]:
@@ -220,7 +236,7 @@ def _label(sheet: Sheet, button: Button, size: float) -> list[Block]:
 
 def _parts(sheet: Sheet, one: Spot, *, pictures: bool) -> tuple[Box | None, Box]:
     """Return where the picture and the label of a button go."""
-    inner = one.drawn.inset(min(sheet.px(10), one.drawn.w * 0.05), min(sheet.px(6), one.drawn.h * 0.04))
+    inner = one.drawn.inset(min(sheet.px(10), one.drawn.w * 0.05), min(sheet.px(6), one.drawn.h * 0.02))
     if not (pictures and one.button.picture):
         return None, inner
     gap = sheet.px(8)

@@ -24,10 +24,14 @@ __all__ = ["Box", "Code", "Dot", "Fill", "Hot", "Layout", "Measure", "Pacer", "P
 
 EDGE = 12.0
 """What stays free below the bottom line."""
+TYPING_TOP = 50.0
+"""How high the top line is above a keyboard."""
 DENSE = 10.0
 """What stays free beside a line that is full of buttons."""
 CHIP, CHIP_SHARE = 110.0, 0.62
 """How narrow what can be touched in the top line gets where its left text is long: so that its words fit two lines."""
+SHARE = 0.64
+"""How much of the bottom line the corner may take beside what happens next."""
 CLOCK = 8
 """A text of the top line that is no longer than this is a clock, and is never wrapped."""
 
@@ -49,7 +53,9 @@ def lay_out(
     if page.red:
         sheet.out.ground = sheet.colours.card
     typing = page.kind is Kind.NAME
-    moved = page.top if sheet.look.low or typing else ()
+    if typing:
+        sheet.top = sheet.px(TYPING_TOP)
+    moved = page.top if sheet.look.low or typing or (sheet.tall and page.mark) else ()
     _top_line(sheet, page, () if moved else page.top)
     y = sheet.height - sheet.px(EDGE) if typing else _bottom(sheet, page, moved)
     top = sheet.top + sheet.px(4)
@@ -71,13 +77,15 @@ def _top_line(sheet: Sheet, page: Page, touches: Sequence[Button]) -> None:
         sheet.out.fills.append(Fill(Box(0, 0, sheet.width, sheet.top), colours.band))
     strong, weak = (colours.band_ink, colours.band_ink) if page.red else (colours.ink, colours.muted)
     line = Box(sheet.px(PAD), 0, sheet.width - 2 * sheet.px(PAD), sheet.top)
-    if page.top_right:
-        line = _at_right(sheet, Block(page.top_right, MARGIN, colour=weak), line, touches)
+    if page.top_right and sheet.tall and sheet.grow > 1:
+        sheet.out.left_out.append(page.top_right)
+    elif page.top_right:
+        line = _at_right(sheet, Block(page.top_right, MARGIN, colour=weak, tight=True), line, touches)
     if touches:
         line = _chips(sheet, touches, line, _wanted(sheet, page))
     if page.mark:
         line = _mark(sheet, page.mark, line)
-    sheet.place([Block(page.top_left, MARGIN, bold=True, colour=strong)], line)
+    sheet.place([Block(page.top_left, MARGIN, bold=True, colour=strong, tight=True)], line)
 
 
 def _at_right(sheet: Sheet, block: Block, line: Box, touches: Sequence[Button]) -> Box:
@@ -112,7 +120,7 @@ def _chips(sheet: Sheet, touches: Sequence[Button], line: Box, wanted: float) ->
 
 def _mark(sheet: Sheet, text: str, line: Box) -> Box:
     """Place the mark of a drill; return what is left of the line."""
-    block = Block(text, MARGIN, bold=True, colour=sheet.colours.chosen_ink)
+    block = Block(text, MARGIN, bold=True, colour=sheet.colours.chosen_ink, tight=True)
     full = sheet.width_of(text, sheet.size(block, sheet.grow), bold=True) + 1
     width = min(full, line.w * 0.45)
     pill = Box(line.right - width - sheet.px(24), sheet.px(8), width + sheet.px(24), sheet.top - sheet.px(16))
@@ -162,16 +170,9 @@ def _row_and_corner(sheet: Sheet, row: Sequence[Button], corner: Sequence[Button
 
 def _corner_line(sheet: Sheet, buttons: Sequence[Button], blocks: list[Block], line: Box) -> float:
     """Place what happens next and the corner: side by side, on an upright panel above each other."""
-    if sheet.tall:
-        spots = controls.along(sheet, buttons, line, SMALL_TEXT, 10) if buttons else []
-        controls.place(sheet, spots, SMALL_TEXT)
-        if not blocks:
-            return line.y
-        height = sheet.px(52) * min(sheet.grow, 1.6)
-        box = Box(line.x, line.y - height - sheet.px(8), line.w, height) if buttons else line
-        sheet.place(blocks, box)
-        return box.y
-    corner = _corner_width(sheet, buttons, line, 0.62 if blocks else 1.0)
+    if sheet.tall or (blocks and _needs(sheet, buttons) > line.w * SHARE):
+        return _above_corner(sheet, buttons, blocks, line)
+    corner = _corner_width(sheet, buttons, line, SHARE if blocks else 1.0)
     room = Box(line.x, line.y, line.w - corner - (sheet.px(GAP) if buttons else 0.0), line.h)
     if blocks and sheet.grow > 1 and blocks[0].spare and (sheet.largest(blocks, room) or 0.0) < 1:
         sheet.out.left_out.append(blocks[0].text)
@@ -182,6 +183,38 @@ def _corner_line(sheet: Sheet, buttons: Sequence[Button], blocks: list[Block], l
         box = Box(line.right - corner, line.y, corner, line.h)
         controls.place(sheet, controls.along(sheet, buttons, box, SMALL_TEXT), SMALL_TEXT)
     return line.y
+
+
+def _above_corner(sheet: Sheet, buttons: Sequence[Button], blocks: list[Block], line: Box) -> float:
+    """Place what happens next above the corner, which takes the whole line, or two of them."""
+    if buttons:
+        rows = _rows(sheet, buttons, line.w)
+        line = Box(line.x, line.y - (len(rows) - 1) * (line.h + sheet.px(8)), line.w, line.h)
+        for at, row in enumerate(rows):
+            box = Box(line.x, line.y + at * (line.h + sheet.px(8)), line.w, line.h)
+            controls.place(sheet, controls.along(sheet, row, box, SMALL_TEXT, 10), SMALL_TEXT)
+    if not blocks:
+        return line.y
+    if not sheet.tall and sheet.grow > 1 and blocks[0].spare:
+        sheet.out.left_out.append(blocks[0].text)
+        return line.y
+    height = sheet.px(52) * min(sheet.grow, 1.6) if sheet.tall else sheet.px(30)
+    box = Box(line.x, line.y - height - sheet.px(6), line.w, height) if buttons else line
+    sheet.place(blocks, box)
+    return box.y
+
+
+def _rows(sheet: Sheet, buttons: Sequence[Button], width: float) -> list[Sequence[Button]]:
+    """Return the corner in one row, or in two where its longest words need them."""
+    least = sum(controls.widths(sheet, buttons, SMALL_TEXT, 0, sheet.px(BUTTON))) + sheet.px(10) * (len(buttons) - 1)
+    half = len(buttons) // 2
+    return [buttons] if least <= width else [buttons[:half], buttons[half:]]
+
+
+def _needs(sheet: Sheet, buttons: Sequence[Button]) -> float:
+    """Return how wide the corner has to be for its words in two lines."""
+    each = [max(sheet.px(BUTTON), CHIP_SHARE * controls.natural(sheet, one, SMALL_TEXT, 0.85)) for one in buttons]
+    return sum(each) + sheet.px(GAP) * (len(buttons) - 1)
 
 
 def _corner_width(sheet: Sheet, buttons: Sequence[Button], line: Box, share: float) -> float:

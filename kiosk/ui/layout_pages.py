@@ -16,7 +16,7 @@ from kiosk.page import Card, Kind, Page, Style
 from kiosk.ui import controls
 from kiosk.ui.controls import MAIN_TEXT, PLAIN_TEXT, SMALL_TEXT
 from kiosk.ui.shapes import LINE_BOX, Box, Code, Fill, Pacer, Picture, Text
-from kiosk.ui.sheet import BODY, BUTTON, GAP, HEADLINE, LEFT, MARGIN, NEAR, PAD, Block, Sheet, factors
+from kiosk.ui.sheet import BODY, BUTTON, GAP, HEADLINE, LEFT, MARGIN, NEAR, PAD, SMALLEST, Block, Sheet, factors
 
 COLUMN_GAP = 20.0
 CARD_RADIUS = 22.0
@@ -24,6 +24,8 @@ STEP_CARDS = (250.0, 200.0, 150.0)
 """How wide the picture of a step may be; taken as wide as the words beside it allow."""
 NUMBER = 112.0
 FOUR = 4
+CARD_LEAST = 14.0
+"""How small a very long address and its card may get before a line of it goes."""
 KEPT = 3
 """How many lines of a card are never left out: which desk, its phone, and what is wrong. The rest is asked for by who answers."""
 
@@ -182,11 +184,9 @@ def _cases(sheet: Sheet, page: Page, main: Box, touch_from: float) -> None:
 
 
 def _case_columns(sheet: Sheet, count: int, box: Box) -> int:
-    if sheet.tall:
-        return 2
-    if sheet.look.low:
+    if sheet.tall or sheet.look.low:
         rows = max(1, int((box.h + sheet.px(12)) / sheet.px(BUTTON + 12)))
-        return ceil(count / rows)
+        return max(2, ceil(count / rows))
     return 2 if count == FOUR else min(count, 3)
 
 
@@ -264,14 +264,14 @@ def _pacer(sheet: Sheet, pace: Pace, box: Box) -> None:
 
 
 def _emergency(sheet: Sheet, page: Page, card: Card, main: Box, touch_from: float) -> None:
-    gap = sheet.px(COLUMN_GAP)
-    main = Box(main.x, main.y + sheet.px(8), main.w, main.h - sheet.px(8))
+    gap = sheet.px(GAP)
+    main = Box(main.x, main.y + sheet.px(4), main.w, main.h - sheet.px(4))
     if sheet.tall:
-        height = main.h * 0.36 if page.body or page.headline else sheet.px(200)
+        height = _number_height(sheet, page, card, main)
         left = Box(main.x, main.y, main.w, height)
         right = Box(main.x, left.bottom + gap, main.w, main.h - height - gap)
     else:
-        left = Box(main.x, main.y, sheet.px(226), main.h)
+        left = Box(main.x, main.y, sheet.px(210), main.h)
         right = Box(left.right + gap, main.y, main.w - left.w - gap, main.h)
     if page.buttons:
         below = _below(left, max(left.bottom - sheet.px(BUTTON), touch_from))
@@ -281,38 +281,45 @@ def _emergency(sheet: Sheet, page: Page, card: Card, main: Box, touch_from: floa
     _card(sheet, card, right, 27)
 
 
+def _number_height(sheet: Sheet, page: Page, card: Card, main: Box) -> float:
+    """Return how much of an upright panel the number takes with what is so: a long card leaves it less."""
+    blocks = _beside_number(sheet, page)
+    needed = sheet.px(34 + NUMBER * 1.25) + sheet.tallness(blocks, main.w, NEAR) + sheet.px(8)
+    long = sheet.tallness(_card_head(sheet, card, 27), main.w, SMALLEST) > main.h * 0.16
+    return min(max(needed, main.h * 0.3), main.h * (0.34 if long else 0.4 if sheet.grow == 1 else 0.44))
+
+
+def _beside_number(sheet: Sheet, page: Page) -> list[Block]:
+    """Return what stands below the number; what happened so far gives way, the latest of it first."""
+    colours, count = sheet.colours, len(page.body)
+    blocks = [Block(page.headline, 28, bold=True, colour=colours.ink)] if page.headline else []
+    return blocks + [
+        Block(text, 20, colour=colours.muted, above=4, spare=count - at if at else 0)
+        for at, text in enumerate(page.body)
+    ]
+
+
 def _number(sheet: Sheet, page: Page, box: Box) -> None:
     """Place the number as large as its column is wide, and below it what is so."""
     colours = sheet.colours
-    kicker = sheet.px(34) * min(sheet.grow, 1.7)
+    kicker = sheet.px(34) * min(sheet.grow, 1.4)
     sheet.place([Block(page.kicker, BODY, colour=colours.muted)], Box(box.x, box.y, box.w, kicker))
     size = sheet.px(NUMBER)
     wide = sheet.width_of(page.number, size, bold=True)
-    size = float(int(min(size, size * box.w / wide * 0.99, box.h * 0.5)))
+    size = float(int(min(size, size * box.w / wide * 0.99, box.h * 0.42)))
     height = size * LINE_BOX
     y = box.y + kicker + size * 0.6
     width = sheet.width_of(page.number, size, bold=True)
     sheet.out.texts.append(Text(page.number, Box(box.x, y - height / 2, width, height), size, True, colours.red))
-    blocks = [Block(page.headline, 28, bold=True, colour=colours.ink)] if page.headline else []
-    count = len(page.body)
-    blocks += [
-        Block(text, 20, colour=colours.muted, above=4, spare=count - at if at else 0)
-        for at, text in enumerate(page.body)
-    ]
     below = y + size * 0.62
-    if blocks:
-        sheet.place(blocks, Box(box.x, below, box.w, box.bottom - below), top=True)
+    sheet.place(_beside_number(sheet, page), Box(box.x, below, box.w, box.bottom - below), top=True)
 
 
 def _card(sheet: Sheet, card: Card, box: Box, lead: float) -> None:
     """Place a sheet to read from: where first, then the rest; or the code for a phone beside what it is."""
     colours = sheet.colours
     sheet.out.fills.append(Fill(box, colours.card, sheet.px(20), colours.rule))
-    inner = box.inset(sheet.px(18), sheet.px(10))
-    blocks = [
-        Block(card.title, MARGIN, colour=colours.muted),
-        Block(card.lead, lead, bold=True, colour=colours.ink, above=2, tight=True),
-    ]
+    inner = box.inset(sheet.px(14), sheet.px(7))
     if card.code:
         inner = _code(sheet, card.code, inner)
         blocks = [
@@ -321,8 +328,19 @@ def _card(sheet: Sheet, card: Card, box: Box, lead: float) -> None:
         ]
         sheet.place([block for block in blocks if block.text], inner)
         return
-    lines = [Block(text, 20, colour=colours.ink, above=4, spare=int(at >= KEPT)) for at, text in enumerate(card.lines)]
-    _lines(sheet, [block for block in blocks if block.text], lines, inner)
+    lines = [
+        Block(text, 20, colour=colours.ink, above=3, spare=int(at >= KEPT), tight=True, least=CARD_LEAST)
+        for at, text in enumerate(card.lines)
+    ]
+    _lines(sheet, _card_head(sheet, card, lead), lines, inner)
+
+
+def _card_head(sheet: Sheet, card: Card, lead: float) -> list[Block]:
+    """Return what to do with a card, and where it is."""
+    colours = sheet.colours
+    title = Block(card.title, MARGIN, colour=colours.muted, tight=True, least=CARD_LEAST)
+    where = Block(card.lead, lead, bold=True, colour=colours.ink, above=2, tight=True, least=CARD_LEAST)
+    return [block for block in (title, where) if block.text]
 
 
 def _lines(sheet: Sheet, head: Sequence[Block], lines: Sequence[Block], inner: Box) -> None:
@@ -336,27 +354,31 @@ def _lines(sheet: Sheet, head: Sequence[Block], lines: Sequence[Block], inner: B
         sheet.place([*head, *lines], inner, top=True)
         return
     y = sheet.place_at(head, inner, factor, top=True, align=LEFT) + sheet.px(4)
-    for part, column in zip(_halved(lines), _columns_of(sheet, inner, y), strict=True):
+    columns = _columns_of(sheet, inner, y)
+    for part, column in zip(_halved(sheet, lines, columns[0].w, factor), columns, strict=True):
         sheet.place_at(part, column, factor, top=True, align=LEFT)
-
-
-def _halved(lines: Sequence[Block]) -> tuple[Sequence[Block], Sequence[Block]]:
-    half = ceil(len(lines) / 2)
-    return lines[:half], lines[half:]
 
 
 def _columns_of(sheet: Sheet, inner: Box, y: float) -> tuple[Box, Box]:
     """Return two columns of what is left of a box below a height."""
-    gap = sheet.px(COLUMN_GAP)
+    gap = sheet.px(GAP)
     width, height = (inner.w - gap) / 2, inner.bottom - y
     return Box(inner.x, y, width, height), Box(inner.x + width + gap, y, width, height)
 
 
+def _halved(
+    sheet: Sheet, lines: Sequence[Block], width: float, factor: float
+) -> tuple[Sequence[Block], Sequence[Block]]:
+    """Return lines in two parts of about the same height."""
+    splits = [(lines[:at], lines[at:]) for at in range(1, len(lines))]
+    return min(splits, key=lambda parts: max(sheet.tallness(part, width, factor) for part in parts))
+
+
 def _fit(sheet: Sheet, head: Sequence[Block], lines: Sequence[Block], inner: Box, factor: float) -> bool:
     """Return whether a head and two columns of lines fit at a factor."""
-    y = inner.y + sheet.tallness(head, inner.w, factor) + sheet.px(4)
-    columns = _columns_of(sheet, inner, y)
-    fit = [sheet.fits(part, column, factor) for part, column in zip(_halved(lines), columns, strict=True)]
+    left, right = _columns_of(sheet, inner, inner.y + sheet.tallness(head, inner.w, factor) + sheet.px(4))
+    parts = _halved(sheet, lines, left.w, factor)
+    fit = [sheet.fits(part, column, factor) for part, column in zip(parts, (left, right), strict=True)]
     return sheet.fits(head, inner, factor) and all(fit)
 
 

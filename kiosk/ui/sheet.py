@@ -23,7 +23,7 @@ BUTTON, PAD, GAP, TOP, TALL_TOP = 84.0, 24.0, 14.0, 52.0, 72.0
 """A button is at least 84 high and wide: 15 mm on a 7-inch panel (85.9 mm for 480 pixels)."""
 HEADLINE, BODY, MARGIN, SMALL = 44.0, 23.0, 18.0, 16.0
 SMALLEST = 0.5
-"""How far text may shrink from its 100 % size, though never below SMALL, before it counts as cramped."""
+"""How far text may shrink from its 100 % size, though never below its `least`, before it counts as cramped."""
 SHRINK = 0.96
 LEFT, CENTRE, RIGHT = 0.0, 0.5, 1.0
 HEADLINE_SHARE = 0.75
@@ -40,7 +40,7 @@ BODY_PITCH = {Language.CHINESE: 1.35, Language.ARABIC: 1.42, Language.HINDI: 1.4
 class Block:
     """A paragraph to be placed: its text, size at full scale, look, the space above it, its dot, when it gives way.
 
-    `tight`: its lines stand closer, as on a button or a card.
+    `tight`: its lines stand closer, as on a button or a card. `least` is its smallest size at full scale.
     """
 
     text: str
@@ -51,6 +51,7 @@ class Block:
     dot: Line | None = None
     spare: int = 0
     tight: bool = False
+    least: float = SMALL
 
 
 @lru_cache(8)
@@ -90,7 +91,7 @@ class Sheet:
         if factor > 1 and block.size >= HEADLINE:
             factor = max(1.0, HEADLINE_SHARE * factor)
         full = self.px(block.size)
-        return float(max(1, int(max(full * factor, min(full, self.px(SMALL))))))
+        return float(max(1, int(max(full * factor, min(full, self.px(block.least))))))
 
     def pitch(self, block: Block, size: float) -> float:
         """Return the distance from line to line."""
@@ -160,6 +161,8 @@ class Sheet:
 
     def place(self, blocks: Sequence[Block], box: Box, *, top: bool = False, align: float = LEFT) -> float:
         """Place paragraphs in a box, in its middle unless `top`, as large as they can be; return the end of the last."""
+        if not blocks:
+            return box.y
         kept, factor = self.chosen(blocks, box)
         if not factor:
             torn = self._search(kept, box, torn=True)
