@@ -29,6 +29,8 @@ CHECK_IN_WAITS_S = 5.0
 """How long they keep a check-in waiting."""
 UNDECIDED_S = 10.0
 """How long the pictures of the cases stay: after it the steps for all of them are shown."""
+SKEW_S = 2.0
+"""A touch that lies further ahead than this was timed by another clock."""
 GREETING_S = 60.0
 USUAL_LOOK = Look()
 NAME_LETTERS = 20
@@ -143,7 +145,7 @@ def _fresh(local: Local) -> Local:
 
 def settle(local: Local, show: Show | None, now_s: float) -> Local:
     """Return `local` after the facts changed: a new incident starts anew, an ended one is thanked for and then forgotten."""
-    if max(local.touched_s, local.opened_s) > now_s:
+    if max(local.touched_s, local.opened_s) > now_s + SKEW_S:
         local = replace(_fresh(local), touched_s=now_s)  # its times are those of another clock
     if local.opened is Go.CASES and now_s - local.opened_s >= UNDECIDED_S:
         local = replace(local, opened=Go.STEPS, step=0)

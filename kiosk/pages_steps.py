@@ -18,7 +18,7 @@ from kiosk.texts import step_key
 
 def choices(scene: Scene) -> tuple[Button, ...]:
     """Return the first choices; the one that was touched, or whose case was, is marked."""
-    chosen = group_of(scene.choice) if scene.choice else None
+    chosen = group_of(scene.choice) if scene.choice and CASES[scene.choice].aloud else None
     return tuple(scene.tile(choice, chosen=choice is chosen) for choice in GROUPS)
 
 

@@ -336,9 +336,12 @@ class Scene(Place):
 
 
 def choice_tile(place: Place, choice: Choice, incident: str | None, *, chosen: bool = False) -> Button:
-    """Return the picture of a case, to touch; without an incident it is for this screen alone."""
+    """Return the picture of a case, to touch; without an incident it is for this screen alone.
+
+    What might give the person away is never marked as chosen.
+    """
     touch = Touch(action=TouchAction.CHOOSE, incident=incident, choice=choice)
-    style = Style.CHOSEN if chosen else Style.PLAIN
+    style = Style.CHOSEN if chosen and CASES[choice].aloud else Style.PLAIN
     return Button(place.say(f"{choice.value}.tile"), touch, style, CASES[choice].picture)
 
 

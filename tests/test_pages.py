@@ -374,6 +374,14 @@ def test_what_was_touched_is_read_back_as_it_was_written(local: Local, look: Loo
     assert load(dump(local)) == local
 
 
+def test_times_of_another_clock_are_forgotten_and_no_more() -> None:
+    local = Local(look=Look(language=Language.FRENCH), opened=Go.EAR, touched_s=5000.0, opened_s=5000.0)
+    assert settle(local, show(), 4999.0).opened is Go.EAR
+    rebooted = settle(local, show(), 3.0)
+    assert (rebooted.opened, rebooted.look.language) == (None, Language.FRENCH)
+    assert settle(rebooted, show(), 3.0 + REST_S).look == Look()
+
+
 @given(
     text=st.text() | st.sampled_from(["", "[]", "null", '{"step": "x"}', '{"touched_s": NaN}', "\ud800", '{"look": 1}'])
 )
@@ -516,6 +524,13 @@ def test_feeling_unsafe_is_never_written_on_the_screen_again() -> None:
     shown = show(snapshot(choice=Choice.NOT_SAFE, emergency=True))
     assert "safe" not in told(shown)
     assert "safe" not in told(shown, Local(incident="i-1", emergency_put_away=True))
+
+
+@pytest.mark.parametrize("choice", [Choice.NOT_SAFE, Choice.ROBBERY])
+def test_what_may_give_a_person_away_is_never_marked_as_chosen(choice: Choice) -> None:
+    shown = show(snapshot(choice=choice))
+    local = after(shown, "It is something else")
+    assert {one.style for one in view(shown, local).buttons} == {Style.PLAIN}
 
 
 # --- what a phrase suggests -------------------------------------------------------------------------------------------
