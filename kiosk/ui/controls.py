@@ -132,7 +132,9 @@ def stack(sheet: Sheet, buttons: Sequence[Button], box: Box, mains: Sequence[But
 def _heights(sheet: Sheet, rows: Sequence[Sequence[Button]], box: Box, mains: Sequence[Button]) -> list[float]:
     room = box.h - sheet.px(GAP) * (len(rows) - 1)
     big = [any(one in mains for one in row) for row in rows]
-    plain = min(sheet.px(BUTTON + 4) * min(1.3, sheet.grow), max(sheet.px(BUTTON), room / len(rows)))
+    noted = any(one.note for row in rows for one in row) and sheet.grow == 1
+    least = sheet.px(BUTTON + (14 if noted else 4))
+    plain = min(least * min(1.3, sheet.grow), max(sheet.px(BUTTON), room / len(rows)))
     rest = room - plain * big.count(False)
     main = min(rest / max(1, big.count(True)), sheet.px(262))
     return [max(sheet.px(BUTTON), main) if one else plain for one in big]
@@ -244,9 +246,9 @@ def _parts(sheet: Sheet, one: Spot, *, pictures: bool) -> tuple[Box | None, Box]
         side = min(inner.h, inner.w * 0.36) if one.button.style is not Style.CALL else sheet.px(SIGN)
         picture = Box(inner.x, inner.y + (inner.h - side) / 2, side, side)
         return picture, Box(inner.x + side + gap, inner.y, inner.w - side - gap, inner.h)
-    side = min(inner.h * 0.54, inner.w)
-    picture = Box(inner.x + (inner.w - side) / 2, inner.y, side, side)
-    return picture, Box(inner.x, inner.y + side, inner.w, inner.h - side)
+    side = min(inner.h * 0.5, inner.w)
+    picture = Box(inner.x + (inner.w - side) / 2, inner.y + sheet.px(2), side, side)
+    return picture, Box(inner.x, picture.bottom, inner.w, inner.bottom - picture.bottom - sheet.px(4))
 
 
 def _draw(sheet: Sheet, one: Spot, size: float, factor: float, *, pictures: bool) -> None:

@@ -16,7 +16,7 @@ from kiosk.page import Card, Kind, Page, Style
 from kiosk.ui import controls
 from kiosk.ui.controls import MAIN_TEXT, PLAIN_TEXT, SMALL_TEXT
 from kiosk.ui.shapes import LINE_BOX, Box, Code, Fill, Pacer, Picture, Text
-from kiosk.ui.sheet import BODY, BUTTON, GAP, HEADLINE, LEFT, MARGIN, NEAR, PAD, SMALLEST, Block, Sheet, factors
+from kiosk.ui.sheet import BODY, BUTTON, GAP, HEADLINE, LEFT, MARGIN, NEAR, PAD, SMALLEST, Block, Sheet
 
 COLUMN_GAP = 20.0
 CARD_RADIUS = 22.0
@@ -349,8 +349,8 @@ def _lines(sheet: Sheet, head: Sequence[Block], lines: Sequence[Block], inner: B
     if alone >= NEAR * sheet.grow or len(lines) <= KEPT:
         sheet.place([*head, *lines], inner, top=True)
         return
-    factor = next((one for one in factors(sheet.grow) if one > alone and _fit(sheet, head, lines, inner, one)), 0.0)
-    if max(alone, factor) < 1 < sheet.grow or not factor:
+    factor = sheet.most(lambda one: _fit(sheet, head, lines, inner, one)) or 0.0
+    if factor <= alone or factor < 1 < sheet.grow:
         sheet.place([*head, *lines], inner, top=True)
         return
     y = sheet.place_at(head, inner, factor, top=True, align=LEFT) + sheet.px(4)

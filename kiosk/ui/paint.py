@@ -137,7 +137,7 @@ class Painter:
                 self._picture(picture, height)
             self._small_code = self._code(layout.code, height) if layout.code else ""
             if layout.pace and layout.pace.pace in MOVING:
-                self._ring(layout.pace, layout.ground, height)
+                self._ring(layout.pace, layout.pace.ground, height)
             for dot in layout.dots:
                 self._dot(dot, height)
             for text in layout.texts:
@@ -225,7 +225,7 @@ class _Moving:
             return
         side = self._pacer.box.square().w
         self._disc.texture = self._pictures.disc(2 * round(side / 2))
-        self._disc_colour.rgb, self._word_colour.rgb = self._pacer.disc, layout.ground
+        self._disc_colour.rgb, self._word_colour.rgb = self._pacer.disc, self._pacer.word
         rtl = any(text.rtl for text in layout.texts)
         size = self._size(words, side * SMALLEST * WORD_SHARE)
         self._words = [self.letters.placed(word, size, True, rtl=rtl) for word in words]

@@ -8,7 +8,7 @@ Rules
 - What does not fit even at its smallest is named in `Layout.cramped`, what gave way in `Layout.left_out`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -136,13 +136,17 @@ class Sheet:
         return self._search(blocks, box, torn=False)
 
     def _search(self, blocks: Sequence[Block], box: Box, *, torn: bool) -> float | None:
+        return self.most(lambda factor: self.fits(blocks, box, factor, torn=torn))
+
+    def most(self, fits: Callable[[float], bool]) -> float | None:
+        """Return the largest factor at which something fits, None if it fits at none."""
         tried = factors(self.grow)
-        if not self.fits(blocks, box, tried[-1], torn=torn):
+        if not fits(tried[-1]):
             return None
         low, high = 0, len(tried) - 1
         while low < high:
             middle = (low + high) // 2
-            low, high = (low, middle) if self.fits(blocks, box, tried[middle], torn=torn) else (middle + 1, high)
+            low, high = (low, middle) if fits(tried[middle]) else (middle + 1, high)
         return tried[low]
 
     def chosen(self, blocks: Sequence[Block], box: Box) -> tuple[Sequence[Block], float]:
