@@ -9,6 +9,7 @@ from typing import Any
 
 from kivy.base import EventLoop
 from kivy.clock import Clock
+from kivy.graphics.opengl import GL_RGB, GL_UNSIGNED_BYTE, glReadPixels
 
 from kiosk.page import Look, Page
 from kiosk.ui.remote import Request
@@ -16,6 +17,8 @@ from kiosk.ui.shapes import Hot, Layout
 
 HELD_S = 4.0
 """At which moment of its movement what moves is photographed: a breath drawn in."""
+WATCHED_PX = 40
+"""The side of the square around a touch in which its answer must be seen."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,16 @@ class View:
     """When the next touch would be taken."""
 
 
+@dataclass(frozen=True)
+class Watched:
+    """A touch whose answer is awaited: where it was, how many were taken before it, and the pixels that were there."""
+
+    request: Request
+    at: tuple[float, float]
+    taken: int
+    before: bytes
+
+
 @dataclass
 class Hands:
     """`see` says what is shown, `taken` how many touches were taken so far."""
@@ -43,6 +56,7 @@ class Hands:
     taken: Callable[[], int]
     frames: int = 0
     shots: list[Request] = field(default_factory=list)
+    _watched: Watched | None = None
 
     def do(self, request: Request) -> None:
         """Do one request, now or with the next frames."""
@@ -64,6 +78,7 @@ class Hands:
             incident=page.incident,
             texts=list(page.texts()),
             buttons=[hot.button.text for hot in view.layout.hots],
+            middles=[_middle(hot) for hot in view.layout.hots],
             cramped=view.layout.cramped,
             left_out=view.layout.left_out,
             size=list(view.size),
@@ -99,15 +114,34 @@ class Hands:
 
     def _finger(self, request: Request, x: float, y: float) -> None:
         """Put a finger down and up where SDL would: in the queue of Kivy's SDL touch provider, and in the mouse's if asked."""
+        before = self.taken()
+        if request.args.get("watch"):
+            self._watched = Watched(request, (x, y), before, self._around(x, y))
         provider = next(one for one in EventLoop.input_providers if type(one).__name__ == "SDL2MotionEventProvider")
         width, height = self.window.size
-        for action in ("fingerdown", "fingerup"):
+        for action in ("fingerdown", "fingerup") * int(request.args.get("times", 1)):
             provider.q.appendleft((action, 1, x / width, y / height, 1.0))
         if request.args.get("mouse"):
             self.window.dispatch("on_mouse_down", x, y, "left", [])
             self.window.dispatch("on_mouse_up", x, y, "left", [])
-        before = self.taken()
-        Clock.schedule_once(lambda _: request.done(taken=self.taken() > before), 2 / 30)
+        if not request.args.get("watch"):
+            Clock.schedule_once(lambda _: request.done(taken=self.taken() - before), 2 / 30)
+
+    # --- frames -------------------------------------------------------------------------------------------------------
+
+    def flipped(self) -> None:
+        """Count a frame that is drawn and shown next; if it is the first with the answer to a watched touch, say so."""
+        self.frames += 1
+        watched = self._watched
+        if watched is None or self.taken() == watched.taken or self._around(*watched.at) == watched.before:
+            return
+        self._watched = None
+        watched.request.done(taken=True, seen_s=time.monotonic() - watched.request.came_s)
+
+    def _around(self, x: float, y: float) -> bytes:
+        """Return the pixels around a point, once they are all drawn."""
+        left, low = int(x) - WATCHED_PX // 2, int(self.window.size[1] - y) - WATCHED_PX // 2
+        return bytes(glReadPixels(max(0, left), max(0, low), WATCHED_PX, WATCHED_PX, GL_RGB, GL_UNSIGNED_BYTE))
 
     # --- pictures -----------------------------------------------------------------------------------------------------
 

@@ -346,6 +346,6 @@ class Screen:
         )
 
     def _on_flip(self, *_: object) -> None:
-        self._hands.frames += 1
+        self._hands.flipped()
         if self._posed and self._hands.shots:
             self._hands.take()

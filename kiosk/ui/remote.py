@@ -1,7 +1,8 @@
 """Lets tests and demos see and touch the screen as a person would: a Unix socket that is only there when asked for.
 
 One JSON object a line. Requests: {"do": "page"}, {"do": "tap", "text": …}, {"do": "touch", "x": …, "y": …} (pixels from the
-top left; "mouse": true sends it through the mouse as well, as a panel with two drivers does), {"do": "shot", "path": …}
+top left; "mouse": true sends it through the mouse as well, as a panel with two drivers does; "watch": true answers when the
+first frame is drawn that answers it), {"do": "shot", "path": …}
 ("since_s": …: what moves, as it is so long after its beginning), {"do": "frames"}. Each is answered by {"ok": true, …} or
 {"ok": false, "why": …}.
 """
@@ -27,10 +28,11 @@ class RemoteError(RuntimeError):
 
 @dataclass
 class Request:
-    """What was asked, and where the answer goes."""
+    """What was asked and when (CLOCK_MONOTONIC), and where the answer goes."""
 
     do: str
     args: dict[str, Any]
+    came_s: float = field(default_factory=time.monotonic)
     answer: "queue.Queue[dict[str, Any]]" = field(default_factory=lambda: queue.Queue(1))
 
     def done(self, **facts: object) -> None:
@@ -111,8 +113,9 @@ class ScreenRemote:
     def page(self) -> dict[str, Any]:
         """Return what is shown: `kind`, `incident`, `texts` top to bottom, `buttons`, `cramped`, `size`, and how.
 
-        `look` is how it looks, `step` and `pace` what it shows of the guidance, `prompts` what belongs to it, `said` what was
-        said last, `aside` by how many pixels it stands aside, `still` whether no page fades, `began_s` when its pace began.
+        `middles` are the middles of the `buttons` in pixels from the top left. `look` is how it looks, `step` and `pace` what it
+        shows of the guidance, `prompts` what belongs to it, `said` what was said last, `aside` by how many pixels it stands
+        aside, `still` whether no page fades, `began_s` when its pace began.
         """
         return self._ask(do="page")
 
@@ -120,12 +123,21 @@ class ScreenRemote:
         """Touch the middle of the button with this text, through Kivy's own input."""
         self._ask(do="tap", text=text)
 
-    def touch(self, x: float, y: float, *, mouse: bool = False) -> bool:
+    def touch(self, x: float, y: float, *, times: int = 1, mouse: bool = False) -> int:
         """Touch a point at once, in pixels from the top left corner, as a panel would: too soon is too soon.
 
-        With `mouse` the same touch comes through the mouse too. Returns whether it was taken.
+        `times` and `mouse`: the panel says the same touch so often, and says it through the mouse too. Returns how many were
+        taken.
         """
-        return bool(self._ask(do="touch", x=x, y=y, mouse=mouse)["taken"])
+        return int(self._ask(do="touch", x=x, y=y, times=times, mouse=mouse)["taken"])
+
+    def seen_s(self, x: float, y: float) -> float:
+        """Touch a point that can be touched now; return the seconds until the first frame is drawn that answers it.
+
+        They begin when the request arrives, at any moment between two frames, as a finger does, and end when the pixels around
+        the point have changed.
+        """
+        return float(self._ask(do="touch", x=x, y=y, watch=True)["seen_s"])
 
     def shot(self, path: Path, since_s: float = 4.0) -> None:
         """Write the frame now shown, once no page fades, as a PNG to `path`, whole or not at all.
