@@ -63,11 +63,12 @@ run(UnitConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]) if len(sys.ar
 """
 
 
-def config(run_dir: Path, width: int, height: int, *, fullscreen: bool = False) -> str:
+def config(run_dir: Path, width: int, height: int, *, fullscreen: bool = False, **more: dict[str, object]) -> str:
+    """Return a unit's settings as JSON; `more` are whole tables beside the usual ones, or more of [ui]."""
     broker = {"host": "localhost", "ca_file": "ca.pem", "username": "desk3", "password": "secret"}
     unit = {**FACE.model_dump(exclude={"unit"}), "id": FACE.unit, "run_dir": str(run_dir)}
-    ui = {"width": width, "height": height, "fullscreen": fullscreen}
-    return json.dumps({"unit": unit, "broker": broker, "ui": ui, "button": {"port": "/dev/null"}})
+    ui = {"width": width, "height": height, "fullscreen": fullscreen, **more.pop("ui", {})}
+    return json.dumps({"unit": unit, "broker": broker, "ui": ui, "button": {"port": "/dev/null"}, **more})
 
 
 def snapshot(state: State = State.RAISED, **facts: object) -> Snapshot:
@@ -382,6 +383,8 @@ class Rig:
     display: str | None = None
     number: int = 0
     process: subprocess.Popen[bytes] | None = field(default=None)
+    more: dict[str, dict[str, object]] = field(default_factory=dict)
+    """More tables of the settings."""
 
     def __enter__(self) -> Self:
         self.hub = Hub(self.run_dir)
@@ -390,14 +393,19 @@ class Rig:
         return self
 
     def start(self) -> None:
+        """Start the screen, and wait until the hub knows it."""
+        self.begin()
+        self.remote.wait(lambda _: True, "page at all", 30)
+        check(lambda: self.hub.show(show()), "screen on the bus")
+
+    def begin(self) -> None:
+        """Start the screen."""
         env = {**os.environ, "SDL_VIDEODRIVER": "offscreen", "PYTHONPATH": str(ROOT)}
         if self.display is not None:
             env |= {"SDL_VIDEODRIVER": "x11", "DISPLAY": self.display}
-        settings = config(self.run_dir, self.width, self.height, fullscreen=self.display is not None)
+        settings = config(self.run_dir, self.width, self.height, fullscreen=self.display is not None, **self.more)
         arguments = [settings, str(self.run_dir / "screen.sock")]
         self.process = subprocess.Popen([sys.executable, "-c", START, *arguments], env=env, cwd=self.run_dir)
-        self.remote.wait(lambda _: True, "page at all", 30)
-        check(lambda: self.hub.show(show()), "screen on the bus")
 
     def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
         if self.process is not None and self.process.poll() is None:
