@@ -364,9 +364,10 @@ def main(
     out: Annotated[Path, typer.Option(help="Where the pictures go.")] = OUT,
     screen: Annotated[str, typer.Option(help="Only screens whose name contains this.")] = "",
     language: Annotated[Language | None, typer.Option(help="Only this language.")] = None,
+    one_in: Annotated[int, typer.Option(min=1, help="Only one of so many pictures.")] = 1,
 ) -> None:
     """Draw every screen, and end with 1 when anything is wrong in one of them."""
-    jobs = [job for job in every_job() if screen in job.screen and language in {None, job.language}]
+    jobs = [job for job in every_job() if screen in job.screen and language in {None, job.language}][::one_in]
     found = run(jobs, out)
     sheets(found, out)
     wrong = [(one.job, text) for one in found for text in one.wrong]
@@ -374,6 +375,8 @@ def main(
         print(f"{job.file}: {text}")
     faintest = min(one.contrast_min for one in found)
     numbers = sum(one.numbers for one in found)
+    figures = {"pictures": len(found), "faults": len(wrong), "contrast_min": faintest, "numbers": numbers}
+    (out / "figures.json").write_text(json.dumps(figures), encoding="utf-8")
     print(
         f"{len(found)} pictures, {len(wrong)} faults; faintest text {faintest:.1f}:1; "
         f"{numbers} numbers read in order; {out / 'index.html'}"
