@@ -15,7 +15,7 @@ KIB_PER_MIB = 1024.0
 
 @dataclass(frozen=True)
 class Measure:
-    """One figure. `beside` is its limit or peer, in words; `n` is how many samples it rests on.
+    """One figure. `beside` is its limit or peer, in words; `n` is how many samples it rests on; `details` are its worst ones.
 
     Without a value it was not measured, and `beside` says why.
     """
@@ -24,6 +24,7 @@ class Measure:
     unit: str
     n: int
     beside: str = ""
+    details: tuple[str, ...] = ()
 
 
 def not_measured(unit: str, why: str) -> Measure:
@@ -51,16 +52,20 @@ def cpu_s(pid: int) -> float:
 
 
 def write(measures: dict[str, Measure], path: Path) -> None:
-    """Write bench.json: {name: {"value", "unit", "n"}}; what was not measured has the value null, and "why"."""
+    """Write bench.json: {name: {"value", "unit", "n"}}, with "details" where there are some.
+
+    What was not measured has the value null, and "why".
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     body = {name: _row(one) for name, one in measures.items()}
     path.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
 
 
-def _row(one: Measure) -> dict[str, float | int | str | None]:
+def _row(one: Measure) -> dict[str, float | int | str | list[str] | None]:
     if one.value is None:
         return {"value": None, "unit": one.unit, "n": 0, "why": one.beside}
-    return {"value": round(one.value, 3), "unit": one.unit, "n": one.n}
+    details = {"details": list(one.details)} if one.details else {}
+    return {"value": round(one.value, 3), "unit": one.unit, "n": one.n, **details}
 
 
 def show(measures: dict[str, Measure]) -> None:
@@ -68,4 +73,8 @@ def show(measures: dict[str, Measure]) -> None:
     table = Table("measure", "value", "unit", "n", "limit or peer")
     for name, one in measures.items():
         table.add_row(name, "–" if one.value is None else f"{one.value:.2f}", one.unit, str(one.n), one.beside)
-    Console(width=120).print(table)
+    console = Console(width=120)
+    console.print(table)
+    for name, one in measures.items():
+        for line in one.details:
+            console.print(f"{name}: {line}", markup=False, highlight=False)

@@ -2,10 +2,8 @@
 
 import json
 import os
-import queue
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,45 +12,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from kiosk.bus import BusServer, runtime_socket
+from bench.hub import FACE, LEE, PRIYA, SAM, Hub, next_step, show, snapshot
 from kiosk.local import USUAL_LOOK
-from kiosk.messages import (
-    Choice,
-    Entry,
-    Face,
-    FromLeaf,
-    Going,
-    HeardPhrase,
-    Hearing,
-    NextStep,
-    Person,
-    Reach,
-    Severity,
-    Show,
-    Snapshot,
-    State,
-    Trigger,
-)
+from kiosk.messages import Choice, Entry, Going, HeardPhrase, Hearing, Reach, Severity, Show, State, Trigger
 from kiosk.page import Button, Look, Page
 from kiosk.pages import Desk, Local, at_home, page, settle, touched
 from kiosk.tongue import ENGLISH, Tongue
 from kiosk.ui.remote import ScreenRemote
 
+__all__ = ["FACE", "LEE", "PRIYA", "SAM", "Hub", "next_step", "show", "snapshot"]
+
 ROOT = Path(__file__).parent.parent
-PRIYA, SAM, LEE = (Person(id=name.lower(), name=name) for name in ("Priya", "Sam", "Lee"))
-FACE = Face(
-    store="harbour",
-    unit="desk3",
-    place="Service desk 3",
-    address="Harbour Stores, 12 Quay Street, Leeds LS1 4DL, ground floor, east door",
-    emergency_number="112",
-    police_number="101",
-    phone="0113 496 0000",
-    country="GB",
-    defibrillator="on the wall beside the east door",
-    refuge="the pharmacy counter",
-    meet="the east door",
-)
 START = """
 import json, logging, sys
 from pathlib import Path
@@ -69,43 +39,6 @@ def config(run_dir: Path, width: int, height: int, *, fullscreen: bool = False, 
     unit = {**FACE.model_dump(exclude={"unit"}), "id": FACE.unit, "run_dir": str(run_dir)}
     ui = {"width": width, "height": height, "fullscreen": fullscreen, **more.pop("ui", {})}
     return json.dumps({"unit": unit, "broker": broker, "ui": ui, "button": {"port": "/dev/null"}, **more})
-
-
-def snapshot(state: State = State.RAISED, **facts: object) -> Snapshot:
-    fields: dict[str, object] = {
-        "store": "harbour",
-        "unit": "desk3",
-        "place": FACE.place,
-        "id": "i-1",
-        "revision": 1,
-        "state": state,
-        "severity": Severity.ALERT,
-        "trigger": Trigger.TOUCH,
-        "tier": 1,
-        "tiers": ("the staff", "the manager"),
-        "reach": Reach.OK,
-        "opened_at": datetime(2026, 1, 1, tzinfo=UTC),
-        "elapsed_s": 14.2,
-        "asked": (PRIYA, SAM),
-        **facts,
-    }
-    return Snapshot.model_validate(fields)
-
-
-def show(incident: Snapshot | None = None, **facts: object) -> Show:
-    fields = {
-        "face": FACE,
-        "hearing": Hearing.LISTENING,
-        "reach": Reach.OK,
-        "listeners": 2,
-        "told": incident is not None,
-        **facts,
-    }
-    return Show.model_validate({**fields, "incident": incident})
-
-
-def next_step(what: str, in_s: float = 16) -> NextStep:
-    return NextStep.model_validate({"what": what, "in_s": in_s})
 
 
 DESK = Desk(FACE, button=True)
@@ -304,69 +237,6 @@ def check(wanted: Any, what: str, timeout_s: float = 10.0) -> Any:
         assert time.monotonic() < deadline_s, f"no {what} in {timeout_s:g} s"
         time.sleep(0.01)
     return found
-
-
-class Hub:
-    """A hub's end of the bus that shows what it is told to, again each second, and keeps what it hears."""
-
-    def __init__(self, run_dir: Path) -> None:
-        self._path = runtime_socket(run_dir)
-        self.heard: queue.Queue[FromLeaf] = queue.Queue()
-        self.bad: list[str] = []
-        self._peers: list[int] = []
-        self._server: BusServer | None = None
-        self._last: Show | None = None
-        self._closed = threading.Event()
-        threading.Thread(target=self._repeat, daemon=True).start()
-        self.start()
-
-    def _repeat(self) -> None:
-        while not self._closed.wait(1):
-            if self._last is not None:
-                self._send(self._last)
-
-    def hang(self) -> None:
-        """Say nothing more, with the socket open."""
-        self._last = None
-
-    def close(self) -> None:
-        self._closed.set()
-        self.stop()
-
-    def start(self) -> None:
-        self._server = BusServer(self._path, self._take, lambda _, text: self.bad.append(text), self._gone, self._die)
-
-    def _take(self, number: int, message: FromLeaf) -> None:
-        if number not in self._peers:
-            self._peers.append(number)
-        self.heard.put(message)
-
-    def _gone(self, number: int) -> None:
-        if number in self._peers:
-            self._peers.remove(number)
-
-    def _die(self, error: BaseException) -> None:
-        self.bad.append(repr(error))
-
-    def show(self, what: Show) -> bool:
-        self._last = what
-        return self._send(what)
-
-    def _send(self, what: Show) -> bool:
-        server = self._server
-        return server is not None and sum(server.send(number, what) for number in list(self._peers)) > 0
-
-    def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server, self._peers = None, []
-
-    def wait(self, kind: type[Any], wanted: Any = lambda _: True, timeout_s: float = 10.0) -> Any:
-        deadline_s = time.monotonic() + timeout_s
-        while True:
-            message = self.heard.get(timeout=max(0.01, deadline_s - time.monotonic()))
-            if isinstance(message, kind) and wanted(message):
-                return message
 
 
 def _offers(text: str, incident: str | None) -> Callable[[dict[str, Any]], bool]:
