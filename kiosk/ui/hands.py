@@ -91,6 +91,7 @@ class Hands:
             aside=list(view.aside),
             still=view.still,
             began_s=view.began_s,
+            free_s=view.free_s,
         )
 
     def _frames(self, request: Request) -> None:

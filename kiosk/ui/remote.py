@@ -115,7 +115,8 @@ class ScreenRemote:
 
         `middles` are the middles of the `buttons` in pixels from the top left. `look` is how it looks, `step` and `pace` what it
         shows of the guidance, `prompts` what belongs to it, `said` what was said last, `aside` by how many pixels it stands
-        aside, `still` whether no page fades, `began_s` when its pace began.
+        aside, `still` whether no page fades, `began_s` when its pace began, `free_s` when the next touch would be taken
+        (CLOCK_MONOTONIC).
         """
         return self._ask(do="page")
 
