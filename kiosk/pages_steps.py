@@ -17,14 +17,14 @@ from kiosk.texts import step_key
 
 
 def choices(scene: Scene) -> tuple[Button, ...]:
-    """Return the first choices; the one that was touched, or whose case was, is marked."""
+    """Return the first choices; that of the case which the person told is marked, unless it might give them away."""
     chosen = group_of(scene.choice) if scene.choice and CASES[scene.choice].aloud else None
     return tuple(scene.tile(choice, chosen=choice is chosen) for choice in GROUPS)
 
 
 def cases(scene: Scene, group: Choice) -> Page:
     """Return the pictures of one first choice."""
-    tiles = tuple(scene.tile(case, chosen=case is scene.choice) for case in GROUPS[group])
+    tiles = tuple(scene.tile(case) for case in GROUPS[group])
     return scene.page(
         Kind.CASES,
         **_which(scene, tiles),

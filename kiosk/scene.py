@@ -299,7 +299,7 @@ class Scene(Place):
         """Return a button that tells the hub something about this incident."""
         return Button(self.say(key), Touch(action=action, incident=self.incident.id), style)
 
-    def tile(self, choice: Choice, *, chosen: bool) -> Button:
+    def tile(self, choice: Choice, *, chosen: bool = False) -> Button:
         """Return the picture of a case, to say that this is happening."""
         return choice_tile(self, choice, self.incident.id, chosen=chosen)
 
@@ -336,12 +336,9 @@ class Scene(Place):
 
 
 def choice_tile(place: Place, choice: Choice, incident: str | None, *, chosen: bool = False) -> Button:
-    """Return the picture of a case, to touch; without an incident it is for this screen alone.
-
-    What might give the person away is never marked as chosen.
-    """
+    """Return the picture of a case, to touch; without an incident it is for this screen alone."""
     touch = Touch(action=TouchAction.CHOOSE, incident=incident, choice=choice)
-    style = Style.CHOSEN if chosen and CASES[choice].aloud else Style.PLAIN
+    style = Style.CHOSEN if chosen else Style.PLAIN
     return Button(place.say(f"{choice.value}.tile"), touch, style, CASES[choice].picture)
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kiosk.guidance import CASES, GROUPS, LONG_SEIZURE_S, Pace, group_of
@@ -898,6 +898,7 @@ def test_the_card_can_be_shown_for_a_phone_and_back() -> None:
     assert view(shown, after(shown, "Show it for a phone", "Show the words")) == view(shown)
 
 
+@example(address="中" * 200, language=Language.CHINESE)
 @given(address=st.text(min_size=1, max_size=200), language=st.sampled_from(Language))
 def test_a_code_is_never_too_long_for_a_phone(address: str, language: Language) -> None:
     face = Face(**{**FACE.model_dump(), "address": address})
