@@ -4,7 +4,10 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-FAULT_CODE = r'"((?:mic|model|panel|screen|calibration|look)_[a-z_]+|covert_unknown)"'
+FAULT_CODE = (
+    r'"((?:mic|model|panel|screen|calibration|look|letters|picture|backlight)_[a-z_]+'
+    r'|covert_unknown|font_missing|font_broken|code_small)"'
+)
 
 
 def test_every_fault_is_in_the_technicians_table() -> None:

@@ -13,26 +13,24 @@ class Kept:
 
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / NAME
-        self._text = ""
+        self._local: Local | None = None
         self._error = ""
 
     def load(self) -> Local:
         """Return what was kept, or a fresh one."""
         try:
-            self._text = self._path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
+            return load(self._path.read_bytes())
+        except OSError:
             return Local()
-        return load(self._text)
 
     def save(self, local: Local) -> None:
         """Write `local`, if it changed: a reader sees the old one or the new one."""
-        text = dump(local)
-        if text == self._text:
+        if local == self._local:
             return
-        self._text = text
+        self._local = local
         new = self._path.with_suffix(".new")
         try:
-            new.write_text(text, encoding="utf-8")
+            new.write_text(dump(local), encoding="utf-8")
             new.chmod(0o600)
             new.replace(self._path)
         except OSError as error:

@@ -55,8 +55,8 @@ class Backlight:
         self._share: float | None = None
 
     def set(self, share: float) -> None:
-        """Set the light to a share of its full strength; does nothing when that is what it was set to last."""
-        if share == self._share:
+        """Set the light to a share of its full strength; does nothing when it was set to that last, and took it."""
+        if share == self._share and self._denied is None:
             return
         self._share, self._denied = share, None
         for switch in self._switches:
@@ -74,7 +74,7 @@ class Backlight:
             code="backlight_denied",
             where=str(self._denied / "brightness"),
             says="the panel's light cannot be set; it stays as bright at night as by day",
-            do="let the group video write it (udev rule in docs/install.md), or unset [ui] night",
+            do="install systemd/60-stayby-backlight.rules, or leave [ui] night out",
         )
 
 
