@@ -142,8 +142,7 @@ def _heights(sheet: Sheet, rows: Sequence[Sequence[Button]], box: Box, mains: Se
 
 def side_by_side(sheet: Sheet, buttons: Sequence[Button], box: Box) -> list[Spot]:
     """Return small buttons in rows as full as they may be: touched without a gap between them, drawn with one."""
-    most = max(1, int(box.w / sheet.px(BUTTON)))
-    rows = ceil(len(buttons) / most)
+    rows = rows_for(sheet, len(buttons), box.w)
     columns = ceil(len(buttons) / rows)
     width, height = box.w / columns, box.h / rows
     spots = []
@@ -161,7 +160,7 @@ def snug(sheet: Sheet, buttons: Sequence[Button], box: Box, size: float) -> list
 
 def rows_for(sheet: Sheet, count: int, width: float) -> int:
     """Return how many rows `side_by_side` needs."""
-    return ceil(count / max(1, int(width / sheet.px(BUTTON)))) if count else 0
+    return ceil(count / max(1, int((width + 0.5) / sheet.px(BUTTON)))) if count else 0
 
 
 def keyboard(sheet: Sheet, rows: Sequence[Sequence[Button]], box: Box) -> list[Spot]:

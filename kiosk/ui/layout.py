@@ -82,7 +82,7 @@ def _top_line(sheet: Sheet, page: Page, touches: Sequence[Button]) -> None:
     elif page.top_right:
         line = _at_right(sheet, Block(page.top_right, MARGIN, colour=weak, tight=True), line, touches)
     if touches:
-        line = _chips(sheet, touches, line, _wanted(sheet, page))
+        line = _chips(sheet, touches, line, _chip_room(sheet, page, touches, line))
     if page.mark:
         line = _mark(sheet, page.mark, line)
     sheet.place([Block(page.top_left, MARGIN, bold=True, colour=strong, tight=True)], line)
@@ -97,17 +97,24 @@ def _at_right(sheet: Sheet, block: Block, line: Box, touches: Sequence[Button]) 
     return Box(line.x, line.y, line.w - width - sheet.px(GAP), line.h)
 
 
-def _wanted(sheet: Sheet, page: Page) -> float:
-    """Return how much of the top line its left text and the mark ask for."""
+def _wanted(sheet: Sheet, page: Page, factor: float) -> float:
+    """Return how much of the top line its left text and the mark ask for at a factor."""
     left, mark = Block(page.top_left, MARGIN, bold=True), Block(page.mark, MARGIN, bold=True)
-    width = sum(sheet.width_of(one.text, sheet.size(one, sheet.grow), bold=True) for one in (left, mark) if one.text)
+    width = sum(sheet.width_of(one.text, sheet.size(one, factor), bold=True) for one in (left, mark) if one.text)
     return width + sheet.px(GAP if not page.mark else 3 * GAP + 10)
 
 
-def _chips(sheet: Sheet, touches: Sequence[Button], line: Box, wanted: float) -> Box:
+def _chip_room(sheet: Sheet, page: Page, touches: Sequence[Button], line: Box) -> float:
+    """Return how wide what can be touched in the top line is: never narrower for larger text than its own words are at 100 %."""
+    plain = [controls.natural(sheet, one, MARGIN, 1) for one in touches]
+    least = sum(max(sheet.px(CHIP), CHIP_SHARE * width) for width in plain)
+    usual = max(line.w - _wanted(sheet, page, 1), least)
+    room = max(line.w - _wanted(sheet, page, sheet.grow), least, min(usual, sum(plain)))
+    return min(line.w * 0.62, room)
+
+
+def _chips(sheet: Sheet, touches: Sequence[Button], line: Box, room: float) -> Box:
     """Place what can be touched in the top line: small to look at, and as large to touch as everything else."""
-    least = sum(max(sheet.px(CHIP), CHIP_SHARE * controls.natural(sheet, one, MARGIN, 1)) for one in touches)
-    room = min(line.w * 0.62, max(line.w - wanted, least))
     widths = controls.widths(sheet, touches, MARGIN, room, sheet.px(BUTTON))
     x, spots = line.right - sum(widths), []
     for button, width in zip(touches, widths, strict=True):
@@ -139,7 +146,8 @@ def _bottom(sheet: Sheet, page: Page, moved: Sequence[Button]) -> float:
     line = Box(sheet.px(PAD), sheet.height - height - sheet.px(EDGE), sheet.width - 2 * sheet.px(PAD), height)
     block = _bottom_block(sheet, page)
     dense = Box(sheet.px(DENSE), line.y, sheet.width - 2 * sheet.px(DENSE), height)
-    if page.row and not block and (len(page.row) + len(buttons)) * sheet.px(BUTTON) <= dense.w:
+    least = sum(controls.widths(sheet, buttons, SMALL_TEXT, 0, height)) + len(page.row) * height
+    if page.row and not block and least <= dense.w:
         return _row_and_corner(sheet, page.row, buttons, dense)
     y = _corner_line(sheet, buttons, block, line) if buttons or block else sheet.height - sheet.px(EDGE)
     if page.row:

@@ -16,7 +16,7 @@ from kiosk.page import Card, Kind, Page, Style
 from kiosk.ui import controls
 from kiosk.ui.controls import MAIN_TEXT, PLAIN_TEXT, SMALL_TEXT
 from kiosk.ui.shapes import LINE_BOX, Box, Code, Fill, Pacer, Picture, Text
-from kiosk.ui.sheet import BODY, BUTTON, GAP, HEADLINE, LEFT, MARGIN, NEAR, PAD, SMALLEST, Block, Sheet
+from kiosk.ui.sheet import BODY, BUTTON, GAP, HEADLINE, LEFT, MARGIN, NEAR, PAD, SMALLEST, WORTH, Block, Sheet
 
 COLUMN_GAP = 20.0
 CARD_RADIUS = 22.0
@@ -62,7 +62,7 @@ def _what_is_so(sheet: Sheet, page: Page) -> list[Block]:
     awaited = 0 if page.kind in {Kind.WAITING, Kind.COMING, Kind.TELLING} else 1
     for at, line in enumerate(page.waiting):
         ink = colours.ink if line.done else colours.muted
-        spare = 1 if line.done else awaited
+        spare = 1 if line.done else awaited if line is page.waiting[-1] else 2
         blocks.append(Block(line.text, 22, colour=ink, above=12 if at else 16, dot=line, spare=spare))
     return [block for block in blocks if block.text]
 
@@ -284,7 +284,9 @@ def _emergency(sheet: Sheet, page: Page, card: Card, main: Box, touch_from: floa
 def _number_height(sheet: Sheet, page: Page, card: Card, main: Box) -> float:
     """Return how much of an upright panel the number takes with what is so: a long card leaves it less."""
     blocks = _beside_number(sheet, page)
-    needed = sheet.px(34 + NUMBER * 1.25) + sheet.tallness(blocks, main.w, NEAR) + sheet.px(8)
+    needed = (
+        sheet.px((34 if sheet.grow == 1 else 60) + NUMBER * 1.26) + sheet.tallness(blocks, main.w, NEAR) + sheet.px(8)
+    )
     long = sheet.tallness(_card_head(sheet, card, 27), main.w, SMALLEST) > main.h * 0.16
     return min(max(needed, main.h * 0.3), main.h * (0.34 if long else 0.4 if sheet.grow == 1 else 0.44))
 
@@ -302,17 +304,23 @@ def _beside_number(sheet: Sheet, page: Page) -> list[Block]:
 def _number(sheet: Sheet, page: Page, box: Box) -> None:
     """Place the number as large as its column is wide, and below it what is so."""
     colours = sheet.colours
-    kicker = sheet.px(34) * min(sheet.grow, 1.4)
-    sheet.place([Block(page.kicker, BODY, colour=colours.muted)], Box(box.x, box.y, box.w, kicker))
+    above = [Block(page.kicker, BODY, colour=colours.muted, tight=True)]
+    lines = [Box(box.x, box.y, box.w, sheet.px(height)) for height in (34 * min(sheet.grow, 1.4), 58)]
+    sizes = [sheet.largest(above, line) or 0.0 for line in lines]
+    line = lines[sizes[1] > sizes[0] * WORTH]
+    kicker = line.h
+    sheet.place(above, line)
     size = sheet.px(NUMBER)
     wide = sheet.width_of(page.number, size, bold=True)
-    size = float(int(min(size, size * box.w / wide * 0.99, box.h * 0.42)))
+    blocks = _beside_number(sheet, page)
+    rest = box.h - kicker - sheet.tallness(blocks[:1], box.w, 1)
+    size = float(int(min(size, size * box.w / wide * 0.99, max(rest / 1.26, sheet.px(BODY)))))
     height = size * LINE_BOX
     y = box.y + kicker + size * 0.6
     width = sheet.width_of(page.number, size, bold=True)
     sheet.out.texts.append(Text(page.number, Box(box.x, y - height / 2, width, height), size, True, colours.red))
     below = y + size * 0.62
-    sheet.place(_beside_number(sheet, page), Box(box.x, below, box.w, box.bottom - below), top=True)
+    sheet.place(blocks, Box(box.x, below, box.w, box.bottom - below), top=True)
 
 
 def _card(sheet: Sheet, card: Card, box: Box, lead: float) -> None:
@@ -438,7 +446,8 @@ def _name(sheet: Sheet, page: Page) -> None:
         line = Box(keys.x, keys.y - sheet.px(BUTTON), keys.w, sheet.px(BUTTON))
         words = Box(band.x, band.y, band.w - sheet.px(PAD - 8), line.y - band.y)
     else:
-        asked = sum(controls.widths(sheet, buttons, SMALL_TEXT, band.w * 0.64, sheet.px(BUTTON)))
+        asked = min(band.w * 0.64, sum(controls.natural(sheet, one, SMALL_TEXT, 1) for one in buttons))
+        asked = max(asked, sum(controls.widths(sheet, buttons, SMALL_TEXT, 0, sheet.px(BUTTON))))
         wide = max(asked, band.w * 0.5)
         line = Box(band.right - wide, keys.y - sheet.px(BUTTON), wide, sheet.px(BUTTON))
         words = Box(band.x, band.y, band.w - wide - sheet.px(GAP), band.h)
