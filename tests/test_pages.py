@@ -675,6 +675,18 @@ def test_a_card_that_is_being_read_outlasts_the_incident_and_then_closes_itself(
     assert settle(local, show(), 10 + LEFT_OPEN_S).opened is None
 
 
+def test_a_card_that_was_opened_before_the_alert_stays_in_front_of_it() -> None:
+    local = after(show(), "Call 112 myself")
+    assert view(show(snapshot()), local).kind is Kind.EMERGENCY
+
+
+def test_who_waits_for_a_hub_keeps_their_language_however_long_it_takes() -> None:
+    french = replace(Look(), language=Language.FRENCH)
+    for waits in (Local(look=french, telling=True), Local(look=french, asking=True)):
+        assert settle(waits, show(), 5 * REST_S).look == french
+    assert settle(Local(look=french), show(), 5 * REST_S).look == Look()
+
+
 def test_a_card_closes_with_the_incident_when_somebody_was_at_the_desk() -> None:
     local = settle(Local(opened=Go.EMERGENCY), show(snapshot(State.ATTENDED, here=SAM)), 0)
     thanks = settle(local, show(), 0)
