@@ -26,9 +26,11 @@ QUIET = 4
 """Light modules around a QR code (ISO/IEC 18004)."""
 LEAST_MODULE_PX = 3
 RING_PX = 3.0
-WORD_SHARE = 0.8
+WORD_PITCH = 1.2
+"""From line to line, by the size of the letters."""
+WORD_SHARE = 0.77
 """How much of the smallest disc a word may take across."""
-WORD_SIZE = 0.26
+WORD_SIZE = 0.34
 """The size of its letters by that width."""
 MOVING = frozenset({Pace.BREATHING, Pace.CPR})
 
@@ -206,7 +208,7 @@ class _Moving:
     def __init__(self, letters: Letters, pictures: Pictures) -> None:
         self.letters, self._pictures = letters, pictures
         self._pacer: Pacer | None = None
-        self._words: list[list[Placed]] = []
+        self._words: list[list[list[Placed]]] = []
         self._word = -1
         self._height = 0.0
 
@@ -227,14 +229,15 @@ class _Moving:
         self._disc.texture = self._pictures.disc(2 * round(side / 2))
         self._disc_colour.rgb, self._word_colour.rgb = self._pacer.disc, self._pacer.word
         rtl = any(text.rtl for text in layout.texts)
-        size = self._size(words, side * SMALLEST * WORD_SHARE)
-        self._words = [self.letters.placed(word, size, True, rtl=rtl) for word in words]
-        self._below = self.letters.below_middle(size, True)
+        lines = [_halves(word) for word in words]
+        size = self._size([line for both in lines for line in both], side * SMALLEST * WORD_SHARE)
+        self._words = [[self.letters.placed(line, size, True, rtl=rtl) for line in both] for both in lines]
+        self._below, self._pitch = self.letters.below_middle(size, True), size * WORD_PITCH
 
-    def _size(self, words: Sequence[str], width: float) -> float:
-        """Return the size at which each of the words fits the smallest disc."""
+    def _size(self, lines: Sequence[str], width: float) -> float:
+        """Return the size at which each line fits the smallest disc."""
         full = width * WORD_SIZE
-        widest = max((self.letters.measure(word, full, True) for word in words), default=0.0)
+        widest = max((self.letters.measure(line, full, True) for line in lines), default=0.0)
         return full if widest <= width else max(1.0, full * width / widest - 1)
 
     def seen(self, share: float) -> None:
@@ -254,11 +257,21 @@ class _Moving:
             self._word = now.word
             self._write(self._words[now.word], x, y)
 
-    def _write(self, word: list[Placed], x: float, y: float) -> None:
-        width = max((one.x + one.texture.size[0] for one in word), default=0)
+    def _write(self, lines: list[list[Placed]], x: float, y: float) -> None:
         self._written.clear()
-        for rectangle in _rectangles(word, x - width / 2, round(y + self._below), self._height):
-            self._written.add(rectangle)
+        top = y - self._pitch * (len(lines) - 1) / 2
+        for at, line in enumerate(lines):
+            width = max((one.x + one.texture.size[0] for one in line), default=0)
+            baseline = round(top + at * self._pitch + self._below)
+            for rectangle in _rectangles(line, x - width / 2, baseline, self._height):
+                self._written.add(rectangle)
+
+
+def _halves(text: str) -> list[str]:
+    """Return a few words in two lines, as they stand larger in a disc."""
+    words = text.split()
+    middle = (len(words) + 1) // 2
+    return [" ".join(part) for part in (words[:middle], words[middle:]) if part]
 
 
 def _rectangles(placed: Sequence[Placed], x: float, baseline: float, height: float) -> list[Any]:
