@@ -49,9 +49,9 @@ def page(show: Show | None, local: Local, desk: Desk, now_s: float, shown_s: flo
 
 
 def _gone(place: Place, scene: Scene | None, *, guided: bool) -> Page:
-    """Say that this unit cannot call, once, over the steps that were open; those opened since then stay (`guided`)."""
+    """Say that this unit cannot call, once, over steps and asides that were open; those opened since then stay (`guided`)."""
     top = place.say("gone")
-    if place.local.opened is Go.VIEW:
+    if place.local.opened is Go.VIEW and guided:
         return view(place)
     if place.local.opened is Go.EMERGENCY:
         return plain_emergency(scene or place, top, place.say("gone_next"))

@@ -717,6 +717,12 @@ def test_a_hub_that_is_gone_is_said_in_time_and_keeps_the_way_to_call() -> None:
     assert view(None).kind is Kind.STARTING
 
 
+@pytest.mark.parametrize("way", [(VIEW,), ("Tell my name",), ("Someone is hurt", "A fall"), ("Someone is hurt",)])
+def test_a_hub_that_goes_is_said_over_whatever_was_open(way: tuple[str, ...]) -> None:
+    shown = show(snapshot())
+    assert view(shown, after(shown, *way), HUB_GONE_S).kind is Kind.GONE
+
+
 def test_without_a_hub_the_steps_of_every_case_can_be_reached() -> None:
     for group, members in GROUPS.items():
         tiles = ("Show the steps", TEXTS_OF[group])
