@@ -30,11 +30,13 @@ from kiosk.messages import (
     TouchAction,
     Trigger,
 )
-from kiosk.ui.palette import GREEN, PAPER, Colour
+from kiosk.page import Theme
+from kiosk.ui.palette import COLOURS, Colour
 from kiosk.ui.panel import panels
 from tests.screen import PRIYA, ROOT, SAM, SCENES, START, Rig, Scene, check, config, show, snapshot
 
 pytestmark = pytest.mark.parts
+DAY = COLOURS[Theme.LIGHT]
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +128,9 @@ def test_a_picture_has_the_ground_the_button_and_its_letters(rig: Rig, tmp_path:
     width, height, rows = pixels(tmp_path / "checking.png")
     assert (width, height) == (800, 480)
     colours = [row[x : x + 3] for row in rows[::4] for x in range(0, width * 3, 12)]
-    share = {colour: colours.count(rgb(colour)) / len(colours) for colour in (PAPER, GREEN)}
-    assert 0.3 < share[PAPER] < 0.9
-    assert 0.1 < share[GREEN] < 0.4
+    share = {colour: colours.count(rgb(colour)) / len(colours) for colour in (DAY.ground, DAY.main)}
+    assert 0.3 < share[DAY.ground] < 0.9
+    assert 0.1 < share[DAY.main] < 0.4
     assert len(set(colours)) > 20  # letters have soft edges
 
 

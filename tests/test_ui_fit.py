@@ -27,8 +27,7 @@ from kiosk.ui.sheet import BUTTON, scale_of
 from tests.screen import FACE, ROOT, SCENES, next_step, show, snapshot
 
 COMMON = ((800, 480), (480, 800))
-OTHERS = ((1024, 600), (800, 600), (1280, 720), (1024, 768), (1920, 1080))
-PANELS = COMMON + OTHERS
+PANELS = (*COMMON, (1024, 600), (800, 600), (1280, 720), (1024, 768), (1920, 1080))
 LOOKS = ((100, False), (150, False), (200, False), (100, True), (200, True))
 LONG = "Wilhelmina Featherstonehaugh-Cholmondeley"[:40]
 PEOPLE = tuple(Person(id=f"p{number}", name=f"{LONG[:37]} {number}") for number in range(4))
@@ -228,19 +227,19 @@ class Case:
 
 
 def cases() -> Iterator[Case]:
-    """Every page in every language: as usual on the two commonest panels and on each of the others in turn.
+    """Every page in every language on the two commonest panels, every third on another one.
 
-    With larger text or the touches lower, every other page of a language, on all panels in turn; the rest in the next one.
+    With larger text or the touches lower, every third page of a language, on all panels in turn; others in the next one.
     """
     turn = 0
     for number, language in enumerate(Language):
         for percent, low in LOOKS:
             look = Look(language=language, text_percent=percent, low=low)
             usual = look == Look(language=language)
-            for name, shown in pages(look) if usual else pages(look)[number % 2 :: 2]:
+            for name, shown in pages(look) if usual else pages(look)[number % 3 :: 3]:
                 turn += 1
-                panels = (*COMMON, OTHERS[turn % len(OTHERS)]) if usual else (PANELS[turn % len(PANELS)],)
-                for width, height in panels:
+                other = () if usual and turn % 3 else (PANELS[turn // 3 % len(PANELS)],)
+                for width, height in dict.fromkeys((*(COMMON if usual else ()), *other)):
                     yield Case(name, shown, width, height, look)
 
 
@@ -265,6 +264,7 @@ def every_shrunk(measure: Measure) -> Iterator[str]:
 
 
 @pytest.mark.parts
+@pytest.mark.timeout(300)  # 35 s of one core, which others may be using too
 def test_every_text_fits_in_the_real_fonts_in_every_language_and_size_on_every_panel(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.test_ui_fit", str(tmp_path)],
@@ -272,11 +272,11 @@ def test_every_text_fits_in_the_real_fonts_in_every_language_and_size_on_every_p
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=290,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     report: dict[str, Any] = json.loads(done.stdout)
-    assert report["layouts"] > 7_000
+    assert report["layouts"] > 5_000
     assert report["faults"] == []
 
 

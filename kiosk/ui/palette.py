@@ -150,9 +150,3 @@ def contrast(one: Colour, other: Colour) -> float:
     """Return the contrast ratio of two colours, 1 to 21 (WCAG 2.2)."""
     light, dark = sorted((luminance(one), luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
-
-
-_DAY = COLOURS[Theme.LIGHT]
-PAPER, WHITE, INK, MUTED, SOFT = _DAY.ground, _DAY.card, _DAY.ink, _DAY.muted, _DAY.soft
-GREEN, PRESSED, PRESSED_SOFT, RED, RULE = _DAY.main, _DAY.main_pressed, _DAY.soft_pressed, _DAY.red, _DAY.rule
-"""Until the painter speaks of themes."""
