@@ -21,6 +21,11 @@ ENDINGS = ("", "s", "es", "ed", "d", "ing", "er", "r", "ped", "ting")
 """The list has the plain form of a word; these endings are as well known (Dale and Chall 1995)."""
 KNOWN = {
     "sam": "a name in a slot",
+    "spanish": "the language of whoever reads it",
+    "arabic": "the language of whoever reads it",
+    "hindi": "the language of whoever reads it",
+    "chinese": "the language of whoever reads it",
+    "manager": "what the store calls its own",
     "staff": 'the people of the store call themselves so; "the people here" is anybody',
     "microphone": "the word on the thing itself",
     "defibrillator": "the word on the box on the wall",
@@ -44,6 +49,7 @@ SLOTS = {
     "title": "A fall",
     "of": "4",
     "clock": "1:20",
+    "language": "French",
     "time": "9:00",
     "score": "3",
     "phone": "112",

@@ -193,7 +193,7 @@ CASES: dict[Choice, Case] = {
             Step("Cough. Keep coughing.", ("Cannot cough? Point at your throat.",), "cough", CHOKING),
             Step(
                 "Hit their back five times.",
-                ("Hit hard, between the shoulders.", "Use the flat of your hand."),
+                ("Hit hard, between the shoulders.", "Use the heel of your hand."),
                 "back_blows",
                 CHOKING,
             ),

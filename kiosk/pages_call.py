@@ -44,7 +44,9 @@ def _started(scene: Scene) -> str:
 
 
 def _lines(place: Place) -> Iterator[str]:
-    face = place.face
+    face, home = place.face, place.desk.home
+    if place.tongue != home:  # whoever takes the call speaks the place's language, not always the person's
+        yield home.say("speaks", language=home.say(f"lang_{place.tongue.language.value}"))
     yield face.place
     if face.phone:
         yield place.say("phone_here", phone=face.phone)
@@ -52,7 +54,7 @@ def _lines(place: Place) -> Iterator[str]:
         yield _what(place)
         yield place.say("name_is", name=short(place.incident.name)) if place.incident.name else ""
         yield _started(place)
-    for key in ("say_people", "say_awake", "say_age", "say_danger"):
+    for key in ("card_people", "card_awake", "card_age", "card_danger"):
         yield place.say(key)
     if face.meet:
         yield place.say("meet", meet=face.meet)
@@ -102,7 +104,7 @@ def _entry(scene: Scene, entry: Entry) -> str:
     if entry.what == "opened":
         return scene.say("tl_opened", clock=at)
     if entry.what == "asked_tier":
-        return scene.say("tl_tier", clock=at, tier=who)
+        return scene.say("tl_tier", clock=at, tier=scene.tier(entry.who))
     if entry.what in {"coming", "late", "here"}:
         return scene.say(f"tl_{entry.what}", clock=at, name=who)
     return ""

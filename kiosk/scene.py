@@ -30,22 +30,25 @@ from kiosk.messages import (
 )
 from kiosk.page import Button, Go, Kind, Line, Page, Style
 from kiosk.texts import NEVER_READ_BACK, PHRASES
-from kiosk.tongue import Tongue
+from kiosk.tongue import ENGLISH, Tongue
 
 NAME_WORDS = 3
 NAME_CHARS = 22
+USUAL_TIERS = {ENGLISH.say(key): key for key in ("tier_staff", "tier_manager")}
+"""Names of tiers that the configuration begins with."""
 VIEW_SIGNS = "文 ع A"
 """Stands beside the word on the way to the languages, for who cannot read it."""
 
 
 @dataclass(frozen=True)
 class Desk:
-    """What this unit knows of itself before the hub speaks: its face, what it has, and the zone of its local time."""
+    """What this unit knows of itself before the hub speaks: its face, what it has, its language and the zone of its local time."""
 
     face: Face
     button: bool
     speaker: bool = True
     zone: tzinfo = UTC
+    home: Tongue = ENGLISH
 
 
 def short(name: str) -> str:
@@ -215,8 +218,13 @@ class Scene(Place):
             return Line(self.say("telling" if self.reached else "not_asked"), done=False)
         tier = min(self.incident.tier, len(self.incident.tiers))
         if tier > 1:
-            return Line(self.say("asked_tier", tier=short(self.incident.tiers[tier - 1])), done=True)
+            return Line(self.say("asked_tier", tier=self.tier(self.incident.tiers[tier - 1])), done=True)
         return Line(self.say("asked"), done=True)
+
+    def tier(self, name: str) -> str:
+        """Return what a tier is called: in the person's language where the store has given it no name of its own."""
+        key = USUAL_TIERS.get(name)
+        return self.say(key) if key else short(name)
 
     def phones(self) -> Line:
         """Return whose devices show it."""
@@ -281,7 +289,7 @@ class Scene(Place):
         tiers = self.incident.tiers
         if self.incident.tier >= len(tiers):
             return self.say("keep_asking")
-        return self.say(key, s=self.soon(step), tier=short(tiers[self.incident.tier]))
+        return self.say(key, n=self.soon(step), tier=self.tier(tiers[self.incident.tier]))
 
     def ask_again(self) -> str:
         """Return what happens when those on the way do not arrive."""
@@ -354,9 +362,9 @@ def heard(scene: Scene) -> str:
 _NEXT: dict[str, Callable[[Scene, NextStep], str]] = {
     "ask_next_tier": lambda scene, step: scene.next_tier(step),
     "raise": lambda scene, _step: scene.say("check_raise"),
-    "emergency_page": lambda scene, step: scene.say("next_emergency", s=scene.soon(step), number=scene.number),
+    "emergency_page": lambda scene, step: scene.say("next_emergency", n=scene.soon(step), number=scene.number),
     "ask_again": lambda scene, _step: scene.ask_again(),
-    "check_in": lambda scene, step: scene.say("next_check_in", s=scene.soon(step)),
+    "check_in": lambda scene, step: scene.say("next_check_in", n=scene.soon(step)),
     "check_in_missed": lambda scene, _step: scene.say("next_check_in_missed") if scene.reached else scene.keep_on(),
 }
 _CHECK_NEXT = {**_NEXT, "ask_next_tier": lambda scene, _step: scene.say("check_next_tier")}

@@ -1064,9 +1064,9 @@ def test_the_log_is_what_was_kept_in_the_local_time_of_the_desk() -> None:
 
 def test_a_pause_is_one_touch_and_says_who_sees_it_and_how_long_it_lasts() -> None:
     ear = Local(opened=Go.EAR)
-    assert button(view(show(), ear), "Microphone off").does == Touch(action=TouchAction.PAUSE)
+    assert button(view(show(), ear), "Turn the microphone off").does == Touch(action=TouchAction.PAUSE)
     paused = view(show(hearing=Hearing.PAUSED, hearing_back_s=870), ear, 3.0)
-    assert button(paused, "Microphone on").does == Touch(action=TouchAction.RESUME)
+    assert button(paused, "Turn the microphone on").does == Touch(action=TouchAction.RESUME)
     assert paused.body[:2] == ("Staff see that the microphone is off.", "I will listen again in 14 minutes.")
     assert view(show(hearing=Hearing.OFF), ear).buttons == ()
     assert "I cannot hear now · touch or press" in view(show(hearing=Hearing.DEAF), ear).body
