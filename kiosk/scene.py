@@ -42,7 +42,7 @@ VIEW_SIGNS = "文 ع A"
 
 @dataclass(frozen=True)
 class Desk:
-    """What this unit knows of itself before the hub speaks: its face, what it has, its language and the zone of its local time."""
+    """What this unit knows of itself before the hub speaks: face, parts, its language, and the zone of its local time."""
 
     face: Face
     button: bool
