@@ -8,6 +8,7 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,23 @@ def test_each_script_has_its_letters_and_nothing_is_said_to_be_missing(rig: Rig,
     assert (tmp_path / "english.png").read_bytes() != (tmp_path / "other.png").read_bytes()
     rig.hub.show(show(snapshot(revision=9, seen=(PRIYA, SAM))))
     assert rig.hub.wait(ScreenBeat, partial(beats, 9)).faults == ()
+
+
+def test_at_night_the_screen_is_dark_unless_a_person_wants_it_otherwise(tmp_path: Path) -> None:
+    now = datetime.now().astimezone()
+    hours = f"{now - timedelta(hours=1):%H:%M}-{now + timedelta(hours=1):%H:%M}"
+    with Rig(tmp_path, 800, 480, more={"ui": {"night": hours}}) as rig:
+        assert rig.remote.wait_page("idle")["look"]["theme"] == Theme.DARK
+        rig.remote.shot(tmp_path / "night.png")
+        colours = [row[:3] for row in pixels(tmp_path / "night.png")[2]]
+        assert set(colours) == {rgb(COLOURS[Theme.DARK].ground)}
+        rig.remote.tap("Aa")
+        rig.remote.wait_page("view")
+        rig.remote.tap("Light")
+        rig.remote.wait(lambda page: page["look"]["theme"] == Theme.LIGHT, "light screen")
+        rig.hub.show(show(snapshot(revision=8)))
+        rig.hub.wait(ScreenBeat, partial(beats, 8))
+        assert rig.remote.page()["look"]["theme"] == Theme.LIGHT
 
 
 # --- what moves -------------------------------------------------------------------------------------------------------
