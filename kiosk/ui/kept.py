@@ -43,4 +43,4 @@ class Kept:
         if not self._error:
             return None
         says = f"cannot be written ({self._error}); a screen that starts again forgets its language and page"
-        return Fault(code="screen_state", where=str(self._path), says=says, do="check [unit] run_dir and its owner")
+        return Fault(code="screen_state", where=str(self._path), says=says, do="check the folder and its owner")

@@ -19,9 +19,14 @@ DISPLAYS = "wayland,x11,KMSDRM"
 """What SDL may open unless told otherwise. Left alone it ends at an invisible window when no display is there."""
 
 
+def own_dir(config: UnitConfig) -> Path:
+    """Return the folder that this process may write: its own from systemd, or the unit's run folder without systemd."""
+    return Path(os.environ.get("RUNTIME_DIRECTORY") or config.unit.run_dir)
+
+
 def prepare(config: UnitConfig) -> None:
     """Set the environment that Kivy reads at its first import; exit with code 1 when its folder cannot be made."""
-    home = config.unit.run_dir / "kivy"
+    home = own_dir(config) / "kivy"
     try:
         home.mkdir(parents=True, exist_ok=True)
     except OSError as error:
