@@ -104,6 +104,14 @@ def test_a_step_keeps_its_words_and_what_moves_but_not_its_picture() -> None:
     assert len(still.dots) == len(layout.dots) + 1
 
 
+@pytest.mark.parametrize(("width", "height"), [(800, 480), (480, 800)])
+def test_cases_keep_the_pictures_that_they_are_chosen_by(width: int, height: int) -> None:
+    local = {"incident": "i-1", "choice": Choice.SOMEONE_HURT, "opened": Go.CASES}
+    shown = at(show(snapshot(choice=Choice.SOMEONE_HURT)), **local)
+    layout = laid(shown, Look(text_percent=200), width, height)
+    assert len(layout.pictures) == sum(bool(button.picture) for button in shown.buttons) == 5
+
+
 def test_a_code_takes_the_place_of_the_lines() -> None:
     shown = at(show(), opened=Go.EMERGENCY, code=True)
     layout = laid(shown)

@@ -202,12 +202,15 @@ def _letter(key: Button) -> bool:
 
 
 def place(sheet: Sheet, spots: Sequence[Spot], size: float, *, keep_pictures: bool = False) -> None:
-    """Place buttons whose labels have one size, `size` at full scale if they fit."""
+    """Place buttons whose labels have one size, `size` at full scale if they fit.
+
+    With `keep_pictures` the pictures are what is chosen by, and go only where no label fits beside them.
+    """
     if not spots:
         return
     pictures = any(one.button.picture for one in spots)
     tightest, factor = _group(sheet, spots, size, pictures=pictures)
-    if pictures and not keep_pictures and tightest < NEAR * sheet.grow:
+    if pictures and tightest < (SMALLEST if keep_pictures else NEAR * sheet.grow):
         without, larger = _group(sheet, spots, size, pictures=False)
         if without > tightest * 1.1:
             pictures, factor = False, larger

@@ -178,9 +178,8 @@ def _cases(sheet: Sheet, page: Page, main: Box, touch_from: float) -> None:
         head = Box(main.x, main.y, main.w, max(wanted, touch_from - main.y - sheet.px(4)))
     sheet.place(blocks, head)
     rest = _below(main, max(head.bottom + sheet.px(8), touch_from))
-    controls.place(
-        sheet, controls.tiles(sheet, buttons, rest, _case_columns(sheet, len(buttons), rest), 190), PLAIN_TEXT
-    )
+    spots = controls.tiles(sheet, buttons, rest, _case_columns(sheet, len(buttons), rest), 190)
+    controls.place(sheet, spots, PLAIN_TEXT, keep_pictures=True)
 
 
 def _case_columns(sheet: Sheet, count: int, box: Box) -> int:
