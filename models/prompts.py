@@ -43,7 +43,7 @@ ENDS, CLOSES = ".?!\u3002\uff1f\uff01\u0964\u061f", "\u201d\u2019\u00bb\u300d"
 SENTENCE = re.compile(f"[^{ENDS}]+[{ENDS}]*[{CLOSES}]*[{ENDS}]*")
 FRAME_S = 0.02
 PAUSES_DB = -25.0
-ESPEAK_WORDS_A_MINUTE = 125
+ESPEAK_WORDS_A_MINUTE = 140
 
 Floats = npt.NDArray[np.float32]
 Speak = Callable[[str], Floats]
@@ -142,7 +142,7 @@ def _keep(language: Language, recordings: Mapping[str, Recording]) -> None:
 def speaker(language: Language) -> Speak:
     """Return what turns a text of a language into 24 kHz sound."""
     if not VOICES[language].name:
-        return _espeak
+        return lambda text: joined([_espeak(one) for one in sentences(text)])
     from models.synthesise import Speaker  # noqa: PLC0415 - training dependencies
 
     phonemes, voice, kokoro = _phonemes(language), VOICES[language], Speaker(CACHE)
@@ -272,7 +272,9 @@ def render(language: Language) -> Iterator[tuple[str, Recording]]:
         recording_file(language, key).unlink(missing_ok=True)
         _keep(language, recordings)
     missing = stale(language, manifest)
-    speak = speaker(language) if missing else _espeak
+    if not missing:
+        return
+    speak = speaker(language)
     for key, text in missing.items():
         sound = finished(speak(text))
         _encode(sound, recording_file(language, key))

@@ -230,6 +230,25 @@ def test_what_is_said_sounds_in_order_and_the_hub_knows_of_it_before_and_until_i
 
 
 @pytest.mark.parts
+def test_nothing_sounds_before_the_hub_was_told(microphone: VirtualMicrophone, ears: Ears) -> None:
+    with desk(microphone) as one:
+        one.until(lambda: ears.heard_s)
+        one.say("say_drill")
+        player, deadline_s = one.voice._player, time.monotonic() + DEADLINE_S
+        pause = threading.Event()
+        while not player._to_tell:  # it is decoded and would begin, but `step` has told nobody
+            pause.wait(STEP_S)
+            assert time.monotonic() < deadline_s
+        waits_s = time.monotonic()
+        while ears.heard_s < waits_s + 0.8:
+            pause.wait(STEP_S)
+            assert time.monotonic() < deadline_s
+        assert one.told == []
+        assert np.abs(ears.sound()[0]).max() < 0.02
+        one.until(lambda: one.ended(1))
+
+
+@pytest.mark.parts
 def test_the_newest_wins_and_the_older_is_not_heard_to_its_end(microphone: VirtualMicrophone, ears: Ears) -> None:
     with desk(microphone) as one:
         one.until(lambda: ears.heard_s)
