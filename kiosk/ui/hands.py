@@ -39,12 +39,16 @@ class View:
 
 @dataclass(frozen=True)
 class Watched:
-    """A touch whose answer is awaited: where it was, how many were taken before it, and the pixels that were there."""
+    """A touch whose answer is awaited: where it was, how many were taken before it, and the pixels that were there.
+
+    `cpu_s` is the processor time of this process when it began.
+    """
 
     request: Request
     at: tuple[float, float]
     taken: int
     before: bytes
+    cpu_s: float
 
 
 @dataclass
@@ -117,7 +121,7 @@ class Hands:
         """Put a finger down and up where SDL would: in the queue of Kivy's SDL touch provider, and in the mouse's if asked."""
         before = self.taken()
         if request.args.get("watch"):
-            self._watched = Watched(request, (x, y), before, self._around(x, y))
+            self._watched = Watched(request, (x, y), before, self._around(x, y), time.process_time())
         provider = next(one for one in EventLoop.input_providers if type(one).__name__ == "SDL2MotionEventProvider")
         width, height = self.window.size
         for action in ("fingerdown", "fingerup") * int(request.args.get("times", 1)):
@@ -137,7 +141,8 @@ class Hands:
         if watched is None or self.taken() == watched.taken or self._around(*watched.at) == watched.before:
             return
         self._watched = None
-        watched.request.done(taken=True, seen_s=time.monotonic() - watched.request.came_s)
+        seen_s, worked_s = time.monotonic() - watched.request.came_s, time.process_time() - watched.cpu_s
+        watched.request.done(taken=True, seen_s=seen_s, worked_s=worked_s)
 
     def _around(self, x: float, y: float) -> bytes:
         """Return the pixels around a point, once they are all drawn."""

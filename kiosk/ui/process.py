@@ -36,7 +36,7 @@ from kiosk.ui.remote import RemoteServer, Request
 from kiosk.ui.said import Said
 from kiosk.ui.touches import Touches
 from kiosk.ui.voice import Voice
-from kiosk.ui.window import fonts, open_window
+from kiosk.ui.window import fonts, open_window, own_dir
 
 log = logging.getLogger(__name__)
 
@@ -85,20 +85,26 @@ class Screen:
         run_dir = config.unit.run_dir
         self._ui, self._speaker = config.ui, config.speaker or SpeakerSection()
         self._panels = panels() if config.ui.fullscreen else None
-        self._desk = Desk(_face(config), button=config.button is not None, speaker=config.speaker is not None)
+        self._desk = Desk(
+            _face(config),
+            button=config.button is not None,
+            speaker=config.speaker is not None,
+            zone=datetime.now().astimezone().tzinfo or UTC,
+            home=catalogues.load(config.ui.language),
+        )
         self._window = open_window(config.ui)
         self._painter = Painter(self._window, fonts())
         self._inbox: queue.Queue[ToLeaf | bool | Request] = queue.Queue(INBOX)
         self._show: Show | None = None
         self._shown_s = time.monotonic()
-        self._kept, self._backlight = Kept(run_dir), Backlight()
+        self._kept, self._backlight = Kept(own_dir(config)), Backlight()
         self._page: Page | None = None
         self._drawn_look = Look()
         self._layout = Layout(ground=(0.0, 0.0, 0.0))
         self._before: tuple[Page, Layout] | None = None
         self._changed_s = self._touched_s = self._refreshed_s = float("-inf")
         self._pressed: Button | None = None
-        self._posed = self._night = False
+        self._posed = self._night = self._turns = False
         self._unread = list(catalogues.TRANSLATED)
         self._catalogue_faults: tuple[Fault, ...] = ()
         self._taken = 0
@@ -157,7 +163,7 @@ class Screen:
                 break
             self._take(message, now_s)
             news = True
-        if news or now_s - self._refreshed_s >= REFRESH_S:
+        if news or self._turns or now_s - self._refreshed_s >= REFRESH_S:
             self._refresh(now_s)
         if (began_s := self._said.beat_began_s) is not None:
             self._painter.pace_from_s = began_s
@@ -246,8 +252,9 @@ class Screen:
 
     # --- what is shown ------------------------------------------------------------------------------------------------
 
-    def _refresh(self, now_s: float, *, by_touch: bool = False) -> None:
+    def _refresh(self, now_s: float) -> None:
         self._refreshed_s = now_s
+        by_touch, self._turns = self._turns, False
         clock = datetime.now().astimezone()
         self._night = is_night(self._ui.night, clock)
         self._settle(now_s)
@@ -324,7 +331,8 @@ class Screen:
         if isinstance(does, Touch):
             log.info("screen: touched %s (incident %s)", does.action, does.incident)
             self._touches.add(does, shown.state, now_s)
-        self._refresh(now_s, by_touch=True)
+        # The page turns with the next frame: this one shows at once that the touch was taken.
+        self._turns = True
         if does is Go.AGAIN and self._page is not None:
             self._said.again(self._page, self._local.look, self._volume(), now_s)
 

@@ -132,13 +132,14 @@ class ScreenRemote:
         """
         return int(self._ask(do="touch", x=x, y=y, times=times, mouse=mouse)["taken"])
 
-    def seen_s(self, x: float, y: float) -> float:
+    def watch(self, x: float, y: float) -> tuple[float, float]:
         """Touch a point that can be touched now; return the seconds until the first frame is drawn that answers it.
 
         They begin when the request arrives, at any moment between two frames, as a finger does, and end when the pixels around
-        the point have changed.
+        the point have changed. The second figure is the processor time that the screen took for it.
         """
-        return float(self._ask(do="touch", x=x, y=y, watch=True)["seen_s"])
+        answer = self._ask(do="touch", x=x, y=y, watch=True)
+        return float(answer["seen_s"]), float(answer["worked_s"])
 
     def shot(self, path: Path, since_s: float = 4.0) -> None:
         """Write the frame now shown, once no page fades, as a PNG to `path`, whole or not at all.
