@@ -107,4 +107,5 @@ def test_which_way_a_text_reads() -> None:
     assert reads_rtl(ARABIC, default=False)
     assert reads_rtl(f"{ISOLATE}Sam{POP}", default=True)
     assert not reads_rtl("0:14", default=True)
+    assert not reads_rtl(f"{ARABIC} is coming, in about 1 minute.", default=False)
     assert not reads_rtl("Service desk 3", default=True)

@@ -48,20 +48,23 @@ def _joins(before: str, letter: str) -> bool:
 
 
 def reads_rtl(text: str, default: bool) -> bool:
-    """Return whether a text as a whole reads from right to left, by its first letter outside isolates.
+    """Return whether a text as a whole reads from right to left.
 
-    What has only isolated letters reads as the page does (`default`); what has no letters at all, like a clock or a number,
-    from left to right.
+    On a page that does (`default`) its first letter outside isolates decides, and what has only isolated letters reads as the
+    page does. On any other page it does only if none of its letters reads the other way: a name in Arabic letters turns no
+    English sentence round. What has no letters at all, like a clock or a number, reads from left to right.
     """
-    depth, letters = 0, False
+    depth, letters, outside = 0, False, []
     for letter in text:
         depth += (letter == ISOLATE) - (letter == POP)
         kind = unicodedata.bidirectional(letter)
         if kind in {"L", "R", "AL"}:
             letters = True
             if depth == 0:
-                return kind != "L"
-    return default and letters
+                outside.append(kind != "L")
+    if not outside:
+        return default and letters
+    return outside[0] if default else all(outside)
 
 
 @lru_cache(1024)
