@@ -76,7 +76,7 @@ def _top_line(sheet: Sheet, page: Page, touches: Sequence[Button]) -> None:
     if page.red:
         sheet.out.fills.append(Fill(Box(0, 0, sheet.width, sheet.top), colours.band))
     strong, weak = (colours.band_ink, colours.band_ink) if page.red else (colours.ink, colours.muted)
-    line = Box(sheet.px(PAD), 0, sheet.width - 2 * sheet.px(PAD), sheet.top)
+    line = Box(sheet.px(PAD), sheet.px(3), sheet.width - 2 * sheet.px(PAD), sheet.top - sheet.px(6))
     if page.top_right and sheet.tall and sheet.grow > 1:
         sheet.out.left_out.append(page.top_right)
     elif page.top_right:
