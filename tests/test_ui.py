@@ -457,11 +457,11 @@ def test_it_says_hello_beats_with_what_it_shows_and_ends_when_told(rig: Rig) -> 
     assert rig.hub.bad == []
 
 
-@pytest.mark.parametrize("driver", ["x11", "wayland,x11,KMSDRM"])
+@pytest.mark.parametrize("driver", ["x11", "KMSDRM", "dummy", "no_such_driver", "wayland,x11,KMSDRM"])
 def test_without_a_display_it_says_one_clear_line_and_ends(tmp_path: Path, driver: str) -> None:
     hidden = {"DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"}
     env = {key: value for key, value in os.environ.items() if key not in hidden}
-    env |= {"PYTHONPATH": str(ROOT), **({"SDL_VIDEODRIVER": driver} if driver == "x11" else {})}
+    env |= {"PYTHONPATH": str(ROOT), **({} if "," in driver else {"SDL_VIDEODRIVER": driver})}
     done = subprocess.run(
         [sys.executable, "-c", START, config(tmp_path, 800, 480)], env=env, capture_output=True, check=False, timeout=60
     )
@@ -469,6 +469,16 @@ def test_without_a_display_it_says_one_clear_line_and_ends(tmp_path: Path, drive
     assert done.returncode == 1
     assert len(lines) == 1
     assert f"no window could be opened (SDL_VIDEODRIVER={driver}); connect a display" in lines[0]
+
+
+def test_without_anything_that_draws_it_says_what_to_install_and_ends(tmp_path: Path) -> None:
+    env = {**os.environ, "SDL_VIDEODRIVER": "offscreen", "LIBGL_DRIVERS_PATH": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", START, config(tmp_path, 800, 480)], env=env, capture_output=True, check=False, timeout=60
+    )
+    said = [line for line in done.stderr.decode().splitlines() if line.startswith("ERROR")]
+    assert (done.returncode, len(said)) == (1, 1)
+    assert "install libgl1-mesa-dri" in said[0]
 
 
 def test_a_run_folder_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:

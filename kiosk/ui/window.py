@@ -67,7 +67,7 @@ def open_window(ui: UiSection) -> Any:
     if window is None:
         log.error(
             "screen: no window could be opened (SDL_VIDEODRIVER=%s); connect a display, add the user to the groups video, "
-            "render and input, or set SDL_VIDEODRIVER=offscreen to run without one",
+            "render and input, install libgl1-mesa-dri, or set SDL_VIDEODRIVER=offscreen to run without a display",
             os.environ["SDL_VIDEODRIVER"],
         )
         raise SystemExit(1)
