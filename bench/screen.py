@@ -27,6 +27,7 @@ from kiosk.messages import Choice, Going, Language, Severity, Show, State
 from kiosk.scene import VIEW_SIGNS
 from kiosk.texts import OWN_NAMES
 from kiosk.ui.catalogues import load
+from kiosk.ui.kept import NAME
 from kiosk.ui.remote import RemoteError, ScreenRemote
 
 ROOT = Path(__file__).parent.parent
@@ -269,7 +270,8 @@ def _family_cpu_s(pid: int) -> float:
 def _idle_percent(screen: Screen) -> float:
     """Return what a desk where nothing is open takes of a core, in percent."""
     screen.part.stop()
-    (screen.stage.run_dir / "screen.json").unlink()
+    for kept in screen.stage.run_dir.rglob(NAME):
+        kept.unlink()
     screen.hub.show(show())
     screen.part.start()
     screen.wait(lambda page: page["kind"] == "idle", "a quiet desk")
