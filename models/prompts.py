@@ -38,7 +38,11 @@ QUIET_DB = -45.0
 """What is this much below the loudest sample, at the ends, is no speech."""
 LEAD_S, TAIL_S, FADE_S = 0.1, 0.15, 0.01
 PAUSE_S = 0.4
-"""Between sentences, which are spoken one by one: said in one go they run into each other."""
+"""Between sentences."""
+BREAK = " … "
+"""What makes Kokoro pause between sentences. Spoken one by one they have sounds at their ends that nobody wrote."""
+GAP_DB, GAP_S, GAP_FRAME_S = -40.0, 0.06, 0.01
+"""What is this much below the loudest sample for so long is a pause."""
 ENDS, CLOSES = ".?!\u3002\uff1f\uff01\u0964\u061f", "\u201d\u2019\u00bb\u300d"
 SENTENCE = re.compile(f"[^{ENDS}]+[{ENDS}]*[{CLOSES}]*[{ENDS}]*")
 FRAME_S = 0.02
@@ -148,10 +152,9 @@ def speaker(language: Language) -> Speak:
     phonemes, voice, kokoro = _phonemes(language), VOICES[language], Speaker(CACHE)
 
     def speak(text: str) -> Floats:
-        # the row of a voice's table is chosen by length, and those of one word are its worst: take the whole text's
-        table = kokoro.voice(voice.name)
-        style = table[[min(len(phonemes(text)), len(table)) - 1]].repeat(len(table), axis=0)
-        return joined([kokoro.utter(phonemes(one), style, voice.speed) for one in sentences(text)])
+        said = [phonemes(one).strip() for one in sentences(text)]
+        sound = kokoro.utter(BREAK.join(said), kokoro.voice(voice.name), voice.speed)
+        return with_pauses(_trimmed(sound), len(said) - 1)
 
     return speak
 
@@ -196,6 +199,19 @@ def joined(said: Sequence[Floats]) -> Floats:
     pause = np.zeros(round(PAUSE_S * RATE_HZ), np.float32)
     parts = [part for one in said for part in (pause, _trimmed(one))]
     return np.asarray(np.concatenate(parts[1:]), np.float32)
+
+
+def with_pauses(sound: Floats, count: int) -> Floats:
+    """Return speech whose `count` longest pauses last `PAUSE_S` at least."""
+    size = round(GAP_FRAME_S * RATE_HZ)
+    loudest = np.abs(sound[: len(sound) // size * size]).reshape(-1, size).max(axis=1)
+    edges = np.flatnonzero(np.diff(np.r_[0, loudest < loudest.max() * _factor(GAP_DB), 0]))
+    gaps = sorted(zip(edges[0::2], edges[1::2], strict=True), key=lambda gap: gap[0] - gap[1])[:count]
+    for begin, end in sorted(gaps, reverse=True):
+        missing = round((PAUSE_S - (end - begin) * GAP_FRAME_S) * RATE_HZ)
+        if (end - begin) * GAP_FRAME_S >= GAP_S and missing > 0:
+            sound = np.insert(sound, (begin + end) // 2 * size, np.zeros(missing, np.float32))
+    return sound
 
 
 def finished(sound: Floats) -> Floats:
@@ -263,15 +279,15 @@ def _run(command: list[str], given: bytes = b"") -> None:
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
-def render(language: Language) -> Iterator[tuple[str, Recording]]:
-    """Render what is stale in a language, and keep the manifest right after each; yield each when it is done."""
+def render(language: Language, *, again: bool = False) -> Iterator[tuple[str, Recording]]:
+    """Render what is stale in a language, or all of it `again`; the manifest is right after each that it yields."""
     manifest = read_manifest()
     recordings = dict(manifest.get(language.value, {}))
     for key in recordings.keys() - prompts().keys():
         del recordings[key]
         recording_file(language, key).unlink(missing_ok=True)
         _keep(language, recordings)
-    missing = stale(language, manifest)
+    missing = texts(language) if again else stale(language, manifest)
     if not missing:
         return
     speak = speaker(language)
@@ -286,6 +302,7 @@ def render(language: Language) -> Iterator[tuple[str, Recording]]:
 def main(
     language: Annotated[list[Language] | None, typer.Option(help="Only these; all of them if not given.")] = None,
     *,
+    again: Annotated[bool, typer.Option(help="Render all of them anew.")] = False,
     check: Annotated[bool, typer.Option(help="Render nothing; say what does not match its text.")] = False,
 ) -> None:
     """Render the prompts whose recording is missing or says something else."""
@@ -301,14 +318,14 @@ def main(
             for key in left:
                 print(f"{one} {key}: its recording does not match its text")
         else:
-            _render_all(one)
+            _render_all(one, again=again)
     if wrong:
         raise typer.Exit(1)
 
 
-def _render_all(language: Language) -> None:
+def _render_all(language: Language, *, again: bool) -> None:
     try:
-        for key, recording in render(language):
+        for key, recording in render(language, again=again):
             print(f"{language} {key}: {recording.seconds} s", flush=True)
     except RenderError as error:
         print(f"{language}: {error}", file=sys.stderr)

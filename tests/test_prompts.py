@@ -8,6 +8,7 @@ from kiosk.messages import Language
 from kiosk.texts import prompts
 from models.prompts import (
     LEAD_S,
+    PAUSE_S,
     PROMPTS,
     RATE_HZ,
     SPEECH_DBFS,
@@ -20,6 +21,7 @@ from models.prompts import (
     sentences,
     speech_dbfs,
     stale,
+    with_pauses,
 )
 
 MAX_BYTES = 6_000_000
@@ -94,3 +96,13 @@ def test_what_is_too_loud_is_turned_down_and_what_is_too_soft_up() -> None:
         assert np.abs(sound).max() < PEAK
         assert np.abs(sound[: int(0.9 * LEAD_S * RATE_HZ)]).max() == 0
         assert np.abs(sound[-int(0.9 * TAIL_S * RATE_HZ) :]).max() == 0
+
+
+def test_the_longest_pauses_are_made_long_enough_and_nothing_of_the_speech_is_lost() -> None:
+    word = np.sin(np.arange(RATE_HZ // 2) / 9).astype(np.float32)
+    gaps = [np.zeros(round(seconds * RATE_HZ), np.float32) for seconds in (0.2, 0.08, 0.6)]
+    sound = np.concatenate([word, gaps[0], word, gaps[1], word, gaps[2], word])
+    longer = with_pauses(sound, 2)
+    assert len(longer) - len(sound) == pytest.approx((PAUSE_S - 0.2) * RATE_HZ, abs=0.03 * RATE_HZ)
+    np.testing.assert_array_equal(longer[longer != 0], sound[sound != 0])
+    assert len(with_pauses(sound, 0)) == len(sound)
