@@ -86,6 +86,26 @@ class Painter:
         self._window.clearcolor = (*layout.ground, 1)
         self._window.canvas.ask_update()
 
+    def redraw(self, layout: Layout, box: Box) -> None:
+        """Draw anew only what stands within a box of the page that is shown."""
+        buffer, height = self._buffers[0], self._buffers[0].size[1]
+        self._layout = layout
+        buffer.clear()
+        with buffer:
+            for fill in layout.fills:
+                if _within(fill.box, box):
+                    self._fill(fill, height)
+            for picture in layout.pictures:
+                if _within(picture.box, box):
+                    self._picture(picture, height)
+            for text in layout.texts:
+                if _within(text.box, box):
+                    self._text(text, height)
+        buffer.draw()
+        self._fade_from_s = None
+        self._fading(0.0)
+        self._window.canvas.ask_update()
+
     def _fading(self, share: float) -> None:
         self._fade.a = share
         # What cannot be seen must not be drawn either: on a machine without a GPU each full picture costs.
@@ -281,6 +301,12 @@ def _rectangles(placed: Sequence[Placed], x: float, baseline: float, height: flo
         pos = (round(x) + one.x, round(height - baseline + one.ascent - one.texture.size[1]))
         found.append(Rectangle(texture=one.texture, pos=pos, size=one.texture.size))
     return found
+
+
+def _within(inner: Box, outer: Box) -> bool:
+    """Return whether a box stands in another one, but for a pixel."""
+    across = inner.x >= outer.x - 1 and inner.right <= outer.right + 1
+    return across and inner.y >= outer.y - 1 and inner.bottom <= outer.bottom + 1
 
 
 def _place(box: Box, height: float) -> dict[str, tuple[float, float]]:

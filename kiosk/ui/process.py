@@ -297,11 +297,24 @@ class Screen:
     def _draw(self, new: Page | None, now_s: float, *, fade: bool) -> None:
         if new is None:
             return
-        width, height = self._window.size
         self._page, self._drawn_look = new, self._local.look
-        self._layout = lay_out(new, width, height, self._painter.measure, self._drawn_look, self._pressed)
+        self._layout = self._laid_out(new)
         words = [self._tongue().say(key) for key in WORDS.get(new.pace, ())] if new.pace else []
         self._painter.show(self._layout, now_s, fade=fade, words=words)
+
+    def _laid_out(self, new: Page) -> Layout:
+        width, height = self._window.size
+        return lay_out(new, width, height, self._painter.measure, self._drawn_look, self._pressed)
+
+    def _press(self, button: Button) -> None:
+        """Show a button as under a finger, and draw nothing else anew: a touch must be seen at once."""
+        self._pressed = button
+        if self._page is None:
+            return
+        self._layout = self._laid_out(self._page)
+        for hot in self._layout.hots:
+            if hot.button == button:
+                self._painter.redraw(self._layout, hot.drawn)
 
     def _on_resize(self, *_: object) -> None:
         self._painter.resized()
@@ -321,8 +334,7 @@ class Screen:
             return True
         self._touched_s = now_s
         self._taken += 1
-        self._pressed = button
-        self._draw(self._page, now_s, fade=False)
+        self._press(button)
         self._act(button.does, shown, now_s)
         return True
 
