@@ -1,5 +1,6 @@
 """Opens the one window: everything that Kivy must be told before its first import, the panel's input, and the font."""
 
+import ctypes
 import importlib
 import logging
 import os
@@ -12,6 +13,10 @@ from kiosk.config import UiSection, UnitConfig
 from kiosk.ui.fonts import Fonts
 
 log = logging.getLogger(__name__)
+
+ARENA_MAX, MMAP_THRESHOLD, TRIM_THRESHOLD = -8, -3, -1
+"""What `mallopt` calls them (malloc.h of the GNU C library)."""
+KEPT_FREE_BYTES = 128 * 1024
 
 FRAMES_PER_S = 33
 """Asked of Kivy's clock, which sleeps a little less and makes 45 of it where the machine has nothing else to do."""
@@ -26,6 +31,7 @@ def own_dir(config: UnitConfig) -> Path:
 
 def prepare(config: UnitConfig) -> None:
     """Set the environment that Kivy reads at its first import; exit with code 1 when its folder cannot be made."""
+    thrifty()
     home = own_dir(config) / "kivy"
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -54,6 +60,15 @@ def prepare(config: UnitConfig) -> None:
     if config.ui.fullscreen:
         # The panel is read through evdev, so SDL must not turn its touches into a mouse as well: that is the double touch.
         os.environ["SDL_TOUCH_MOUSE_EVENTS"] = "0"
+
+
+def thrifty() -> None:
+    """Have freed memory go back to the system: pictures and letters come and go, and 10 MB of them stayed."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return  # a C library other than GNU's
+    for what, value in ((ARENA_MAX, 1), (MMAP_THRESHOLD, KEPT_FREE_BYTES), (TRIM_THRESHOLD, KEPT_FREE_BYTES)):
+        mallopt(what, value)
 
 
 def open_window(ui: UiSection) -> Any:
