@@ -68,7 +68,13 @@ def scene_page(scene: Scene, look: Look = USUAL_LOOK, tongue: Tongue = ENGLISH, 
 
     local = settle(at_home(Local(), look), scene.show, 0.0)
     for text in scene.taps:
-        button = next(one for one in every_button(now(local, ENGLISH)) if one.text == text)
+        shown = now(local, ENGLISH)
+        # a keyboard of other letters: A is its first key, and so on
+        other = (
+            [key for row in shown.keys for key in row][ord(text) - ord("A")] if shown.keys and len(text) == 1 else None
+        )
+        button = next((one for one in every_button(shown) if one.text == text), other)
+        assert button is not None, (text, shown.texts())
         local = settle(touched(local, button.does, scene.age_s), scene.show, scene.age_s)
     return now(local, tongue)
 
