@@ -37,7 +37,7 @@ PACED_S = 12.0
 IDLE_S, BEFORE_IDLE_S = 20.0, 32.0
 """A quiet desk first reads its other languages, one each 5 s."""
 STARTS = RESTARTS = 5
-SYSTEMD_S = 1.0
+SYSTEMD_S = 0.5
 """What systemd waits before it starts a screen again (`RestartSec` of stayby-ui.service)."""
 ONE_IN = 41
 """Of the gallery's pictures so many are looked at for contrast."""
