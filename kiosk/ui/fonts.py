@@ -41,6 +41,7 @@ INVISIBLE = frozenset({"Cf", "Cc", "Zl", "Zp"})
 """Categories of characters that steer and are never drawn: no font needs them."""
 SHOWN = 8
 """How many missing letters a fault names."""
+LAST_CODE_POINT = 0x10FFFF
 COMMON = frozenset({"Zyyy", "Zinh", "Zzzz"})
 
 
@@ -50,7 +51,8 @@ class Face:
 
     regular: Path
     bold: Path
-    covered: frozenset[int] = field(repr=False, compare=False)
+    covered: bytes = field(repr=False, compare=False)
+    """A bit for each code point: a set of the Chinese ones alone would take 3 MB."""
 
     def file(self, *, bold: bool) -> str:
         """Return the path of the file to draw with."""
@@ -58,14 +60,16 @@ class Face:
 
     def has(self, letter: str) -> bool:
         """Return whether the face has a glyph for a character, or needs none."""
-        return ord(letter) in self.covered or unicodedata.category(letter) in INVISIBLE
+        at, bit = divmod(ord(letter), 8)
+        covered = at < len(self.covered) and self.covered[at] >> bit & 1
+        return bool(covered) or unicodedata.category(letter) in INVISIBLE
 
 
-def coverage(path: Path) -> frozenset[int]:
-    """Return the code points that the font at `path` maps to a glyph; OSError or ValueError when it cannot be read."""
+def coverage(path: Path) -> bytes:
+    """Return which code points the font at `path` maps to a glyph, a bit each; OSError or ValueError when it cannot be read."""
     data = path.read_bytes()
     try:
-        return frozenset(_code_points(data, _table(data, b"cmap")))
+        return _bits(_code_points(data, _table(data, b"cmap")))
     except (struct.error, IndexError, KeyError) as error:
         raise ValueError(f"font {path}: its table of characters is broken ({error!r})") from None
 
@@ -118,6 +122,15 @@ def _words(data: bytes, at: int, size: int) -> "array[int]":
     words = array("H", data[at : at + size])
     words.byteswap()
     return words
+
+
+def _bits(code_points: Iterable[int]) -> bytes:
+    bits = bytearray(LAST_CODE_POINT // 8 + 1)
+    last = 0
+    for code in code_points:
+        bits[code // 8] |= 1 << code % 8
+        last = max(last, code)
+    return bytes(bits[: last // 8 + 1])
 
 
 class Fonts:
