@@ -142,7 +142,7 @@ class ListenSection(Section):
     model_dir: File | None = None
     """The folder of a model and its manifest; the packaged English one if unset."""
     hours: str | None = Field(default=None, pattern=HOURS_PATTERN)
-    """When voice listens at all, local time, "08:00-21:00"; always if unset. Button and touch always work."""
+    """When voice listens at all, local time, "08:00-21:00"; always if unset or with equal ends. Button and touch always work."""
     covert_phrase: str | None = None
     """One of the model's covert phrases: it calls staff, and nothing at the desk shows it."""
     second_look: Literal["auto", "off"] = "auto"
@@ -180,7 +180,7 @@ class UiSection(Section):
     language: Language = Field(default=Language.ENGLISH, strict=False)
     """What the screen speaks until somebody chooses another: en, es, fr, zh, ar or hi."""
     night: str | None = Field(default=None, pattern=HOURS_PATTERN)
-    """When the screen is dark, dim and quieter, local time, "21:00-07:00"; never if unset."""
+    """When the screen is dark, dim and quieter, local time, "21:00-07:00"; never if unset, all day with equal ends."""
 
 
 class SpeakerSection(Section):

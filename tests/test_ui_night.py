@@ -35,7 +35,7 @@ def at(clock: str) -> datetime:
         ("21:00-07:00", "07:00", False),
         ("01:00-05:00", "04:00", True),
         ("01:00-05:00", "23:00", False),
-        ("08:00-08:00", "08:00", False),
+        ("08:00-08:00", "03:00", True),
     ],
 )
 def test_night_is_where_the_hours_say_also_over_midnight(hours: str | None, clock: str, night: bool) -> None:

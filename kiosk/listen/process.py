@@ -23,6 +23,7 @@ from kiosk import __version__
 from kiosk.bus import Leaf, runtime_socket
 from kiosk.config import ListenSection, UnitConfig
 from kiosk.detection import Heard
+from kiosk.hours import within
 from kiosk.listen.calibration import CalibrationFile, calibrated
 from kiosk.listen.capture import Capture, Captured
 from kiosk.listen.chosen import load_chosen
@@ -318,14 +319,8 @@ def detection(heard: Heard, audio_end_s: float) -> Detection:
 
 
 def in_hours(hours: str | None, now: datetime) -> bool:
-    """Whether `now` lies in "HH:MM-HH:MM" (which may pass midnight); always if there are no hours, or "00:00-00:00"."""
-    if hours is None:
-        return True
-    start, end = hours.split("-")
-    if start == end:
-        return True
-    clock = now.strftime("%H:%M")
-    return start <= clock < end if start <= end else clock >= start or clock < end
+    """Whether the ear is to listen at `now`; always if there are no hours."""
+    return hours is None or within(hours, now)
 
 
 def run(

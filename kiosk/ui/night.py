@@ -7,6 +7,7 @@ Rules
 from datetime import datetime
 from pathlib import Path
 
+from kiosk.hours import within
 from kiosk.messages import Fault
 from kiosk.page import Kind
 
@@ -33,12 +34,8 @@ WANDER_PX = (
 
 
 def is_night(hours: str | None, now: datetime) -> bool:
-    """Return whether local time `now` lies in "HH:MM-HH:MM", which may pass midnight; never without hours."""
-    if hours is None:
-        return False
-    start, end = hours.split("-")
-    clock = now.strftime("%H:%M")
-    return start <= clock < end if start <= end else clock >= start or clock < end
+    """Return whether it is night at local time `now`; never without hours."""
+    return hours is not None and within(hours, now)
 
 
 def aside(kind: Kind, now_s: float) -> tuple[int, int]:
