@@ -241,6 +241,29 @@ def test_a_panel_that_sends_each_touch_twice_counts_once(rig: Rig, times: int, m
     ]
 
 
+@pytest.mark.parametrize("gap_s", [0.25, 0.15])
+def test_who_types_fast_loses_no_letter(rig: Rig, gap_s: float) -> None:
+    page = rig.play(SCENES["name"])
+    time.sleep(0.3)
+    for letter in "MARIA":
+        began_s = time.monotonic()
+        rig.remote.touch(*middle(page, letter))
+        time.sleep(max(0.0, began_s + gap_s - time.monotonic()))
+    rig.remote.wait(lambda page: "Maria" in page["texts"], "name")
+
+
+def test_a_finger_that_comes_down_twice_on_a_key_or_as_the_page_turns_counts_once(rig: Rig) -> None:
+    page = rig.play(SCENES["name"])
+    time.sleep(0.3)
+    a, i = middle(page, "A"), middle(page, "I")
+    assert [rig.remote.touch(*at) for at in (a, a, i)] == [1, 0, 1]
+    assert "Ai" in rig.remote.page()["texts"]
+    page = rig.play(SCENES["view"])
+    time.sleep(0.3)
+    assert [rig.remote.touch(*middle(page, text)) for text in ("Español", "Français")] == [1, 0]
+    assert rig.remote.page()["look"]["language"] == "es"
+
+
 def test_another_language_is_shown_at_once_and_told_to_the_hub(rig: Rig) -> None:
     rig.remote.wait_page("idle")
     rig.remote.tap("Español")

@@ -45,7 +45,9 @@ REFRESH_S = 0.2
 BEAT_S = 1.0
 PANEL_S = 5.0
 DEBOUNCE_S = 0.3
-"""A second touch so soon is the same finger, or the same panel seen twice."""
+"""A second touch so soon is the same finger, if it meets the same button or another page than the first."""
+SAME_FINGER_S = 0.06
+"""A second touch so soon is the same finger wherever it lands: a panel seen through two drivers, or a palm."""
 AIM_S = 0.25
 """A touch so soon after the page changed by itself was aimed at the page before."""
 PRESSED_S = 0.15
@@ -104,6 +106,7 @@ class Screen:
         self._before: tuple[Page, Layout] | None = None
         self._changed_s = self._touched_s = self._refreshed_s = float("-inf")
         self._pressed: Button | None = None
+        self._touched: Button | None = None
         self._posed = self._night = self._turns = False
         self._unread = list(catalogues.TRANSLATED)
         self._catalogue_faults: tuple[Fault, ...] = ()
@@ -325,18 +328,22 @@ class Screen:
     def _on_touch(self, _window: object, event: Any) -> bool:
         """Take a touch when the finger lands: a hand that shakes or slides has still said it."""
         now_s = time.monotonic()
-        if now_s - self._touched_s < DEBOUNCE_S:
-            return True
         aimed_before = self._before is not None and now_s - self._changed_s < AIM_S
         shown, layout = self._before if aimed_before and self._before else (self._page, self._layout)
         button = layout.hit(event.x, self._window.height - event.y)
-        if button is None or shown is None:
+        if button is None or shown is None or self._same_finger(button, now_s):
             return True
-        self._touched_s = now_s
+        self._touched, self._touched_s = button, now_s
         self._taken += 1
         self._press(button)
         self._act(button.does, shown, now_s)
         return True
+
+    def _same_finger(self, button: Button, now_s: float) -> bool:
+        """Whether this touch is the last one seen twice: who types fast touches one key after another of the same page."""
+        since_s = now_s - self._touched_s
+        page_turned = self._changed_s >= self._touched_s
+        return since_s < SAME_FINGER_S or (since_s < DEBOUNCE_S and (page_turned or button == self._touched))
 
     def _act(self, does: Does, shown: Page, now_s: float) -> None:
         self._local = touched(self._local, does, now_s)
