@@ -9,6 +9,7 @@ voice, and how long it is. It needs the extra `train` of this project, `opusenc`
 
 import hashlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -135,7 +136,7 @@ def _keep(language: Language, recordings: Mapping[str, Recording]) -> None:
     """Write the manifest with these recordings of a language; what another run wrote of the others stays."""
     whole = {**read_manifest(), language.value: recordings}
     lines = {name: {key: vars(one) for key, one in sorted(whole[name].items())} for name in sorted(whole)}
-    part = MANIFEST.with_suffix(".part")
+    part = MANIFEST.with_suffix(f".{os.getpid()}.part")
     part.write_text(json.dumps(lines, indent=1) + "\n", encoding="utf-8")
     part.replace(MANIFEST)
 
