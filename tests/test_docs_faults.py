@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 FAULT_CODE = (
     r'"((?:mic|model|panel|screen|calibration|look|letters|picture|backlight)_[a-z_]+'
-    r'|covert_unknown|font_missing|font_broken|code_small)"'
+    r'|covert_unknown|own_voice|font_missing|font_broken|code_small)"'
 )
 
 

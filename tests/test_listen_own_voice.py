@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kiosk.config import ListenSection
 from kiosk.guidance import CASES
-from kiosk.listen.own_voice import LONGEST_S, TAIL_S, OwnVoice
+from kiosk.listen.own_voice import LONGEST_S, MOST_S, TAIL_S, OwnVoice
 from kiosk.messages import Choice, Detection, Ear, Hearing, Hello, Speaking
 from kiosk.texts import TEXTS
 from tests.listening import CALL, Hub, listening, spoken
@@ -77,6 +77,36 @@ def test_after_a_prompt_without_an_end_the_next_one_is_ours_again() -> None:
     assert own.covers(101.0, 101.1)
 
 
+HOP_S = 0.08
+
+
+@pytest.mark.parametrize("length_s", [18.0, 3.0, 0.9])
+def test_no_minute_of_prompts_leaves_the_ear_less_than_a_quarter_of_it(length_s: float) -> None:
+    """Whoever makes the unit speak again and again, with as short a pause as it may: it listens all the same, and says so."""
+    own, deaf, told_s = OwnVoice(), [], 0.0
+    for hop in range(round(300 / HOP_S)):
+        now_s = hop * HOP_S
+        if now_s >= told_s:
+            own.speaks(now_s, now_s + length_s, now_s)
+            told_s = now_s + length_s + 1.1
+        deaf.append(own.deafens(now_s, now_s + HOP_S))
+    minute = round(60 / HOP_S)
+    most = max(sum(deaf[at : at + minute]) for at in range(len(deaf) - minute)) * HOP_S
+    assert most <= MOST_S + 2 * HOP_S
+    most_of_it = length_s + TAIL_S > MOST_S / 60 * (length_s + 1.1)
+    assert own.too_much(300.0) is most_of_it
+    assert not own.too_much(361.0)
+
+
+def test_a_unit_that_speaks_as_it_should_is_obeyed_and_no_fault() -> None:
+    own = OwnVoice()
+    for row in range(20):
+        own.speaks(row * 30.0, row * 30.0 + 18, row * 30.0)
+        for hop in range(round(18 / HOP_S)):
+            assert own.deafens(row * 30.0 + hop * HOP_S, row * 30.0 + (hop + 1) * HOP_S)
+    assert not own.too_much(600.0)
+
+
 # --- the real ear -----------------------------------------------------------------------------------------------------
 
 
@@ -116,6 +146,22 @@ def test_our_own_prompts_are_no_call_and_the_call_right_after_them_is(tmp_path: 
         hub.until(Ear, own_voice=False)
         microphone.say(said)
         assert hub.until(Detection).phrase == "police", "without our word it is a stranger's voice, and a call"
+
+
+@pytest.mark.parts
+def test_an_ear_that_was_told_too_much_of_our_voice_hears_again_and_says_so(tmp_path: Path, hub: Hub) -> None:
+    config = ListenSection(device="wired", second_look="off")
+    with wired(tmp_path / "wired") as microphone, listening(tmp_path, config, microphone.env) as process:
+        hub.until(Ear, state=Hearing.LISTENING)
+        now_s = time.monotonic()
+        process._own_voice._allowance.use(now_s - MOST_S, now_s)
+        hub.tell(Speaking(start_s=now_s, end_s=now_s + 18))
+        microphone.say(spoken(CALL, tmp_path))
+        assert hub.until(Detection).phrase == "ambulance"
+        ear = next(ear for ear in hub.ears() if ear.faults)
+        assert [fault.code for fault in ear.faults] == ["own_voice"]
+        assert ear.state is Hearing.LISTENING
+        assert not ear.own_voice
 
 
 @pytest.mark.parts

@@ -32,7 +32,7 @@ from kiosk.listen.level import Meter
 from kiosk.listen.looker import WorkerLooker, looker_for
 from kiosk.listen.loop import Loop
 from kiosk.listen.model import ModelError
-from kiosk.listen.own_voice import OwnVoice
+from kiosk.listen.own_voice import MOST_S, OwnVoice
 from kiosk.listen.ring import Ring, refuse_dumps
 from kiosk.messages import (
     COVERT_PHRASE,
@@ -64,6 +64,12 @@ HUB_WORD_S = 1.0
 # So much of a quiet room settles whatever was said before it.
 SETTLE_HOPS = round(2.0 / HOP_S)
 DEAFENING = frozenset({"mic_silent", "mic_stuck"})
+TOO_MUCH = Fault(
+    code="own_voice",
+    where="the unit's own voice",
+    says=f"the unit has spoken for {MOST_S:g} of 60 s; it listens again although it speaks",
+    do="see who plays with the screen; if nobody does, restart it: systemctl restart stayby-ui",
+)
 
 
 class ListenProcess:
@@ -196,7 +202,7 @@ class ListenProcess:
         self._heard_s = captured.end_s
         self._audio_s += HOP_S
         was_speaking = self._speaking
-        self._speaking = self._own_voice.covers(captured.end_s - HOP_S, captured.end_s)
+        self._speaking = self._own_voice.deafens(captured.end_s - HOP_S, captured.end_s)
         if not self._speaking:
             self._position = captured.position
             self._meter.take(captured.sound)
@@ -302,6 +308,8 @@ class ListenProcess:
             return found
         elif level is not None:
             found.append(Fault(code=level.code, where=where, says=level.says, do=level.do))
+        if self._own_voice.too_much(now_s):
+            found.append(TOO_MUCH)
         return found
 
 
