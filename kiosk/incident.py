@@ -9,6 +9,8 @@ Rules
 - Silence makes it worse, never better. A responder who does not arrive is asked again, and the next tier with them.
 - Silent incidents change nothing at the desk: no light, no sound, no question. An open press or touch ends the silence of the
   screen (somebody there needs to see an answer), and still brings no light and no siren.
+- The desk knows of no covert call. From the first one on it has a copy of the incident that hears only what is ordinary (`desk`):
+  what it shows goes on, ends and begins as if nobody had called covertly.
 - "I need a person" is a request: it asks the staff, tier after tier, with no light, no siren and no emergency page. A press,
   "it is worse", a phrase or another choice turns it into an ordinary alert; nothing else does.
 - What a phrase suggests is a guess: the person's own touch always wins, and only a graver phrase changes it.
@@ -17,7 +19,7 @@ Rules
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from kiosk.config import EscalationSection, UnitSection
@@ -77,6 +79,10 @@ REVISION_LEAP = 10_000
 """Added to the revision of an incident that comes back: some of its later revisions may have been seen and then lost here."""
 REQUEST_PATIENCE = 2.0
 """A tier has so many times longer to answer a request for a person than an alert."""
+LEFT_ALONE_AFTER = 5
+"""So many check-ins in a row that nobody answered end the check-ins of a request: its person has left."""
+LEFT_DESK_S = 600.0
+"""How long after the last touch a request that is over for its person leaves the desk. Staff have it until they close it."""
 TIMELINE_LIMIT = 200
 """Entries kept: the first half and the newest half."""
 LEAVES_WITH_IT = frozenset({"told_choice", "told_person", "told_name", "told_language"})
@@ -94,6 +100,7 @@ class Incident(Record):
     """One incident as the unit keeps it. Times are monotonic seconds; `None` means that nothing is due.
 
     `request`: somebody asked for a person, and it is no alarm. `unlit`: it was silent once, so that no light may tell of it.
+    `apart`: the desk shows `desk`, which may be nothing, and not this.
     """
 
     id: str
@@ -114,7 +121,9 @@ class Incident(Record):
     request: bool = False
     says_fine: bool = False
     check_ins_missed: int = 0
+    missed_in_a_row: int = 0
     opened_s: float
+    touched_s: float | None = None
     tier: int = 1
     emergency: bool = False
     seen: tuple[Person, ...] = ()
@@ -129,6 +138,9 @@ class Incident(Record):
     check_in_answer_due_s: float | None = None
     remind_due_s: float | None = None
     resend_due_s: float | None = None
+    desk_ends_due_s: float | None = None
+    apart: bool = False
+    desk: "Incident | None" = None
     timeline: tuple[Entry, ...] = ()
     outcome: Outcome | None = None
     closed_by: Person | None = None
@@ -137,17 +149,24 @@ class Incident(Record):
         """Return the next time at which something is due, or None when closed."""
         times = [getattr(self, name) for name in _DUE]
         times += [going.due_s for going in self.coming]
+        times.append(self.desk.due_s() if self.desk else None)
         return min((time for time in times if time is not None), default=None)
 
     def shifted(self, by_s: float) -> "Incident":
         """Return the incident with all its times moved, for a monotonic clock that started anew."""
         moved = {
             name: getattr(self, name) + by_s
-            for name in (*_DUE, "opened_s", "attended_s")
+            for name in (*_DUE, "opened_s", "attended_s", "touched_s")
             if getattr(self, name) is not None
         }
         coming = tuple(going.model_copy(update={"due_s": going.due_s + by_s}) for going in self.coming)
-        return self.model_copy(update={**moved, "coming": coming})
+        desk = self.desk.shifted(by_s) if self.desk else None
+        return self.model_copy(update={**moved, "coming": coming, "desk": desk})
+
+    @property
+    def parted(self) -> bool:
+        """Whether somebody called covertly, or the desk's page ended before this did: the desk shows `desk` then."""
+        return self.apart or self.silent
 
 
 _DUE = (
@@ -157,6 +176,7 @@ _DUE = (
     "check_in_answer_due_s",
     "remind_due_s",
     "resend_due_s",
+    "desk_ends_due_s",
 )
 _SEVERITIES = list(Severity)
 
@@ -206,7 +226,14 @@ class IncidentMachine:
             return []
         before = self._face()
         self._resend = False
-        TABLE[self.state][type(event)](self, event)
+        if self.incident is not None and _is_covert(event):
+            self._part_from_desk()
+        desk_hears = self._desk_hears(event)
+        if desk_hears or not self._only_of_a_page(event):
+            TABLE[self.state][type(event)](self, event)
+        if desk_hears:
+            self._tell_desk(event)
+        self._mind_left_request(event)
         return self._effects(before)
 
     def asked(self, incident: Incident) -> tuple[Person, ...]:
@@ -227,6 +254,7 @@ class IncidentMachine:
             store=unit.store,
             unit=unit.id,
             place=unit.place,
+            home_language=self._own_language,
             check_in_open=incident.check_in_answer_due_s is not None,
             tiers=self.rules.tiers,
             asked=self.asked(incident),
@@ -251,6 +279,66 @@ class IncidentMachine:
         ]
         due_s, what = min(((due_s, what) for due_s, what in steps if due_s is not None), default=(None, ""))
         return None if due_s is None else NextStep.model_validate({"what": what, "in_s": max(0.0, due_s - now_s)})
+
+    # --- the desk -----------------------------------------------------------------------------------------------------
+
+    @property
+    def desk(self) -> Incident | None:
+        """The incident as the desk may know it; None when nothing is to be seen there."""
+        return self.incident.desk if self.incident and self.incident.parted else self.incident
+
+    def desk_snapshot(self, unit: UnitSection, now_s: float, now: datetime) -> Snapshot | None:
+        """Return what the screen gets at `now`: no word of a covert call but that there is one, for its greeting."""
+        shown = self.desk
+        if shown is None and self.incident is not None and self.incident.silent:
+            shown = _hidden(self.incident)
+        if shown is None:
+            return None
+        return self.snapshot(shown, unit, now_s, now - timedelta(seconds=now_s - shown.opened_s))
+
+    def _part_from_desk(self) -> None:
+        """From now on the desk shows its own copy, which hears of no covert call."""
+        if not self._open().parted:
+            self._set(apart=True, desk=self._open().model_copy(update={"resend_due_s": None}))
+
+    def _only_of_a_page(self, event: Event) -> bool:
+        """Whether this can only be touched on the page of an incident, and the desk shows none."""
+        return self.incident is not None and self.desk is None and type(event) in OF_A_PAGE
+
+    def _desk_hears(self, event: Event) -> bool:
+        """Whether the desk's own copy is told: what it shows goes on; a silent desk begins anew only by an open call."""
+        open_ = self.incident
+        if open_ is None or not open_.parted or _is_covert(event) or isinstance(event, DrillStarted | FoundOpen):
+            return False
+        if open_.desk is None and type(event) in OF_A_PAGE:
+            return False
+        return open_.desk is not None or not open_.silent or type(event) in OPEN_CALLS
+
+    def _tell_desk(self, event: Event) -> None:
+        desk = IncidentMachine(self.rules, self._new_id, self._open().desk, self._own_language)
+        desk.language, desk.reach, desk.listeners = self.language, self.reach, self.listeners
+        desk.handle(event, self._now_s)
+        shown = desk.incident
+        if shown is None or shown.apart or self.state is State.CLOSED:
+            self._set(desk=None)
+            return
+        self._set(desk=shown.model_copy(update={"resend_due_s": None}))
+        while self._open().tier < shown.tier:
+            self._next_tier()  # the desk says that they are asked
+
+    def _mind_left_request(self, event: Event) -> None:
+        """A request whose person is fine or gone leaves the desk some time after the last touch, and stays with staff."""
+        open_ = self.incident
+        if open_ is None or not open_.request or open_.parted:
+            return
+        if type(event) in TOUCHES:
+            self._set(touched_s=self._now_s)
+        over = self._left_alone() and open_.state is State.RAISED
+        due_s = (self._open().touched_s or open_.opened_s) + LEFT_DESK_S if over else None
+        if due_s is not None and due_s <= self._now_s:
+            self._set(apart=True, desk=None, desk_ends_due_s=None)
+        else:
+            self._set(desk_ends_due_s=due_s)
 
     # --- small steps --------------------------------------------------------------------------------------------------
 
@@ -331,8 +419,13 @@ class IncidentMachine:
             self._set(request=False, choice=None if told is Choice.PERSON else told)
 
     def _arm_check_in(self) -> None:
-        due_s = None if self._open().silent else self._now_s + self.rules.check_in_s
+        due_s = None if self._open().silent or self._left_alone() else self._now_s + self.rules.check_in_s
         self._set(check_in_due_s=due_s, check_in_answer_due_s=None)
+
+    def _left_alone(self) -> bool:
+        """Whether who asked for a person needs no more asking: they are fine, or gone."""
+        open_ = self._open()
+        return open_.request and (open_.says_fine or open_.missed_in_a_row >= LEFT_ALONE_AFTER)
 
     def _enter_coming(self, event: ResponderComing) -> None:
         others = tuple(one for one in self._open().coming if one.responder.id != event.responder.id)
@@ -353,7 +446,7 @@ class IncidentMachine:
         kept = tuple(entry for entry in self._open().timeline if entry.what not in LEAVES_WITH_IT)
         nothing_due = dict.fromkeys(_DUE)
         self._set(state=State.CLOSED, outcome=outcome, closed_by=by, coming=(), emergency=False, **nothing_due)
-        self._set(choice=None, guess=None, name=None, language=self._own_language, timeline=kept)
+        self._set(choice=None, guess=None, name=None, language=self._own_language, timeline=kept, desk=None)
 
     # --- escalation ---------------------------------------------------------------------------------------------------
 
@@ -443,7 +536,8 @@ class IncidentMachine:
 
     def _start_by_press(self, event: ButtonPressed) -> None:
         opened_s = self._now_s - event.age_s
-        self._begin(Trigger.COVERT if event.covert else Trigger.BUTTON, silent=event.covert, opened_s=opened_s)
+        trigger = Trigger.COVERT if event.covert else Trigger.BUTTON
+        self._begin(trigger, silent=event.covert, apart=event.covert, opened_s=opened_s)
         self._enter_raised()
 
     def _start_by_touch(self, _: Event) -> None:
@@ -456,7 +550,7 @@ class IncidentMachine:
         self._enter_request()
 
     def _start_by_phrase(self, event: PhraseHeard) -> None:
-        self._begin(Trigger.COVERT if event.covert else Trigger.VOICE, silent=event.covert)
+        self._begin(Trigger.COVERT if event.covert else Trigger.VOICE, silent=event.covert, apart=event.covert)
         self._take_phrase(event)
         if event.strong or event.covert:
             self._enter_raised()
@@ -469,6 +563,7 @@ class IncidentMachine:
 
     def _answered(self) -> None:
         """Any sign of life answers an open check-in and puts off the next."""
+        self._set(missed_in_a_row=0)
         if self._open().check_in_due_s is not None or self._open().check_in_answer_due_s is not None:
             self._arm_check_in()
 
@@ -501,6 +596,8 @@ class IncidentMachine:
             }
         )
         self._note("found_again")
+        if event.snapshot.silent or event.snapshot.covert:
+            self._set(apart=True, desk=None)  # what the desk showed is lost, and what was covert is not shown
         if self._open().request:
             self._enter_request()
         else:
@@ -523,12 +620,14 @@ class IncidentMachine:
     def _end_silence(self) -> None:
         """Somebody asked openly: they need to see an answer."""
         if self._open().silent:
-            self._set(silent=False, unlit=True)
+            self._set(silent=False, unlit=True, apart=True)
             self._note("no_longer_silent")
+            self._forget_answers()  # the desk shows a new call: whose device shows it now?
             self._arm_check_in()
 
     def _called_covertly(self) -> None:
-        """A covert call in an incident that the desk shows already: staff see it, the next tier too; the desk says only that."""
+        """A covert call in an incident that is open already: staff see it, the next tier too, and the desk nothing at all."""
+        first = not self._open().silent and not self._open().covert
         if self._open().drill:
             self._set(drill=False)
             self._note("drill_became_real")
@@ -538,12 +637,21 @@ class IncidentMachine:
             if self._open().request:
                 self._end_request()
                 self._raise_request()
-        if not self._open().silent and not self._open().covert:
+        if first:
             self._set(covert=True)
+            self._ask_more()
+
+    def _raise_covertly(self) -> None:
+        """The same in a check, or with a responder at the desk: silent from here."""
+        first = not self._open().covert
+        self._set(silent=True, covert=True, says_fine=False, drill=False)
+        self._enter_raised()
+        if first:
             self._ask_more()
 
     def _become_alert(self) -> None:
         """A request for a person, or a check that somebody already walks to, turns out to be an alert."""
+        self._set(says_fine=False)
         self._end_request()
         self._worsen(Severity.ALERT)
         if self._open().state is not State.ATTENDED:
@@ -559,18 +667,25 @@ class IncidentMachine:
         self._note(_way_of_asking(event))
         if self._open().state is State.ATTENDED:
             self._forget_answers()
-        self._set(says_fine=False, drill=False, silent=_is_covert(event))
+        if _is_covert(event):
+            self._raise_covertly()
+            return
+        self._end_silence()
+        self._set(says_fine=False, drill=False)
         self._enter_raised()
 
     def _raise_worse(self, _: Event) -> None:
         self._worsen(Severity.GRAVE)
         self._note("told_worse")
+        self._set(says_fine=False)
         self._enter_raised()
 
     def _raise_by_phrase(self, event: PhraseHeard) -> None:
         self._note_phrase(event)
-        self._set(silent=self._open().silent or event.covert)
-        self._enter_raised()
+        if event.covert:
+            self._raise_covertly()
+        else:
+            self._enter_raised()
 
     def _raise_by_choice(self, event: ChoiceTouched) -> None:
         self._tell_choice(event)
@@ -601,16 +716,27 @@ class IncidentMachine:
             self._end_silence()
             self._set(covert=True, choice=self._open().choice or Choice.PERSON)
         self._answered()
+        if self._open().request:
+            self._ask_for_a_person_again()
+
+    def _ask_for_a_person_again(self) -> None:
+        """They are here, and not fine: the check-ins go on; if the desk had ended, staff are asked as anew."""
+        was_left = self._left_alone()
+        self._set(says_fine=False)
+        if was_left and self._open().state is not State.ATTENDED:
+            self._arm_check_in()
+        if self._open().parted and self.desk is None:
+            self._forget_answers()
 
     def _keep_language(self, event: LanguageChosen) -> None:
         self.language = event.language
 
     def _tell_language(self, event: LanguageChosen) -> None:
+        """A screen that starts tells its language by itself: it is no sign of life."""
         self.language = event.language
         if self._open().language is not event.language:
             self._set(language=event.language)
             self._note("told_language", event.language)
-            self._answered()
 
     def _tell_name(self, event: NameGiven) -> None:
         self._set(name=event.name)
@@ -627,6 +753,9 @@ class IncidentMachine:
 
     def _tell_worse(self, _: Event) -> None:
         self._note("told_worse")
+        if self.desk is None:
+            self._end_silence()
+        self._set(says_fine=False)
         self._answered()
         if self._open().request:
             self._become_alert()
@@ -659,6 +788,7 @@ class IncidentMachine:
 
     def _turn_grave(self) -> None:
         """What was told or heard is grave: whoever is on the way, the next tier should know."""
+        self._set(says_fine=False)
         if self._open().severity is not Severity.GRAVE:
             self._worsen(Severity.GRAVE)
             if self._open().state is State.COMING:
@@ -670,9 +800,9 @@ class IncidentMachine:
         self._set(guess=None)  # it may be somebody else's call
         self._note_phrase(event)
         if event.strong or event.covert:
-            self._set(silent=event.covert)
             self._forget_answers()
-            self._enter_raised()
+            self._set(says_fine=False)
+            (self._raise_covertly if event.covert else self._enter_raised)()
         elif since_s > ATTENDED_TALK_S:
             self._forget_answers()
             self._enter_checking(self.rules.check_s)
@@ -785,7 +915,8 @@ class IncidentMachine:
             self._check_in_missed()
 
     def _check_in_missed(self) -> None:
-        self._set(check_ins_missed=self._open().check_ins_missed + 1)
+        missed, in_a_row = self._open().check_ins_missed + 1, self._open().missed_in_a_row + 1
+        self._set(check_ins_missed=missed, missed_in_a_row=in_a_row, says_fine=False)
         self._note("check_in_missed")
         if not self._open().request:
             self._worsen(Severity.GRAVE)
@@ -822,8 +953,11 @@ class IncidentMachine:
         return effects
 
     def _wanted_beacon(self) -> Beacon:
-        open_ = self.incident
-        if open_ is None or open_.silent or open_.unlit or open_.trigger is Trigger.COVERT:
+        whole = self.incident
+        if whole is None or whole.silent or whole.unlit or whole.trigger is Trigger.COVERT:
+            return Beacon.OFF
+        open_ = self.desk
+        if open_ is None:
             return Beacon.OFF
         if open_.severity is Severity.CHECK:
             return Beacon.OFF
@@ -837,7 +971,21 @@ def _graver(one: Choice, other: Choice) -> bool:
 
 
 def _is_covert(event: Event) -> bool:
-    return isinstance(event, ButtonPressed) and event.covert
+    return isinstance(event, ButtonPressed | PhraseHeard) and event.covert
+
+
+def _hidden(incident: Incident) -> Incident:
+    """Return all that the screen is told of a silent incident that it shows nothing of."""
+    return Incident(
+        id=f"silent-{incident.id}"[:64],
+        revision=1,
+        state=State.RAISED,
+        severity=Severity.CHECK,
+        trigger=Trigger.COVERT,
+        silent=True,
+        language=incident.language,
+        opened_s=incident.opened_s,
+    )
 
 
 def _way_of_asking(event: Event) -> str:
@@ -845,6 +993,12 @@ def _way_of_asking(event: Event) -> str:
         return "touched_help"
     return "pressed_covert" if event.covert else "pressed"
 
+
+OPEN_CALLS = frozenset({ButtonPressed, HelpTouched, PersonTouched, WorseTouched})
+"""What ends the silence of a desk that shows nothing."""
+OF_A_PAGE = frozenset({FineTouched, ChoiceTouched, NameGiven, StillOkTouched, LaterTouched})
+"""What can be touched only where an incident is shown."""
+TOUCHES = OPEN_CALLS | OF_A_PAGE
 
 M = IncidentMachine
 Handler = Callable[[IncidentMachine, Any], None]

@@ -28,6 +28,9 @@ Score = Annotated[float, Field(ge=-1000.0, le=1000.0, allow_inf_nan=False)]
 COVERT_PHRASE = "covert_phrase"
 """What stands for the store's covert phrase in an incident: which one it is stays in the ear."""
 
+HELP_WORD = "help_word"
+"""What stands at the desk for a phrase that could give away who said it."""
+
 
 class BadMessage(ValueError):
     """A payload or line that is not one of our messages; its text is one line for the log."""
@@ -168,7 +171,8 @@ class Snapshot(Record):
     `asked` are the responders whose device should have it, `seen` those whose device said that it shows it.
     `covert`: while the desk already showed this incident, somebody called covertly as well; nothing at the desk may tell.
     `choice` and `name` are what the person said of themselves, `guess` is what a heard phrase suggests of it; they leave
-    the snapshot when the incident closes. `language` is the one that the screen shows while it is open.
+    the snapshot when the incident closes. `language` is the one that the screen shows while it is open,
+    `home_language` the store's own (None from an older unit).
     """
 
     v: Literal[1] = 1
@@ -189,6 +193,7 @@ class Snapshot(Record):
     guess: Choice | None = None
     name: Name | None = None
     language: Language = Language.ENGLISH
+    home_language: Language | None = None
     says_fine: bool = False
     check_in_open: bool = False
     check_ins_missed: int = 0
@@ -535,7 +540,10 @@ class Face(Record):
 
 
 class HeardPhrase(Record):
-    """One line of what the ear kept: which phrase, how sure, when. Covert phrases are not among them."""
+    """One line of what the ear kept: which phrase, how sure, when. Covert phrases are not among them.
+
+    What somebody in fear of another said is `HELP_WORD`: the log stands at the desk for both.
+    """
 
     phrase: Id
     score: Score

@@ -407,6 +407,218 @@ def test_a_covert_press_at_an_attended_desk_is_a_silent_alert() -> None:
     assert "pressed_covert" in {entry.what for entry in made.incident.timeline}
 
 
+def seen_at_the_desk(made: IncidentMachine, now_s: float) -> Snapshot | None:
+    return made.desk_snapshot(UNIT, now_s, datetime(2026, 1, 1, tzinfo=UTC))
+
+
+SHOWING: dict[str, list[ev.Event]] = {
+    "a check": [ev.PhraseHeard("help_me", 3.0)],
+    "a check that somebody walks to": [ev.PhraseHeard("help_me", 3.0), coming()],
+    "a request": [ev.PersonTouched()],
+    "a request that somebody walks to": [ev.PersonTouched(), coming()],
+    "an alert": [ev.ButtonPressed()],
+    "an alert that somebody walks to": [ev.ButtonPressed(), coming()],
+    "a responder": [ev.ButtonPressed(), ev.ResponderHere(SAM, reply_id())],
+    "a drill": [ev.DrillStarted()],
+}
+
+
+@pytest.mark.parametrize("call", COVERT_CALLS)
+@pytest.mark.parametrize("showing", SHOWING)
+def test_a_covert_call_goes_to_staff_at_once_and_the_desk_goes_on_showing_what_it_showed(
+    showing: str, call: ev.Event
+) -> None:
+    made = machine()
+    for event in SHOWING[showing]:
+        made.handle(event, 1.0)
+    tier, before = opened(made).tier, seen_at_the_desk(made, 2.0)
+    assert before is not None
+    effects = made.handle(call, 2.0)
+    assert effects == [Publish()]
+    assert seen_at_the_desk(made, 2.0) == before
+    open_ = opened(made)
+    assert (open_.covert, open_.tier, open_.drill) == (True, tier + 1, False)
+    assert open_.severity is not Severity.CHECK
+    assert open_.state in {State.RAISED, State.COMING}
+
+
+def test_fine_in_a_check_ends_its_page_and_not_the_covert_call_in_it() -> None:
+    made = brought_to(State.CHECKING)
+    made.handle(ev.ButtonPressed(covert=True), 2.0)
+    assert made.handle(ev.FineTouched(), 3.0) == [Publish()]
+    assert made.desk is None
+    assert (opened(made).state, opened(made).silent) == (State.RAISED, True)
+    hidden = seen_at_the_desk(made, 4.0)
+    assert hidden is not None
+    assert (hidden.silent, hidden.timeline, hidden.coming) == (True, (), ())
+
+
+def test_a_responder_stays_at_the_desk_for_who_stands_there_until_staff_close_it() -> None:
+    made = brought_to(State.ATTENDED)
+    made.handle(ev.ButtonPressed(covert=True), 2.0)
+    made.handle(coming(ALEX), 3.0)
+    run_until(made, 500.0, 3.0)
+    shown = seen_at_the_desk(made, 500.0)
+    assert shown is not None
+    assert (shown.state, shown.here) == (State.ATTENDED, SAM)
+    made.handle(ev.ResponderClosed(ALEX, reply_id(), Outcome.REAL), 501.0)
+    assert (made.state, seen_at_the_desk(made, 501.0)) == (State.IDLE, None)
+    assert made.last is not None
+    assert made.last.desk is None
+
+
+@pytest.mark.parametrize("touch", [ev.HelpTouched(), ev.PersonTouched(), ev.ButtonPressed(), ev.WorseTouched()])
+def test_an_open_call_in_a_silent_alert_begins_at_the_desk_as_in_an_idle_one(touch: ev.Event) -> None:
+    made, ordinary = machine(), machine()
+    made.handle(ev.ButtonPressed(covert=True), 0.0)
+    made.handle(ev.ResponderSeen(SAM, reply_id()), 1.0)
+    run_until(made, 100.0, 1.0)
+    made.handle(coming(eta_s=300), 100.0)
+    for one in (made, ordinary):
+        one.handle(touch, 165.0)
+    shown, expected = seen_at_the_desk(made, 165.0), seen_at_the_desk(ordinary, 165.0)
+    assert shown is not None
+    assert expected is not None
+    assert shown.model_copy(update={"id": expected.id}) == expected
+    assert (shown.elapsed_s, shown.tier, shown.coming, shown.seen) == (0.0, 1, (), ())
+    assert opened(made).state is State.COMING, "staff keep what they know"
+    assert opened(made).seen == (), "and say anew whose device shows it"
+    run_until(made, 200.0, 165.0)
+    shown = seen_at_the_desk(made, 200.0)
+    assert shown is not None
+    assert opened(made).tier >= shown.tier
+
+
+def test_what_the_desk_says_of_tiers_after_a_covert_call_is_true() -> None:
+    rules = EscalationSection(tiers=("the staff", "the manager", "the guard"))
+    made = machine((*ALL, ev.Listener(Person(id="gil", name="Gil"), 3)), rules)
+    made.handle(ev.ButtonPressed(covert=True), 0.0)
+    made.handle(coming(eta_s=600), 1.0)
+    made.handle(ev.HelpTouched(), 2.0)
+    run_until(made, 62.0, 2.0)
+    shown = seen_at_the_desk(made, 62.0)
+    assert shown is not None
+    assert (shown.tier, opened(made).tier) == (3, 3)
+
+
+def test_the_desk_of_a_covert_call_survives_being_written_down() -> None:
+    made = brought_to(State.ATTENDED)
+    made.handle(ev.ButtonPressed(covert=True), 2.0)
+    kept = Incident.model_validate_json(opened(made).model_dump_json()).shifted(100.0)
+    resumed = IncidentMachine(RULES, reply_id, kept)
+    resumed.handle(ev.ReachChanged(Reach.OK, ALL), 103.0)
+    assert seen_at_the_desk(resumed, 103.0) == seen_at_the_desk(made, 3.0)
+
+
+def test_a_page_that_is_not_there_cannot_be_touched() -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(covert=True), 0.0)
+    for event in (ev.FineTouched(), ev.NameGiven("Ana"), ev.ChoiceTouched(Choice.FALL), ev.StillOkTouched()):
+        assert made.handle(event, 1.0) == []
+
+
+@pytest.mark.parametrize("phrase", [ev.PhraseHeard("help_me", 3.0), ev.PhraseHeard("breathe", 9.0, strong=True)])
+def test_a_phrase_in_a_silent_alert_shows_nothing_at_the_desk(phrase: ev.Event) -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(covert=True), 0.0)
+    made.handle(phrase, 5.0)
+    made.handle(ev.ResponderHere(SAM, reply_id()), 6.0)
+    made.handle(phrase, 500.0)
+    assert (made.desk, opened(made).silent, made.beacon) == (None, True, Beacon.OFF)
+
+
+def test_a_covert_alert_that_the_unit_lost_is_silent_again() -> None:
+    for first in (State.IDLE, State.RAISED):
+        made = brought_to(first)
+        made.handle(ev.ButtonPressed(covert=True), 2.0)
+        lost = made.snapshot(opened(made), UNIT, 30.0, datetime.now(UTC))
+        again = machine()
+        again.handle(ev.FoundOpen(lost), 500.0)
+        assert (again.desk, again.beacon) == (None, Beacon.OFF)
+
+
+WORSE_AFTER_ALL = [
+    ev.WorseTouched(),
+    ev.ChoiceTouched(Choice.CHEST_PAIN),
+    ev.PhraseHeard("breathe", 9.0, strong=True, opens=Choice.BREATHING),
+]
+
+
+@pytest.mark.parametrize("event", WORSE_AFTER_ALL)
+@pytest.mark.parametrize("state", [State.RAISED, State.COMING, State.ATTENDED])
+def test_what_turns_grave_is_not_fine_any_more(state: State, event: ev.Event) -> None:
+    made = brought_to(state)
+    made.handle(ev.FineTouched(), 2.0)
+    made.handle(event, 3.0)
+    assert not opened(made).says_fine
+
+
+def test_who_said_to_be_fine_and_then_does_not_answer_is_not_fine() -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(), 0.0)
+    made.handle(coming(eta_s=600), 1.0)
+    made.handle(ev.FineTouched(), 2.0)
+    run_until(made, 82.0, 2.0)
+    assert (opened(made).check_ins_missed, opened(made).says_fine) == (1, False)
+
+
+def test_the_language_that_a_screen_tells_by_itself_answers_no_check_in() -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(), 0.0)
+    made.handle(coming(eta_s=600), 1.0)
+    run_until(made, 61.0, 1.0)
+    asked_until_s = opened(made).check_in_answer_due_s
+    assert asked_until_s is not None
+    made.handle(ev.LanguageChosen(Language.FRENCH), 65.0)
+    assert opened(made).check_in_answer_due_s == asked_until_s
+
+
+def test_a_request_that_nobody_answers_any_more_leaves_the_desk_and_not_the_staff() -> None:
+    made = machine()
+    made.handle(ev.PersonTouched(), 0.0)
+    run_until(made, 599.0, 0.0)
+    assert opened(made).check_ins_missed == 5
+    assert (made.desk, opened(made).check_in_due_s) == (opened(made), None)
+    effects = run_until(made, 2000.0, 599.0)
+    assert made.desk is None
+    assert (600.0, Publish()) in effects
+    assert (1995.0, Publish(again=True)) in effects
+    assert (opened(made).request, opened(made).check_ins_missed) == (True, 5)
+
+
+def test_a_request_of_a_person_who_is_fine_asks_them_nothing_more_and_leaves_the_desk() -> None:
+    made = requested()
+    made.handle(ev.FineTouched(), 30.0)
+    run_until(made, 629.0, 30.0)
+    assert (made.desk, opened(made).check_ins_missed) == (opened(made), 0)
+    run_until(made, 630.0, 629.0)
+    assert made.desk is None
+
+
+def test_a_touch_keeps_a_request_at_the_desk_and_asking_again_goes_on_asking() -> None:
+    made = requested()
+    made.handle(ev.FineTouched(), 30.0)
+    made.handle(ev.PersonTouched(), 400.0)
+    assert (opened(made).says_fine, opened(made).check_in_due_s) == (False, 460.0)
+    made.handle(ev.FineTouched(), 410.0)
+    run_until(made, 1009.0, 410.0)
+    assert made.desk is not None
+
+
+@pytest.mark.parametrize("event", [ev.HelpTouched(), ev.ButtonPressed(), ev.PhraseHeard("help_me", 3.0)])
+def test_a_call_at_a_desk_that_a_request_left_is_shown_as_a_new_one(event: ev.Event) -> None:
+    made = requested()
+    made.handle(ev.FineTouched(), 1.0)
+    run_until(made, 700.0, 1.0)
+    made.handle(event, 700.0)
+    shown = seen_at_the_desk(made, 700.0)
+    assert shown is not None
+    assert (shown.elapsed_s, shown.says_fine) == (0.0, False)
+    assert opened(made).severity is Severity.ALERT
+    heard = isinstance(event, ev.PhraseHeard)
+    assert (made.beacon, shown.state) == ((Beacon.OFF, State.CHECKING) if heard else (Beacon.LIGHT, State.RAISED))
+
+
 def test_a_covert_press_in_a_drill_is_real() -> None:
     made = machine()
     made.handle(ev.DrillStarted(), 0.0)
@@ -914,6 +1126,18 @@ class Promises(RuleBasedStateMachine):
             assert snapshot.name is None
 
     @invariant()
+    def nothing_at_the_desk_tells_of_a_covert_call(self) -> None:
+        desk = self.made.desk
+        if desk is not None:
+            assert (desk.covert, desk.silent) == (False, False)
+            assert desk.trigger is not Trigger.COVERT
+            assert desk.phrase != COVERT_PHRASE
+            assert not {"pressed_covert", "no_longer_silent"} & {entry.what for entry in desk.timeline}
+            assert self.made.incident is not None
+            assert self.made.incident.tier >= desk.tier
+            assert self.made.beacon in {Beacon.OFF, IncidentMachine(RULES, reply_id, desk)._wanted_beacon()}
+
+    @invariant()
     def a_request_for_a_person_is_no_alarm(self) -> None:
         open_ = self.made.incident
         if open_ is not None and open_.request:
@@ -940,6 +1164,51 @@ class Promises(RuleBasedStateMachine):
 
 Promises.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestPromises = Promises.TestCase
+
+
+ORDINARY = (EVENTS | REPLIES).filter(lambda event: not getattr(event, "covert", False))
+STEPS = st.lists(st.tuples(ORDINARY, st.integers(0, 40)), min_size=1, max_size=12)
+
+
+def shown_over(
+    steps: list[tuple[ev.Event, int]], covert: ev.Event | None, at: int
+) -> tuple[list[Snapshot | None], int | None]:
+    """What the desk shows at each second, and since which of them `covert` is known: it comes in the middle of the wait `at`."""
+    made, now_s = IncidentMachine(RULES, lambda: "same"), 0.0
+    made.handle(ev.ReachChanged(Reach.OK, ALL), now_s)
+    views: list[Snapshot | None] = []
+    since: int | None = None
+    for number, (event, wait_s) in enumerate(steps):
+        made.handle(event, now_s)
+        for second in range(wait_s):
+            if covert and (number, second) == (at, wait_s // 2) and made.desk is not None:
+                assert made.handle(covert, now_s) == [Publish()], "light and siren stay as they are"
+                since = len(views)
+            views.append(_bare(seen_at_the_desk(made, now_s)))
+            now_s += 1.0
+            run_until(made, now_s, now_s)
+    return views, since
+
+
+def _bare(view: Snapshot | None) -> Snapshot | None:
+    """What is to be seen: an incident that the desk shows nothing of is none; `opened_at` is made of floats."""
+    if view is None or view.silent:
+        return None
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    return view.model_copy(update={"revision": 1, "opened_at": at})
+
+
+@given(STEPS, st.sampled_from(COVERT_CALLS), st.integers(0, 11))
+@settings(max_examples=300, deadline=None)
+def test_a_covert_call_in_what_the_desk_shows_is_never_seen_there(
+    steps: list[tuple[ev.Event, int]], covert: ev.Event, at: int
+) -> None:
+    """Whatever is touched, said or answered before and after it: until the page ends, it is the same page all the time."""
+    (without, _), (with_it, since) = shown_over(steps, None, at), shown_over(steps, covert, at)
+    ended = (
+        len(without) if since is None else without.index(None, since) + 1 if None in without[since:] else len(without)
+    )
+    assert with_it[:ended] == without[:ended]
 
 
 @given(st.lists(EVENTS | REPLIES, max_size=30))
