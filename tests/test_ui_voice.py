@@ -95,8 +95,9 @@ def test_the_ear_is_deaf_for_the_whole_of_each_prompt_whatever_is_said(prompts: 
         end_s = now_s + length_s
         row.ends(end_s)
         own.speaks(now_s, end_s, end_s)
-        for at_s in np.arange(now_s, end_s + 0.2, 0.1):
-            assert own.covers(at_s, at_s + 0.08)
+        for at_s in np.arange(now_s, end_s + 0.2, 0.08):
+            assert own.deafens(at_s, at_s + 0.08)
+        assert not own.too_much(end_s)
         now_s = end_s
 
 

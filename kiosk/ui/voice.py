@@ -4,7 +4,8 @@ Rules
 - Nothing here makes the screen wait: `say`, `beat` and `step` only note what is wanted, and the thread does the rest.
 - The newest wins: what is being said stops, within the 0.2 s of sound that are on their way to the speaker.
 - No prompt begins before `step` has sent its `Speaking`, so that the ear is deaf by then; its true end follows. The ear is never
-  deaf for more than 20 s in a row: a row that would be longer pauses first, or the ear would take our voice for a stranger's.
+  deaf for more than 20 s in a row, nor for more than 45 of 60 s: what would be longer waits, or the ear would take our voice for
+  a stranger's.
 - The beat makes nobody deaf: it goes on for minutes, and the ear does not take a click for a call.
 - The children hang on our pipes, and end when we end. What fails is one fault, is tried again, and is over when it works.
 """
@@ -18,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from kiosk.allowance import Allowance
 from kiosk.messages import Fault, Language, Speaking
 from kiosk.ui.beat import click, with_beat
 from kiosk.ui.speaker import BYTES, RATE_HZ, Broken, Stream, decoded
@@ -34,6 +36,8 @@ OUT_OF_STEP_S = 0.05
 STOP_S = 5.0
 ROW_S, ROW_PAUSE_S, ECHO_S = 20.0, 1.2, 0.3
 """What the ear believes of a row of prompts (`kiosk.listen.own_voice`), and how long we pause between two rows."""
+MOST_S = 40.0
+"""Of any 60 s: less than the 45 that the ear believes, since it hears of an end a moment late, and counts the room's echo."""
 RETRY_S, PROBE_S, PROBE_BROKEN_S = 1.0, 60.0, 10.0
 TOLD = 8
 PROOF = "say_voice"
@@ -49,23 +53,26 @@ class Row:
     """The prompts that follow each other without a pause, as the ear counts them."""
 
     def __init__(self) -> None:
-        self._began_s = self._ended_s = -math.inf
+        self._began_s = self._ended_s = self._prompt_s = -math.inf
+        self._allowance = Allowance(MOST_S)
 
     def wait_s(self, now_s: float, length_s: float) -> float:
         """Return how long a prompt has to wait so that the ear is deaf for the whole of it."""
         over_s = self._ended_s + ROW_PAUSE_S - now_s
         fits = now_s + length_s + ECHO_S <= self._began_s + ROW_S
-        return 0.0 if over_s <= 0 or fits else over_s
+        pause_s = 0.0 if over_s <= 0 or fits else over_s
+        return max(pause_s, self._allowance.wait_s(now_s, length_s + ECHO_S))
 
     def begins(self, now_s: float) -> None:
         """Note that a prompt begins."""
         if now_s > self._ended_s + 1.0:
             self._began_s = now_s
-        self._ended_s = now_s
+        self._ended_s = self._prompt_s = now_s
 
     def ends(self, end_s: float) -> None:
         """Note its end."""
         self._ended_s = end_s
+        self._allowance.use(self._prompt_s, end_s + ECHO_S)
 
 
 @dataclass(frozen=True)
@@ -136,6 +143,11 @@ class Voice:
             self._send(speaking)
             self._player.told(speaking)
 
+    @property
+    def speaks(self) -> bool:
+        """Whether something is being said or about to be."""
+        return self._player.speaks
+
     def fault(self) -> Fault | None:
         """Return what is wrong with the voice now."""
         return self._player.fault
@@ -176,6 +188,13 @@ class Player:
     def next_to_tell(self) -> Speaking | None:
         """Return what the hub is to be told next, if anything."""
         return self._to_tell.popleft() if self._to_tell else None
+
+    @property
+    def speaks(self) -> bool:
+        """Whether something is being said or about to be."""
+        wanted = self.wanted
+        pending = wanted.turn != self._turn and wanted.files
+        return bool(pending or self._files or self._prompt is not None)
 
     def told(self, speaking: Speaking) -> None:
         """Note that the hub was told: a prompt that waited for it begins."""
