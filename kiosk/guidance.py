@@ -377,7 +377,7 @@ CASES: dict[Choice, Case] = {
                 "quiet_room",
                 ANI,
             ),
-            Step("Do not argue. Do not follow.", ("Call {number} when you can.",), "stay_back", ROBBERY),
+            Step("Do not argue. Do not follow.", ("Call {police} when you can.",), "stay_back", ROBBERY),
         ),
     ),
     Choice.ROBBERY: Case(

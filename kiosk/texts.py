@@ -188,6 +188,7 @@ TEXTS: dict[str, Text] = {
     "ear_keeps": "No sound is kept. No sound leaves this unit.",
     "ear_log": "I keep which words, how sure, and when:",
     "ear_line": "{time} · “{phrase}” · {score}",
+    "heard_word": "a help word",
     "ear_none": "I have heard no help words yet.",
     "ear_staff_see": "Staff see that the microphone is off.",
     "ear_back": Plural("I will listen again in 1 minute.", "I will listen again in {n} minutes."),
@@ -269,6 +270,8 @@ PHRASES: dict[str, str] = {
     "let_go": "let go of me",
 }
 """How a phrase id is read back: as it was heard, in the language of the ear, and so never translated."""
+HEARD_WORD = "help_word"
+"""Stands in the log for a phrase that might give somebody away."""
 NEVER_READ_BACK = frozenset({COVERT_PHRASE, "angela", "yellow_umbrella", "blue_suitcase"})
 """Covert phrases, and what stands for one in an incident: no screen says that there are such."""
 

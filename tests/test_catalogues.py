@@ -85,7 +85,9 @@ def words(form: str) -> int:
 
 
 def found(wrong: re.Pattern[str], language: Language, keys: set[str]) -> dict[str, str]:
-    return {key: form for tongue, key, form in ALL if tongue is language and key in keys and wrong.search(form)}
+    """Return the texts in which it is found; a slot is a number or a name on the screen, whatever it is called here."""
+    words = {key: form for tongue, key, form in ALL if tongue is language and key in keys}
+    return {key: form for key, form in words.items() if wrong.search(re.sub(r"\{\w+\}", "{}", form))}
 
 
 # --- complete and up to date ------------------------------------------------------------------------------------------

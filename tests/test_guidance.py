@@ -87,6 +87,7 @@ def test_nothing_gives_away_a_person_who_may_not_be_safe(choice: Choice) -> None
     words = case.title.lower()
     if choice is Choice.NOT_SAFE:
         words = " ".join([words, *(line.lower() for step in case.steps for line in said(step))])
+        words = words.replace("{police}", "999")  # a number, as it stands on the screen
     for giveaway in ("safe", "danger", "threat", "rob", "police", "theft", "afraid"):
         assert giveaway not in words
 
