@@ -3,6 +3,7 @@
 Rules
 - A silent incident does not exist here: the page is built as if there were none.
 - What a person opened comes first: the way to another language, then the emergency page; then what the facts ask for.
+- What a person opened, a step with a beat or a clock above all, is not taken away while it is in use.
 - From every page of an alert the emergency page is one touch away; check-ins wait inside it while somebody may be on the phone.
 - No pixels, no clock: times are monotonic seconds and are passed in.
 
@@ -11,15 +12,16 @@ Where the rest is: `local` (what was touched), `scene` (facts in words), `pages_
 """
 
 from dataclasses import replace
+from typing import Any
 
 from kiosk.guidance import GROUPS
-from kiosk.local import Local, at_home, dump, load, settle, touched, visible, wants_person
+from kiosk.local import Local, at_home, dump, holds, load, settle, touched, visible, wants_person
 from kiosk.messages import Choice, Severity, Show, State
 from kiosk.page import Go, Page
 from kiosk.pages_call import emergency, plain_emergency
 from kiosk.pages_desk import button_works, ear, gone, idle, name, starting, telling, thanks, view
 from kiosk.pages_incident import attended, check_in, checking, coming, person, waiting
-from kiosk.pages_steps import alone, cases, steps
+from kiosk.pages_steps import alone, alone_steps, cases, steps
 from kiosk.scene import Desk, Place, Scene, short
 from kiosk.tongue import Tongue
 
@@ -50,13 +52,28 @@ def page(show: Show | None, local: Local, desk: Desk, now_s: float, shown_s: flo
 
 def _gone(place: Place, scene: Scene | None, *, guided: bool) -> Page:
     """Say that this unit cannot call, once, over steps and asides that were open; those opened since then stay (`guided`)."""
-    top = place.say("gone")
-    if place.local.opened is Go.VIEW and guided:
+    local, top = place.local, place.say("gone")
+    if local.opened is Go.VIEW and guided:
         return view(place)
-    if place.local.opened is Go.EMERGENCY:
+    if local.opened is Go.EMERGENCY:
         return plain_emergency(scene or place, top, place.say("gone_next"))
+    if held := _held(place, scene, top):
+        return held
     steps_page = alone(place, top, scene.incident.choice if scene else None) if guided else None
     return steps_page or gone(place)
+
+
+def _held(place: Place, scene: Scene | None, top: str) -> Page | None:
+    """Return the step with a beat or a clock that was open when the hub went, if one was: it stays."""
+    opened = scene is not None or place.local.opened is Go.STEPS
+    case = scene.case if scene else place.local.instead or place.local.choice
+    if case is None or not opened or not holds(place.local, case, place.face.country):
+        return None
+    corner = (place.call(),) if scene else (place.back(), place.call())
+    more: dict[str, Any] = {"bottom": place.say("gone_next")}
+    if not place.local.drill:
+        more["prompts"] = place.aloud("say_gone")
+    return alone_steps(place, case, top, corner, **more)
 
 
 def _before_the_hub(place: Place) -> Page:
@@ -88,6 +105,8 @@ def _of_incident(scene: Scene) -> Page:
         return view(scene)
     if local.opened is Go.EMERGENCY:
         return emergency(scene)
+    if scene.case and holds(local, scene.case, scene.face.country):
+        return steps(scene, scene.case)
     if local.telling and (incident.severity is Severity.CHECK or incident.state is State.ATTENDED):
         return telling(scene, drill=incident.drill)
     return _of_facts(scene)
@@ -100,7 +119,7 @@ def _of_facts(scene: Scene) -> Page:
         return attended(scene)
     if local.opened is Go.NAME:
         return name(scene)
-    if not asked and (incident.severity is Severity.CHECK or incident.state is State.CHECKING):
+    if scene.asks:
         return checking(scene)
     if incident.check_in_open:
         return check_in(scene)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from kiosk.guidance import CASES
 from kiosk.local import suggested
-from kiosk.messages import Choice, Entry, TouchAction
+from kiosk.messages import Entry, TouchAction
 from kiosk.page import Button, Card, Go, Kind, Page, Style
 from kiosk.scene import Place, Scene, clock, short
 from kiosk.tongue import ISOLATE, POP
@@ -21,20 +21,17 @@ CODE_BYTES = 300
 LATEST = 4
 """How many lines of what happened so far are shown."""
 
-POLICE = frozenset({Choice.ROBBERY, Choice.LOST_CHILD})
-"""Cases in which the police are called; of who does not feel safe, nothing tells."""
-
 
 # --- the card ---------------------------------------------------------------------------------------------------------
 
 
 def _what(scene: Scene) -> str:
     incident = scene.incident
-    guess = suggested(incident)
+    guess = scene.local.instead or suggested(incident)
     told = CASES[scene.choice].told if scene.choice else ""
-    if told and scene.choice:
+    if told and scene.choice and not scene.local.instead:
         return scene.say(f"{scene.choice.value}.told")
-    heard = not incident.choice and not scene.choice and guess and CASES[guess].heard
+    heard = (scene.local.instead or not (incident.choice or scene.choice)) and guess and CASES[guess].heard
     return scene.say(f"{guess.value}.heard") if guess and heard else ""
 
 
@@ -75,7 +72,7 @@ def code(place: Place) -> str:
     phone = place.say("phone_here", phone=face.phone) if face.phone else ""
     meet = place.say("meet", meet=face.meet) if face.meet else ""
     lines = [face.emergency_number, face.address, face.place, what, phone, meet]
-    if isinstance(place, Scene) and place.incident.drill:
+    if place.local.drill:
         lines[0] = place.say("drill_no_call", number=face.emergency_number)
     text = "\n".join(line for line in lines if line).replace(ISOLATE, "").replace(POP, "")
     return text.encode()[:CODE_BYTES].decode(errors="ignore").strip()
@@ -131,11 +128,6 @@ def _top(scene: Scene) -> str:
     return scene.say("nobody_call") if scene.unanswered else scene.say("call_if", number=scene.number)
 
 
-def _police(scene: Scene) -> tuple[str, ...]:
-    other = scene.face.police_number not in {"", scene.number}
-    return (scene.say("call_police", police=scene.face.police_number),) if other and scene.choice in POLICE else ()
-
-
 def _corner(scene: Scene) -> tuple[Button, ...]:
     back = Button(scene.say("b_back_steps" if scene.case else "b_back"), Go.BACK)
     if not scene.incident.check_in_open:
@@ -161,7 +153,7 @@ def emergency(scene: Scene) -> Page:
         kicker=scene.say("call_from_drill" if incident.drill else "call_from"),
         number=scene.number,
         headline=scene.summary if incident.coming or incident.here else "",
-        body=tuple(text for text in (*_police(scene), keep_on, *_so_far(scene)) if text),
+        body=tuple(text for text in (*scene.police(), keep_on, *_so_far(scene)) if text),
         card=_card(scene),
         corner=_corner(scene),
         ask=scene.say("still_ok") if incident.check_in_open else "",
@@ -173,13 +165,20 @@ def emergency(scene: Scene) -> Page:
 
 def plain_emergency(place: Place, top: str, bottom: str = "") -> Page:
     """Return the emergency page of a desk without an incident, or without a hub that could tell how it stands."""
+    drill = place.local.drill
+    steps = place.local.behind is Go.STEPS or (isinstance(place, Scene) and place.case is not None)
     return place.page(
         Kind.EMERGENCY,
-        top_left=top,
-        kicker=place.say("call_from"),
+        top_left=place.say("drill_no_call", number=place.number) if drill else top,
+        kicker=place.say("call_from_drill" if drill else "call_from"),
         number=place.number,
+        body=place.police(),
         card=_card(place),
-        corner=(_code_button(place), place.help(Style.PLAIN), place.back()),
+        corner=(
+            _code_button(place),
+            place.help(Style.PLAIN),
+            Button(place.say("b_back_steps" if steps else "b_back"), Go.BACK),
+        ),
         bottom=bottom,
         red=True,
     )

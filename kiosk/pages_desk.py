@@ -12,7 +12,7 @@ from kiosk.local import REST_S, other_greeting
 from kiosk.messages import Hearing, Language, Reach, Show, Touch, TouchAction
 from kiosk.page import TEXT_PERCENTS, Button, Card, Does, Go, Key, Kind, Line, Look, Page, Style, Theme
 from kiosk.scene import Desk, Place, Scene, phrase_words
-from kiosk.texts import OWN_NAMES
+from kiosk.texts import HEARD_WORD, OWN_NAMES
 
 BUTTON_UNSURE = frozenset({"button", "button-loop", "button-stuck"})
 """Faults under which the screen does not send anybody to the button; of the covert one it never says anything."""
@@ -115,7 +115,7 @@ def thanks(place: Place) -> Page:
 
 def gone(place: Place) -> Page:
     """Return the page of a unit that cannot call: the number, the voice, other people, and the steps all the same."""
-    local, refuge = place.local, place.face.refuge
+    local, refuge, drill = place.local, place.face.refuge, place.local.drill
     told = local.telling or local.asking
     to_people = place.say("gone_go", refuge=refuge) if refuge else place.say("gone_ask")
     kept = (place.say("gone_kept"),) if told else ()
@@ -124,11 +124,11 @@ def gone(place: Place) -> Page:
     return place.page(
         Kind.GONE,
         headline=place.say("gone"),
-        body=(place.say("gone_body", number=place.number), to_people, *kept),
+        body=(place.say("drill_no_call" if drill else "gone_body", number=place.number), to_people, *kept),
         buttons=(place.call(), steps, *(() if told else (place.help(Style.PLAIN),))),
         corner=(),
         bottom=place.say("gone_next"),
-        prompts=place.aloud("say_gone") if somebody else (),
+        prompts=place.aloud("say_gone") if somebody and not drill else (),
     )
 
 
@@ -220,7 +220,7 @@ def _log(place: Place, show: Show) -> Card:
         place.say(
             "ear_line",
             time=f"{one.at.astimezone(zone):%H:%M}",
-            phrase=phrase_words(one.phrase),
+            phrase=place.say("heard_word") if one.phrase == HEARD_WORD else phrase_words(one.phrase),
             score=f"{one.score:.1f}",
         )
         for one in show.heard[:LOG_LINES]
@@ -240,7 +240,7 @@ def ear(place: Place, show: Show, age_s: float) -> Page:
     """Return the page that says what the microphone is for, with all that was kept of it."""
     paused: tuple[str, ...] = ()
     if show.hearing is Hearing.PAUSED:
-        paused = (place.say("ear_staff_see"),)
+        paused = (place.say("ear_staff_see"),) if show.reach is Reach.OK else (_hearing(place, show),)
         if show.hearing_back_s is not None:
             minutes = max(1, round((show.hearing_back_s - age_s) / 60))
             paused = (*paused, place.say("ear_back", n=minutes))

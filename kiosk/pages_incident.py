@@ -8,6 +8,7 @@ Rules
 
 from typing import Any
 
+from kiosk.local import wants_person
 from kiosk.messages import TouchAction
 from kiosk.page import Button, Go, Kind, Line, Page, Style
 from kiosk.pages_steps import choices
@@ -170,7 +171,7 @@ def check_in(scene: Scene) -> Page:
             scene.touch(TouchAction.LATER, "b_later"),
         ),
         bottom=scene.by_itself(),
-        prompts=scene.aloud("say_still_ok"),
+        prompts=() if wants_person(scene.incident) else scene.aloud("say_still_ok"),
     )
 
 

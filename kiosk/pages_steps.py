@@ -4,13 +4,15 @@ Rules
 - Two touches lead to any step: a first choice, then a picture; who is not sure is shown the steps that fit all of them.
 - A step is shown only where it holds (`Case.shown_in`), with the numbers and places of this desk in its slots.
 - In a drill every step says that it is one, and that nobody is to be called.
+- A step with a beat or a clock stays while it is open: a check, a check-in, and that nobody answers, stand on its own page.
 - Nobody needs the hub for them: they are there when this unit cannot call.
 """
 
 from typing import Any
 
 from kiosk.guidance import CASES, GROUPS, LONG_SEIZURE_S, Pace, Step, group_of
-from kiosk.messages import Choice
+from kiosk.local import holds, shown_steps
+from kiosk.messages import Choice, State, TouchAction
 from kiosk.page import Button, Go, Kind, Line, Page, Style
 from kiosk.scene import Place, Scene, choice_tile, clock
 from kiosk.texts import step_key
@@ -49,9 +51,29 @@ def steps(scene: Scene, choice: Choice, other: Go = Go.CHOICES) -> Page:
         parts["kicker"] = scene.say("drill_no_call", number=scene.number)
     back = Button(scene.say("b_other" if other is Go.CHOICES else "b_back"), other)
     parts["buttons"] = (*parts["buttons"], back)
-    return scene.page(
-        Kind.STEPS, **parts, top_left=scene.summary, waiting=asides, corner=scene.with_fine(), choice=choice
-    )
+    if holds(scene.local, choice, scene.face.country):
+        parts |= _held(scene, parts["prompts"])
+    same = {"top_left": scene.summary, "waiting": asides, "corner": scene.with_fine(), "choice": choice}
+    return scene.page(Kind.STEPS, **{**same, **parts})
+
+
+def _held(scene: Scene, spoken: tuple[str, ...]) -> dict[str, Any]:
+    """Return what a step that stays shows of all that would else have a page of its own."""
+    incident = scene.incident
+    parts: dict[str, Any] = {}
+    if scene.unanswered and not (incident.drill or incident.coming or incident.here):
+        parts["top_left"] = scene.say("nobody_call" if scene.reached else "unreached_call")
+        parts["prompts"] = (*scene.aloud("say_nobody" if scene.reached else "say_unreached"), *spoken)
+    if incident.state is State.ATTENDED:
+        again = scene.touch(TouchAction.HELP, "b_still_help")
+        return {**parts, "bottom": scene.say("here_next"), "corner": (again, scene.call())}
+    if scene.asks:
+        answers = scene.touch(TouchAction.HELP, "b_yes_help", Style.MAIN), scene.touch(TouchAction.FINE, "b_fine")
+        return {**parts, "bottom": scene.say("need_help"), "corner": (*answers, scene.call())}
+    if incident.check_in_open:
+        answers = scene.touch(TouchAction.STILL_OK, "b_ok", Style.MAIN), scene.touch(TouchAction.WORSE, "b_worse")
+        return {**parts, "bottom": scene.say("still_ok"), "corner": (*answers, scene.call())}
+    return parts
 
 
 def _lasted_s(scene: Scene) -> float:
@@ -64,7 +86,7 @@ def _lasted_s(scene: Scene) -> float:
 
 def _step(place: Place, choice: Choice, lasted_s: float, *, drill: bool = False) -> dict[str, Any]:
     case = CASES[choice]
-    shown = case.shown_in(place.face.country)
+    shown = shown_steps(place.local, choice, place.face.country)
     number = place.local.step % len(shown)
     at, last = shown[number], number == len(shown) - 1
     step = case.steps[at]
@@ -113,7 +135,7 @@ def alone(place: Place, top: str, told: Choice | None = None) -> Page | None:
     `told` is what they said before it was gone.
     """
     local = place.local
-    choice = local.choice or told or local.guess
+    choice = local.instead or local.choice or told or local.guess
     if local.opened is Go.CHOICES or (local.opened in {Go.CASES, Go.STEPS} and choice is None):
         return _alone_choices(place, top)
     if choice is None or local.opened not in {Go.CASES, Go.STEPS}:
@@ -121,10 +143,17 @@ def alone(place: Place, top: str, told: Choice | None = None) -> Page | None:
     tiles = tuple(choice_tile(place, case, local.incident) for case in GROUPS.get(choice, ()))
     if local.opened is Go.CASES and tiles:
         return place.page(Kind.CASES, **_which(place, tiles), top_left=top)
-    lasted_s = place.now_s - (place.now_s if local.timer_s is None else local.timer_s)
-    parts = _step(place, choice, lasted_s)
+    return alone_steps(place, choice, top, corner=(place.back(), place.call()))
+
+
+def alone_steps(place: Place, choice: Choice, top: str, corner: tuple[Button, ...], **more: Any) -> Page:
+    """Return the step that the person has come to, while no hub answers."""
+    lasted_s = place.now_s - (place.now_s if place.local.timer_s is None else place.local.timer_s)
+    parts = _step(place, choice, lasted_s, drill=place.local.drill)
+    if place.local.drill:  # a step that says "call" must not be believed
+        parts["kicker"] = place.say("drill_no_call", number=place.number)
     parts["buttons"] = (*parts["buttons"], Button(place.say("b_other"), Go.CHOICES))
-    return place.page(Kind.STEPS, **parts, top_left=top, corner=(place.back(), place.call()), choice=choice)
+    return place.page(Kind.STEPS, **{**parts, "top_left": top, "corner": corner, "choice": choice, **more})
 
 
 def _alone_choices(place: Place, top: str) -> Page:

@@ -14,7 +14,7 @@ from datetime import UTC, tzinfo
 from typing import Any
 
 from kiosk.guidance import CASES
-from kiosk.local import Local, suggested, wants_person
+from kiosk.local import Local, case_of, wants_person
 from kiosk.messages import (
     Choice,
     Face,
@@ -100,9 +100,16 @@ class Place:
         return self.face.emergency_number
 
     def aloud(self, *keys: str) -> tuple[str, ...]:
-        """Return the prompts of a page: none where the voice is off, or might give the person away."""
+        """Return the prompts of a page: none where the voice is off, or might give the person away. A drill begins with it."""
         secret = self.local.hushed or (self.local.choice is not None and not CASES[self.local.choice].aloud)
-        return () if secret or not self.local.look.voice or not self.desk.speaker else keys
+        if not keys or secret or not self.local.look.voice or not self.desk.speaker:
+            return ()
+        return ("say_drill", *keys) if self.local.drill else keys
+
+    def police(self) -> tuple[str, ...]:
+        """Return the number of the police, where it is another one: for everybody, so that it tells nothing of anybody."""
+        other = self.face.police_number not in {"", self.number}
+        return (self.say("call_police", police=self.face.police_number),) if other else ()
 
     def call(self) -> Button:
         """Return the way to call for help without us."""
@@ -123,6 +130,8 @@ class Place:
     def page(self, kind: Kind, **parts: Any) -> Page:
         """Return a page with what every one of them shows."""
         same = {"top_left": self.face.place, "top": (self.view(),), "corner": (self.call(),)}
+        if self.local.drill:
+            same["mark"] = self.say("drill")
         return Page(kind=kind, **{**same, **parts})
 
 
@@ -165,8 +174,14 @@ class Scene(Place):
 
     @property
     def case(self) -> Choice | None:
-        """Whose steps are shown: what the person said, or else what a phrase suggests."""
-        return self.choice or suggested(self.incident)
+        """Whose steps are shown: what was heard since, or what the person said, or else what a phrase suggests."""
+        return case_of(self.local, self.incident)
+
+    @property
+    def asks(self) -> bool:
+        """Whether it is the question to a person who was heard."""
+        check = self.incident.severity is Severity.CHECK or self.incident.state is State.CHECKING
+        return check and not wants_person(self.incident)
 
     @property
     def late(self) -> str:
@@ -325,11 +340,6 @@ class Scene(Place):
         """Return what stands in the top line where a person waits: the name is offered there, and not pressed for."""
         name = () if self.incident.name else (Button(self.say("b_name"), Go.NAME, Style.SMALL),)
         return (*name, self.view())
-
-    def aloud(self, *keys: str) -> tuple[str, ...]:
-        """Return the prompts of a page; in a drill each begins with saying so."""
-        said = super().aloud(*keys)
-        return ("say_drill", *said) if said and self.incident.drill else said
 
     def page(self, kind: Kind, **parts: Any) -> Page:
         """Return a page of this scene with what every one of them shows."""

@@ -9,7 +9,7 @@ import pytest
 from kiosk import events as ev
 from kiosk.alertd import ALWAYS_MEANT, _touch_event
 from kiosk.config import EscalationSection, UnitSection
-from kiosk.guidance import CASES, GROUPS
+from kiosk.guidance import CASES, GROUPS, Pace
 from kiosk.incident import IncidentMachine
 from kiosk.local import THANKS_S, UNDECIDED_S
 from kiosk.messages import (
@@ -65,7 +65,7 @@ class Desk3:
 
     def _send(self, touch: Touch) -> bool:
         if self.hub_up:
-            open_id = self.machine.incident.id if self.machine.incident else None
+            open_id = self.machine.desk.id if self.machine.desk else None
             event = _touch_event(touch)
             if event is not None and (touch.action in ALWAYS_MEANT or touch.incident == open_id):
                 self.machine.handle(event, self.now_s)
@@ -77,7 +77,7 @@ class Desk3:
         incident = self.machine.incident
         self.show = Show(
             face=FACE,
-            incident=self.snapshot() if incident else None,
+            incident=self.machine.desk_snapshot(UNIT, self.now_s, datetime(2026, 1, 1, tzinfo=UTC)),
             told=incident is not None,
             hearing=Hearing.LISTENING,
             reach=self.machine.reach,
@@ -96,7 +96,7 @@ class Desk3:
     def _refresh(self) -> None:
         self.local = settle(self.local, self.show, self.now_s)
         touches = self.touches
-        touches.speaks(self.local.look.language, self.show, self.now_s)
+        touches.tells(self.local, self.show, self.now_s)
         self.local = replace(
             self.local, telling=touches.telling, asking=touches.asking, unheard=touches.unheard(self.now_s)
         )
@@ -277,9 +277,9 @@ def test_the_hub_dies_and_comes_back() -> None:
     desk.touch("I need help", "Someone is hurt", "A seizure")
     desk.hub_up = False
     assert desk.wait(HUB_GONE_S - 0.5).kind is Kind.STEPS
-    assert desk.wait(1).headline == "This unit cannot call for you."
+    found = desk.wait(1)
+    assert (found.choice, found.top_left) == (Choice.SEIZURE, "This unit cannot call for you.")
     assert desk.said[-1] == ("say_gone",)
-    assert desk.touch("Show the steps").choice is Choice.SEIZURE
     assert desk.wait(60).body[-1] == "It has lasted 1:04."
     assert desk.touch("It is something else", "Chest or breathing", "Choking").choice is Choice.CHOKING
     desk.hub_up = True
@@ -299,6 +299,79 @@ def test_a_hub_that_dies_with_a_touch_under_way_is_told_when_it_is_back() -> Non
     desk.touches.linked(desk.now_s)
     found = desk.wait(1)
     assert (desk.machine.state, found.choice, found.kind) == (State.RAISED, Choice.CHOKING, Kind.STEPS)
+
+
+def test_the_beat_goes_on_for_ten_minutes_whoever_answers_or_not() -> None:
+    for eta_s in (None, 300.0):
+        desk = Desk3()
+        desk.touch("I need help", "Someone is hurt", "Collapsed", "Next")
+        if eta_s is not None:
+            desk.happens(ev.ResponderComing(SAM, reply(), eta_s))
+        assert {desk.wait(1).pace for _ in range(400)} == {Pace.CPR}
+        desk.hub_up = False
+        assert {desk.wait(1).pace for _ in range(200)} == {Pace.CPR}
+
+
+def test_what_was_told_without_a_hub_reaches_the_incident_that_comes_later() -> None:
+    desk = Desk3()
+    desk.hub_up = False
+    desk.wait(5)
+    desk.touch("I need help")
+    desk.wait(5)
+    desk.touch("Show the steps", "Chest or breathing", "Chest pain")
+    desk.restart_screen()
+    desk.touches.add(Touch(action=TouchAction.HELP), State.IDLE, desk.now_s)  # as the process does
+    desk.hub_up = True
+    desk.touches.linked(desk.now_s)
+    desk.wait(3)
+    told = desk.snapshot()
+    assert (told.choice, told.severity) == (Choice.CHEST_PAIN, Severity.GRAVE)
+    assert desk.local.untold == frozenset()
+
+
+def test_what_was_told_is_not_lost_with_a_screen_that_dies_while_the_hub_is_away() -> None:
+    desk = Desk3()
+    desk.touch("I need help", "Tell my name", *"ANA")
+    desk.happens(ev.ResponderComing(SAM, reply(), 300.0))
+    desk.wait(10)
+    desk.touch("Tell my name") if desk.page.kind is not Kind.NAME else None
+    desk.hub_up = False
+    desk.touch("Done", "Someone is hurt", "A fall")
+    desk.restart_screen()
+    desk.hub_up = True
+    desk.touches.linked(desk.now_s)
+    desk.wait(3)
+    assert (desk.snapshot().name, desk.snapshot().choice) == ("Ana", Choice.FALL)
+    desk.wait(RULES.check_in_s)
+    desk.hub_up = False
+    desk.touch("It is worse")
+    desk.restart_screen()
+    desk.hub_up = True
+    desk.touches.linked(desk.now_s)
+    desk.wait(2)
+    assert desk.snapshot().severity is Severity.GRAVE
+    assert desk.local.untold == frozenset()
+
+
+def test_a_screen_that_lost_all_it_knew_speaks_as_the_person_called() -> None:
+    desk = Desk3()
+    desk.touch("Español")
+    desk.happens(ev.ButtonPressed())
+    desk.wait(3)
+    desk.local, desk.touches = Local(), Touches(desk._send)
+    desk.wait(2)
+    assert (desk.local.look.language, desk.snapshot().language) == (Language.SPANISH, Language.SPANISH)
+
+
+def test_a_silent_caller_keeps_their_language_for_the_staff_when_the_screen_goes_home() -> None:
+    desk = Desk3()
+    desk.touch("Español")
+    desk.wait(2)
+    desk.happens(ev.ButtonPressed(covert=True))
+    desk.wait(90)
+    assert (desk.local.look.language, desk.snapshot().language) == (Language.ENGLISH, Language.SPANISH)
+    found = desk.touch("I need help")
+    assert found.headline == "Stay here. I am with you."
 
 
 def test_another_language_in_mid_alert_and_after_a_restart_of_the_screen() -> None:

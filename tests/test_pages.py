@@ -11,7 +11,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kiosk.guidance import CASES, GROUPS, LONG_SEIZURE_S, Pace, group_of
-from kiosk.local import ASIDE_S, CHECK_IN_WAITS_S, LEFT_OPEN_S, NAME_LETTERS, READING_S, REST_S, THANKS_S, UNDECIDED_S
+from kiosk.local import (
+    ASIDE_S,
+    BREATHLESS,
+    CHECK_IN_WAITS_S,
+    KEPT_TOUCHES,
+    LEFT_OPEN_S,
+    NAME_LETTERS,
+    PUSHING_S,
+    READING_ON_S,
+    READING_S,
+    REST_S,
+    THANKS_S,
+    UNDECIDED_S,
+)
 from kiosk.messages import (
     Choice,
     Entry,
@@ -36,7 +49,7 @@ from kiosk.page import Button, Go, Key, Kind, Look, Page, Style, Theme
 from kiosk.pages import HUB_GONE_S, Desk, Local, at_home, dump, load, page, settle, short, touched
 from kiosk.pages_call import CODE_BYTES
 from kiosk.pages_desk import LETTERS
-from kiosk.texts import NEVER_READ_BACK, OWN_NAMES, PHRASES, TEXTS, Plural, every_text, prompts
+from kiosk.texts import HEARD_WORD, NEVER_READ_BACK, OWN_NAMES, PHRASES, TEXTS, Plural, every_text, prompts
 from kiosk.tongue import ENGLISH
 from kiosk.ui.catalogues import load as catalogue
 from tests.screen import (
@@ -206,6 +219,12 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "telling": st.booleans(),
     "asking": st.booleans(),
     "unheard": st.booleans(),
+    "mine": st.booleans(),
+    "name": st.text(string.ascii_letters + " é", max_size=NAME_LETTERS),
+    "untold": st.frozensets(st.sampled_from(sorted(KEPT_TOUCHES))),
+    "unpaced": st.booleans(),
+    "instead": st.none() | st.sampled_from(sorted(BREATHLESS)),
+    "breath_s": TIMES,
 }
 LOCALS = st.builds(Local, **FIELDS)
 
@@ -680,6 +699,36 @@ def test_a_card_that_was_opened_before_the_alert_stays_in_front_of_it() -> None:
     assert view(show(snapshot()), local).kind is Kind.EMERGENCY
 
 
+def test_a_card_that_was_left_open_makes_way_for_the_question_to_who_was_heard() -> None:
+    check = show(snapshot(State.CHECKING, **CHECK))
+    local = after(show(), "Call 112 myself")
+    reading = settle(local, check, READING_ON_S - 0.1)
+    assert reading.opened is Go.EMERGENCY
+    for left in (settle(local, check, READING_ON_S), settle(reading, check, READING_ON_S)):
+        found = page(check, left, DESK, READING_ON_S, READING_ON_S, ENGLISH)
+        assert (found.kind, found.prompts) == (Kind.CHECKING, ("say_need_help",))
+    request = show(snapshot(**PERSON))
+    assert settle(after(request, "Call 112 myself"), request, READING_ON_S).opened is Go.EMERGENCY
+
+
+def test_a_drill_is_one_when_the_hub_goes_too() -> None:
+    shown = show(snapshot(drill=True, **CHEST))
+    local = settle(Local(), shown, 0)
+    gone = view(shown, local, HUB_GONE_S)
+    assert (gone.mark, gone.body[0], gone.prompts) == ("This is a drill", "This is a drill. Do not call 112.", ())
+    steps = after(shown, "Show the steps", local=local, now_s=5.0)
+    card = after(shown, "Call 112 myself", local=local, now_s=5.0)
+    for opened in (steps, card):
+        found = view(shown, opened, 5.0)
+        assert (found.mark, "This is a drill. Do not call 112." in found.texts()) == ("This is a drill", True)
+        assert "Call from any phone:" not in found.texts()
+    assert view(shown, steps, 5.0).prompts[0] == "say_drill"
+    pushing = show(snapshot(drill=True, **PUSHES))
+    beat = view(pushing, after(pushing, "Next"), 5.0)
+    assert (beat.pace, beat.mark, beat.kicker) == (Pace.CPR, "This is a drill", "This is a drill. Do not call 112.")
+    assert "say_gone" not in beat.prompts
+
+
 def test_who_waits_for_a_hub_keeps_their_language_however_long_it_takes() -> None:
     french = replace(Look(), language=Language.FRENCH)
     for waits in (Local(look=french, telling=True), Local(look=french, asking=True)):
@@ -857,6 +906,120 @@ def test_what_the_person_told_is_shown_as_told_and_a_fact_once_the_hub_has_it() 
         assert "You said" not in told(unsafe, touched(settle(Local(), unsafe, 0), Go.CHOICES, 0))
 
 
+# --- what stays while hands push --------------------------------------------------------------------------------------
+
+PUSHES: dict[str, Any] = {"choice": Choice.COLLAPSE, "severity": Severity.GRAVE}
+
+
+def test_the_beat_stays_whatever_is_asked_and_shows_it_in_its_own_page() -> None:
+    shown = show(snapshot(**PUSHES))
+    local = after(shown, "Next")
+    for facts, bottom, corner in (
+        ({"check_in_open": True}, "Are you still OK?", ["Yes", "It is worse", "Call 112 myself"]),
+        ({"severity": Severity.CHECK}, "Do you need help?", ["Yes, help me", "I’m fine", "Call 112 myself"]),
+        (
+            {"state": State.ATTENDED, "here": SAM},
+            "No one there? Touch “I still need help”.",
+            ["I still need help", "Call 112 myself"],
+        ),
+    ):
+        found = view(show(snapshot(**{**PUSHES, **facts})), local)
+        assert (found.kind, found.pace, found.bottom) == (Kind.STEPS, Pace.CPR, bottom)
+        assert [one.text for one in found.corner] == corner
+        assert found.prompts == ("collapse.2.spoken",)  # nothing is asked aloud of who has no hand free
+
+
+def test_that_nobody_answers_stands_above_the_beat_and_the_card_is_one_touch_away_and_back() -> None:
+    for reach, top, said in (
+        (Reach.OK, "No one here has answered yet. Call now.", "say_nobody"),
+        (Reach.NOBODY, "I cannot reach the staff. Call now.", "say_unreached"),
+    ):
+        shown = show(snapshot(emergency=True, check_in_open=True, **PUSHES), reach=reach)
+        local = after(show(snapshot(**PUSHES)), "Next")
+        found = view(shown, local)
+        assert (found.pace, found.top_left, found.prompts) == (Pace.CPR, top, (said, "collapse.2.spoken"))
+        card = after(shown, "Call 112 myself", local=local)
+        assert view(shown, card).kind is Kind.EMERGENCY
+        answered = show(snapshot(emergency=True, **PUSHES), reach=reach)
+        assert view(answered, after(answered, "Back to the steps", local=card)).pace is Pace.CPR
+    drill = view(show(snapshot(emergency=True, drill=True, **PUSHES)), after(show(snapshot(**PUSHES)), "Next"))
+    assert (drill.pace, drill.kicker) == (Pace.CPR, "This is a drill. Do not call 112.")
+    assert "Call now" not in "".join(drill.texts())
+
+
+def test_a_hub_that_goes_leaves_the_beat_and_is_said_above_it() -> None:
+    shown = show(snapshot(**PUSHES))
+    for known, before in ((shown, ("Next",)), (show(), ("Show the steps", "Someone is hurt", "Collapsed", "Next"))):
+        local = after(known, *before, now_s=0.0 if known is shown else HUB_GONE_S)
+        found = view(known, local, 60)
+        assert (found.pace, found.top_left, found.prompts) == (
+            Pace.CPR,
+            "This unit cannot call for you.",
+            ("say_gone",),
+        )
+        local = after(known, "Call 112 myself", local=local, now_s=60)
+        assert view(known, local, 60).kind is Kind.EMERGENCY
+        assert view(known, after(known, "Back to the steps", local=local, now_s=60), 60).pace is Pace.CPR
+
+
+def test_the_beat_outlasts_an_incident_that_is_closed_from_afar_and_hands_that_touch_nothing() -> None:
+    local = after(show(snapshot()), "Someone is hurt", "Collapsed", "Next")
+    local = settle(local, show(), 10)
+    found = page(show(), local, DESK, 600, 600, ENGLISH)
+    assert found.pace is Pace.CPR
+    assert settle(local, show(), PUSHING_S).opened is Go.STEPS
+    assert settle(local, show(), 10 + PUSHING_S).opened is None
+    new = show(snapshot(id="i-2"))
+    assert page(new, settle(local, new, 20), DESK, 20, 20, ENGLISH).pace is Pace.CPR
+
+
+# --- the pace of breathing --------------------------------------------------------------------------------------------
+
+
+def heard_so(*phrases: str, **facts: Any) -> Show:
+    return show(
+        snapshot(timeline=tuple(Entry(t_s=5 + at, what="heard", who=one) for at, one in enumerate(phrases)), **facts)
+    )
+
+
+@pytest.mark.parametrize("choice", [Choice.OVERWHELMED, Choice.PERSON])
+@pytest.mark.parametrize(("phrase", "opens"), [("breathe", Choice.BREATHING), ("heart", Choice.CHEST_PAIN)])
+def test_a_breath_that_is_heard_opens_its_steps_and_ends_the_pace(choice: Choice, phrase: str, opens: Choice) -> None:
+    before = show(snapshot())
+    local = after(before, "Something else", CASES[choice].tile)
+    while view(before, local).pace is not Pace.BREATHING:
+        local = touched(local, Go.NEXT, 0)
+    worse = heard_so(phrase, choice=choice, severity=Severity.GRAVE)
+    found = view(worse, local)
+    assert (found.choice, found.step, found.pace) == (opens, 0, None)
+    local = after(worse, "It is something else", "Something else", CASES[choice].tile, local=local)
+    paces = set()
+    for _ in range(6):
+        assert view(worse, local).choice is choice
+        paces.add(view(worse, local).pace)
+        local = settle(touched(local, Go.NEXT, 0), worse, 0)
+    assert paces == {None}
+
+
+def test_what_is_told_of_the_chest_ends_the_pace_for_good_here_and_without_a_hub() -> None:
+    shown = show(snapshot())
+    local = after(
+        shown, "Chest or breathing", "Choking", "It is something else", "Something else", "All too much", "Next"
+    )
+    assert view(shown, local).pace is None
+    assert view(show(snapshot(choice=Choice.OVERWHELMED, guess=Choice.BREATHING)), Local(step=1)).pace is None
+    ways = (
+        "Show the steps",
+        "Chest or breathing",
+        "Chest pain",
+        "It is something else",
+        "Something else",
+        "All too much",
+    )
+    assert view(show(), after(show(), *ways, "Next", now_s=5.0), 5.0).pace is None
+    assert view(shown, after(shown, "Something else", "All too much", "Next")).pace is Pace.BREATHING
+
+
 # --- check-ins --------------------------------------------------------------------------------------------------------
 
 
@@ -883,6 +1046,7 @@ def test_a_check_in_waits_for_a_finger_that_is_on_its_way_and_not_for_more() -> 
 def test_the_card_holds_what_is_asked_in_its_order_and_the_page_what_happened() -> None:
     found = scene_page(SCENES["emergency_so_far"])
     assert found.body == (
+        "Police: 101",
         "I keep asking the staff.",
         "So far:",
         "2:30 Sam is late",
@@ -895,10 +1059,21 @@ def test_the_card_holds_what_is_asked_in_its_order_and_the_page_what_happened() 
     assert "No one has answered." in told(nobody)
 
 
-def test_the_police_are_named_where_they_fit_and_never_beside_who_does_not_feel_safe() -> None:
-    for choice, fits in ((Choice.LOST_CHILD, True), (Choice.ROBBERY, True), (Choice.CHEST_PAIN, False)):
-        assert ("Police: 101" in told(show(snapshot(emergency=True, choice=choice)))) == fits
-    assert "olice" not in told(show(snapshot(emergency=True, choice=Choice.NOT_SAFE)))
+def test_the_police_stand_on_every_emergency_page_where_their_number_is_another_one_and_so_tell_nothing() -> None:
+    pages = [
+        view(show(snapshot(emergency=True, choice=choice)))
+        for choice in (None, *Choice)
+        if choice is not Choice.SEIZURE
+    ]
+    pages += [view(shown, Local(opened=Go.EMERGENCY), at_s) for shown in (None, show()) for at_s in (0.0, HUB_GONE_S)]
+    assert {(found.kind, found.body[0]) for found in pages} == {(Kind.EMERGENCY, "Police: 101")}
+    same = FACE.model_copy(update={"police_number": ""})
+    assert "olice" not in told(show(snapshot(emergency=True, choice=Choice.NOT_SAFE), face=same))
+
+
+def test_who_does_not_feel_safe_is_given_the_number_of_the_police() -> None:
+    unsafe = show(snapshot(choice=Choice.NOT_SAFE))
+    assert "Call 101 when you can." in told(unsafe, replace(settle(Local(), unsafe, 0), step=2))
 
 
 def test_the_card_can_be_shown_for_a_phone_and_back() -> None:
@@ -1002,6 +1177,16 @@ def test_the_look_goes_home_a_minute_after_the_last_touch() -> None:
     assert settle(at_home(mine, night), show(), 100.0 + REST_S).look == night
 
 
+def test_a_screen_that_knows_nothing_takes_the_language_of_the_open_incident() -> None:
+    french = show(snapshot(language=Language.FRENCH))
+    assert settle(Local(), french, 9).look.language is Language.FRENCH
+    touched_once = touched(Local(), Look(language=Language.HINDI), 1)
+    assert settle(touched_once, french, 9).look.language is Language.HINDI
+    assert (
+        settle(Local(touched_s=1.0), french, 9).look.language is Language.ENGLISH
+    )  # it may be another one's, called covertly
+
+
 # --- a name -----------------------------------------------------------------------------------------------------------
 
 
@@ -1062,12 +1247,22 @@ def test_the_log_is_what_was_kept_in_the_local_time_of_the_desk() -> None:
     assert empty.lines == ("I have heard no help words yet.",)
 
 
+def test_the_log_does_not_read_back_what_might_give_somebody_away() -> None:
+    secret = HEARD[0].model_copy(update={"phrase": HEARD_WORD})
+    card = view(show(heard=(secret,)), Local(opened=Go.EAR)).card
+    assert card is not None
+    assert card.lines == ("14:31 · “a help word” · 4.2",)
+
+
 def test_a_pause_is_one_touch_and_says_who_sees_it_and_how_long_it_lasts() -> None:
     ear = Local(opened=Go.EAR)
     assert button(view(show(), ear), "Turn the microphone off").does == Touch(action=TouchAction.PAUSE)
     paused = view(show(hearing=Hearing.PAUSED, hearing_back_s=870), ear, 3.0)
     assert button(paused, "Turn the microphone on").does == Touch(action=TouchAction.RESUME)
     assert paused.body[:2] == ("Staff see that the microphone is off.", "I will listen again in 14 minutes.")
+    for reach in (Reach.DISCONNECTED, Reach.NOBODY):
+        unseen = view(show(hearing=Hearing.PAUSED, hearing_back_s=870, reach=reach), ear, 3.0)
+        assert unseen.body[:2] == ("Microphone off for now · touch or press", "I will listen again in 14 minutes.")
     assert view(show(hearing=Hearing.OFF), ear).buttons == ()
     assert "I cannot hear now · touch or press" in view(show(hearing=Hearing.DEAF), ear).body
 
@@ -1087,6 +1282,7 @@ def test_each_turn_of_the_page_says_what_is_so() -> None:
         ("coming", ("say_coming",)),
         ("coming_overdue", ()),
         ("check_in", ("say_still_ok",)),
+        ("person_check_in", ()),
         ("attended", ("say_here",)),
         ("emergency", ("say_nobody",)),
         ("emergency_unreached", ("say_unreached",)),
@@ -1114,6 +1310,21 @@ def test_nothing_is_said_aloud_of_who_may_not_feel_safe_to_the_very_end(choice: 
             assert view(shown, local, HUB_GONE_S).prompts == ()
             over = settle(local, show(), 1)
             assert page(show(), over, DESK, 1, 1, ENGLISH).prompts == ()
+
+
+@pytest.mark.parametrize("phrases", [("let_go", "breathe"), ("breathe", "let_go")])
+def test_a_voice_that_fell_silent_stays_silent_in_that_incident(phrases: tuple[str, ...]) -> None:
+    both = heard_so(*phrases, guess=Choice.BREATHING)
+    assert view(both).prompts == ()
+    secrets: tuple[dict[str, Any], ...] = ({"guess": Choice.NOT_SAFE}, {"choice": Choice.ROBBERY})
+    for secret in secrets:
+        local = settle(Local(), show(snapshot(**secret)), 0)
+        chest = show(snapshot(**CHEST))
+        assert view(chest, local).prompts == ()
+        assert view(show(snapshot(id="i-2", **CHEST)), local).prompts == ("chest_or_breathing.1.spoken",)
+    unsafe = show(snapshot())
+    changed = after(unsafe, "I don’t feel safe", "It is something else", "Something else", "All too much")
+    assert view(unsafe, changed).prompts == ()
 
 
 # --- the table --------------------------------------------------------------------------------------------------------

@@ -129,7 +129,10 @@ class Screen:
             RemoteServer(remote, self._inbox.put, _die)
 
     def _restored(self) -> Local:
-        """Return what was touched before this process began; a call for help that nobody confirmed is sent again."""
+        """Return what was touched before this process began; a call for help that nobody confirmed is sent again.
+
+        What else was told is told again by `Touches.tells`, as soon as the open incident is shown not to have it.
+        """
         local, now_s = self._kept.load(), time.monotonic()
         for waits, action in ((local.telling, TouchAction.HELP), (local.asking, TouchAction.PERSON)):
             if waits:
@@ -282,7 +285,7 @@ class Screen:
         self._draw(new, now_s, fade=turned and old is not None)
 
     def _settle(self, now_s: float) -> None:
-        """Bring what was touched here up to date with what is so, keep it, and tell the hub which language is shown."""
+        """Bring what was touched here up to date with what is so, keep it, and tell the hub what it lacks."""
         self._touches.send_due(now_s)
         home = Look(language=self._ui.language, theme=Theme.DARK if self._night else Theme.LIGHT)
         local = settle(at_home(self._local, home), self._show, now_s)

@@ -3,15 +3,17 @@
 Rules
 - A touch is sent, and sent again, until what the hub shows proves it; the hub takes the same touch twice without harm.
 - A call for help outlives the incident it was touched in: when that one is over, it opens a new one. So does asking for a person.
-- The language of the screen is told to each incident that has another one. While there is none, nothing shows that the hub has
-  it: then it is enough that it was sent, and it is told again to a hub that was away.
+- What the person said is happening, their name, and that it is worse are told to each incident that does not show them yet.
+- The language of the screen is told to each incident that has another one, if a person touched it. While there is none, nothing
+  shows that the hub has it: then it is enough that it was sent, and it is told again to a hub that was away.
 - At most one touch of each kind is kept. Times are monotonic seconds and are passed in.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from kiosk.messages import Hearing, Language, Severity, Show, Snapshot, State, Touch, TouchAction
+from kiosk.local import Local, visible
+from kiosk.messages import Choice, Hearing, Language, Severity, Show, Snapshot, State, Touch, TouchAction
 
 RESEND_S = 2.0
 UNHEARD_S = 4.0
@@ -50,9 +52,20 @@ class Touches:
         self._pending[touch.action] = Pending(touch, state, since_s, now_s)
         self.send_due(now_s)
 
-    def speaks(self, language: Language, show: Show | None, now_s: float) -> None:
-        """The screen shows `language`: tell the hub, unless it knows."""
+    def tells(self, local: Local, show: Show | None, now_s: float) -> None:
+        """Tell the hub what was touched here and the open incident lacks, and which language is shown."""
+        incident = visible(show)
+        if incident is not None and incident.id == local.incident:
+            for action in sorted(local.untold - self._pending.keys()):
+                if touch := _told_again(action, local, incident):
+                    self.add(touch, incident.state, now_s)
+        self.speaks(local.look.language, show, now_s, mine=local.mine)
+
+    def speaks(self, language: Language, show: Show | None, now_s: float, *, mine: bool = True) -> None:
+        """The screen shows `language`: tell the hub, unless it knows; an incident only what a person touched (`mine`)."""
         incident = _open(show)
+        if incident is not None and not mine:
+            return
         known = incident.language if incident else self._told_language
         pending = self._pending.get(TouchAction.LANGUAGE)
         wanted = pending.touch.language if pending else known
@@ -99,6 +112,15 @@ class Touches:
         """Whether either has waited too long for its confirmation."""
         calls = [self._pending.get(action) for action in (TouchAction.HELP, TouchAction.PERSON)]
         return any(pending is not None and now_s - pending.since_s >= UNHEARD_S for pending in calls)
+
+
+def _told_again(action: TouchAction, local: Local, incident: Snapshot) -> Touch | None:
+    """Return a touch as it was made; None where it would raise an alarm that nobody asked for."""
+    if action is TouchAction.CHOOSE and local.choice is Choice.PERSON and incident.severity is Severity.CHECK:
+        return None
+    choice = local.choice if action is TouchAction.CHOOSE else None
+    name = local.name if action is TouchAction.NAME else None
+    return Touch(action=action, incident=incident.id, choice=choice, name=name)
 
 
 def _open(show: Show | None) -> Snapshot | None:
