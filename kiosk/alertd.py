@@ -50,6 +50,7 @@ from kiosk.faults import FaultBook
 from kiosk.inbox import Inbox
 from kiosk.incident import REVISION_LEAP, Incident, IncidentMachine
 from kiosk.messages import (
+    HELP_WORD,
     MAX_SNAPSHOT_BYTES,
     AskButton,
     AskStatus,
@@ -112,6 +113,12 @@ PRESENCE_SETTLE_S = 3.0
 CLOSED_SHOWN_S = 10.0
 PAUSE_S = 600.0
 """How long a person at the desk may have the microphone paused before it listens again by itself."""
+PAUSE_AGAIN_S = 120.0
+"""The same for a second pause within `PAUSES_S`; a third one has to wait, so that nobody keeps the microphone off."""
+PAUSES_S = 3600.0
+PAUSES_LIMIT = 2
+NOT_IN_THE_LOG = frozenset({"police", "leave_alone", "let_go"})
+"""What a person in fear of another said: the page of what was heard stands at the desk for that one too."""
 LATE_DETECTION_S = 60.0
 """A detection that says it is older than this has another clock than ours: it counts as heard now."""
 LENT_S = 180.0
@@ -793,7 +800,7 @@ class Hub:
 
     def _touch(self, touch: Touch) -> None:
         event = _touch_event(touch)
-        open_id = self._machine.incident.id if self._machine.incident else None
+        open_id = self._machine.desk.id if self._machine.desk else None
         if touch.action in {TouchAction.PAUSE, TouchAction.RESUME}:
             self._pause_ear(paused=touch.action is TouchAction.PAUSE)
         elif event is None:
@@ -810,16 +817,31 @@ class Hub:
         if self._config.listen is None:
             log.info("touch on the microphone: this unit has none; ignored")
             return
-        log.info("the microphone is %s from the desk", "paused" if paused else "on again")
         clock = read_clock()
-        self._store.keep_pause(clock.unix_s + PAUSE_S if paused else None)
-        self._pause_until(clock.now_s + PAUSE_S if paused else None)
+        if not paused:
+            log.info("the microphone is on again from the desk")
+            self._store.keep_pause(None)
+            self._pause_until(None)
+        elif self._paused_until_s is None:  # a touch that comes twice is one
+            self._begin_pause(clock)
+
+    def _begin_pause(self, clock: Clock) -> None:
+        before = self._store.pauses(clock.unix_s - PAUSES_S, clock.unix_s)
+        if before >= PAUSES_LIMIT:
+            log.info("the microphone was paused %d times within the hour: not again now", before)
+            self._show(self._make_show().model_copy(update={"hearing_back_s": 0.0}))  # the touch has arrived
+            self._show()
+            return
+        pause_s = PAUSE_AGAIN_S if before else PAUSE_S
+        log.info("the microphone is paused from the desk for %.0f s", pause_s)
+        self._store.keep_pause(clock.unix_s + pause_s, clock.unix_s)
+        self._pause_until(clock.now_s + pause_s)
 
     def _resume_pause(self, clock: Clock) -> None:
-        """Go on with a pause from before a restart; of a clock that was moved, no longer than a whole one."""
+        """Go on with a pause from before a restart; of a clock that was set back, no longer than a whole one."""
         until_unix_s = self._store.paused_until() if self._config.listen is not None else None
-        if until_unix_s is not None and 0 < until_unix_s - clock.unix_s <= PAUSE_S:
-            self._pause_until(clock.now_s + until_unix_s - clock.unix_s)
+        if until_unix_s is not None and until_unix_s > clock.unix_s:
+            self._pause_until(clock.now_s + min(until_unix_s - clock.unix_s, PAUSE_S))
 
     def _pause_until(self, until_s: float | None) -> None:
         self._paused_until_s = until_s
@@ -872,8 +894,7 @@ class Hub:
             return Hearing.OFF
         return self._ear.state if self._ear is not None else Hearing.DEAF
 
-    def _show(self) -> None:
-        show: Show | None = None
+    def _show(self, show: Show | None = None) -> None:
         for number, role in list(self._roles.items()):
             if role is Role.UI and self._bus is not None:
                 show = show or self._make_show()
@@ -895,10 +916,12 @@ class Hub:
         )
 
     def _shown(self, clock: Clock) -> Snapshot | None:
-        incident = self._machine.incident
-        if incident is None and clock.now_s - self._closed_s < CLOSED_SHOWN_S:
-            incident = self._machine.last
-        return self._snapshot(incident, clock) if incident else None
+        """Return what the screen is told; of an incident that is over too, unless the desk may not have known it."""
+        last = self._machine.last
+        recent = last is not None and clock.now_s - self._closed_s < CLOSED_SHOWN_S
+        if self._machine.incident is None and last is not None and recent and not last.parted:
+            return self._snapshot(last, clock)
+        return self._machine.desk_snapshot(self._unit, clock.now_s, datetime.fromtimestamp(clock.unix_s, UTC))
 
     def _answer_status(self, number: int, ask: AskStatus) -> None:
         clock = read_clock()
@@ -931,7 +954,8 @@ def _face(unit: UnitSection) -> Face:
 
 
 def _heard_phrase(heard: Heard) -> HeardPhrase:
-    return HeardPhrase(phrase=heard.phrase, score=heard.score, at=datetime.fromtimestamp(heard.at_unix_s, UTC))
+    phrase = HELP_WORD if heard.phrase in NOT_IN_THE_LOG else heard.phrase
+    return HeardPhrase(phrase=phrase, score=heard.score, at=datetime.fromtimestamp(heard.at_unix_s, UTC))
 
 
 def _time_of_day(at_s: float) -> str:

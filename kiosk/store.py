@@ -24,6 +24,7 @@ CREATE TABLE IF NOT EXISTS incident (slot INTEGER PRIMARY KEY CHECK (slot = 1), 
 CREATE TABLE IF NOT EXISTS outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT, incident TEXT UNIQUE, payload BLOB);
 CREATE TABLE IF NOT EXISTS known (number INTEGER PRIMARY KEY AUTOINCREMENT, incident TEXT UNIQUE);
 CREATE TABLE IF NOT EXISTS heard (number INTEGER PRIMARY KEY AUTOINCREMENT, phrase TEXT, score REAL, at_unix_s REAL);
+CREATE TABLE IF NOT EXISTS paused (number INTEGER PRIMARY KEY AUTOINCREMENT, at_unix_s REAL);
 CREATE TABLE IF NOT EXISTS pause (slot INTEGER PRIMARY KEY CHECK (slot = 1), until_unix_s REAL);
 """
 PRESS_SCHEMA = """
@@ -32,13 +33,14 @@ CREATE TABLE press (
     UNIQUE (boot, input, count)
 )
 """
-TABLES = ("incident", "outbox", "known", "press", "heard", "pause")
+TABLES = ("incident", "outbox", "known", "press", "heard", "pause", "paused")
 TAILS = ("", "-wal")
 PRESSES_KEPT = 1024
 """One frame of the button may stand for 256 presses, and is acknowledged only when each of them is known."""
 INCIDENTS_KNOWN = 200
 HEARD_KEPT = 20
 HEARD_KEPT_S = 86400.0
+PAUSES_KEPT = 20
 MAX_OFFLINE_S = 86400.0
 """A difference between two clocks beyond this is a wrong clock, not a long power cut."""
 
@@ -260,12 +262,23 @@ class Store:
         """Forget what was heard more than a day ago, or more than a day ahead by a clock that was wrong."""
         self._write(("DELETE FROM heard WHERE abs(? - at_unix_s) > ?", (now_unix_s, HEARD_KEPT_S)))
 
-    def keep_pause(self, until_unix_s: float | None) -> None:
-        """Keep until when the microphone is paused; None when it is not."""
+    def keep_pause(self, until_unix_s: float | None, began_unix_s: float | None = None) -> None:
+        """Keep until when the microphone is paused, and when that began; None when it is not."""
         if until_unix_s is None:
             self._write(("DELETE FROM pause", ()))
-        else:
-            self._write(("INSERT OR REPLACE INTO pause VALUES (1, ?)", (until_unix_s,)))
+            return
+        statements: list[tuple[str, tuple[object, ...]]] = [
+            ("INSERT OR REPLACE INTO pause VALUES (1, ?)", (until_unix_s,))
+        ]
+        if began_unix_s is not None:
+            statements.append(("INSERT INTO paused (at_unix_s) VALUES (?)", (began_unix_s,)))
+            sql = "DELETE FROM paused WHERE number <= (SELECT max(number) FROM paused) - ?"
+            statements.append((sql, (PAUSES_KEPT,)))
+        self._write(*statements)
+
+    def pauses(self, since_unix_s: float, now_unix_s: float) -> int:
+        """Return how many pauses of the microphone began since then; none that a clock set back puts ahead of `now_unix_s`."""
+        return sum(since_unix_s <= at_s <= now_unix_s for (at_s,) in self._read("SELECT at_unix_s FROM paused"))
 
     def paused_until(self) -> float | None:
         """Return until when the microphone is paused (seconds since 1970), if it is."""

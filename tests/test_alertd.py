@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -35,12 +36,27 @@ from firmware_bridge.events import (
 from firmware_bridge.protocol import Beacon, Input, LoopState, ResetCause
 from firmware_bridge.simulator import SimulatedButton
 from kiosk import mqtt
-from kiosk.alertd import HANDLERS, LENT_S, PAUSE_S, REFUSED_AGAIN_S, Hub, LeafGone, _face, idle_beacon
+from kiosk.alertd import (
+    HANDLERS,
+    LENT_S,
+    NOT_IN_THE_LOG,
+    PAUSE_AGAIN_S,
+    PAUSE_S,
+    PAUSES_S,
+    REFUSED_AGAIN_S,
+    Hub,
+    LeafGone,
+    _face,
+    idle_beacon,
+    read_clock,
+)
 from kiosk.bus import Leaf, ask, encode, runtime_socket
 from kiosk.config import load_unit
 from kiosk.demo.stage import ALEX, SAM, UNIT, Part, Stage, wait_for
+from kiosk.guidance import CASES
 from kiosk.messages import (
     COVERT_PHRASE,
+    HELP_WORD,
     AskButton,
     ButtonAnswer,
     ButtonHealth,
@@ -352,13 +368,16 @@ def test_a_covert_phrase_calls_staff_and_the_screen_shows_only_what_an_idle_one_
     silent = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
     assert (silent.trigger, silent.silent, silent.phrase) == (Trigger.COVERT, True, COVERT_PHRASE)
     sam.reply(SeenReply, silent.id)
-    screen.wait(State.RAISED)
+    hidden = screen.wait(State.RAISED).incident
     sam.reply(ComingReply, silent.id, eta_s=60)
-    screen.wait(State.COMING)
+    sam.wait(lambda snapshot: snapshot.state is State.COMING)
     sam.reply(HereReply, silent.id)
-    screen.wait(State.ATTENDED)
+    sam.wait(lambda snapshot: snapshot.state is State.ATTENDED)
+    assert hidden is not None
+    assert (hidden.silent, hidden.phrase, hidden.timeline, hidden.seen) == (True, None, (), ())
+    assert screen.wait(State.RAISED).incident is not None, "what the screen is told of it stays as it was"
     sam.reply(CloseReply, silent.id, outcome=Outcome.REAL)
-    screen.wait(State.CLOSED)
+    screen.wait(None)
     pages = _pages(screen, desk, seen)
     assert len(pages) >= 4
     turned = replace(idle, headline=ENGLISH.say("hello_other"))
@@ -433,6 +452,8 @@ def test_a_pause_of_the_microphone_is_told_to_ear_and_staff_and_outlives_the_hub
     hub(unit).start()
     wait_for("the ear to be told again", lambda: _pauses(ear) == [False, True, True])
     wait_for("the fault", lambda: "mic-paused" in _faults(unit))
+    screen.shown.clear()
+    wait_for("the screen to be back", lambda: screen.shown)
     screen.send(Touch(action=TouchAction.RESUME))
     wait_for("the ear to be told", lambda: _pauses(ear)[-1] is False)
     wait_for("the end of the fault", lambda: _no_fault(unit, "mic-paused"))
@@ -819,6 +840,74 @@ def test_a_pause_ends_by_itself(alone: Hub) -> None:
     alone._check_pause(paused_s + PAUSE_S)
     assert (_codes(alone), alone._make_show().hearing_back_s) == (set(), None)
     assert alone._store.paused_until() is None
+
+
+def test_a_desk_shows_what_it_showed_while_staff_hear_of_a_covert_call(unit: Stage, sam: Staff, screen: Screen) -> None:
+    screen.send(Touch(action=TouchAction.HELP))
+    raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    sam.reply(HereReply, raised.id)
+    assert screen.wait(State.ATTENDED).incident is not None
+    start = len(screen.shown)
+    unit.tap_button(covert=True)
+    told = sam.wait(lambda snapshot: snapshot.state is State.RAISED and snapshot.covert)
+    assert (told.id, told.silent, told.severity) == (raised.id, True, Severity.ALERT)
+    hub(unit).kill()
+    hub(unit).start()
+    sam.wait(lambda snapshot: snapshot.revision > told.revision)
+    sam.reply(CloseReply, raised.id, outcome=Outcome.REAL)
+    screen.wait(None)
+    states = [one.incident.state for one in screen.shown[start:] if isinstance(one, Show) and one.incident is not None]
+    assert set(states) == {State.ATTENDED}
+    assert "pressed_covert" not in "".join(one.model_dump_json() for one in screen.shown[start:])
+
+
+def test_a_microphone_cannot_be_kept_off(alone: Hub) -> None:
+    pause, resume = Touch(action=TouchAction.PAUSE), Touch(action=TouchAction.RESUME)
+    lasted = []
+    for _ in range(3):
+        alone._touch(pause)
+        alone._touch(pause)  # sent again before it was confirmed
+        back_s = alone._make_show().hearing_back_s
+        lasted.append(None if back_s is None else round(back_s))
+        alone._touch(resume)
+    assert lasted == [PAUSE_S, PAUSE_AGAIN_S, None]
+    assert _codes(alone) == set()
+    now = read_clock()
+    alone._begin_pause(replace(now, unix_s=now.unix_s + PAUSES_S + 1.0))
+    assert round(alone._make_show().hearing_back_s or 0.0) == PAUSE_S, "the hour is over"
+
+
+def test_a_pause_of_a_clock_that_was_set_back_lasts_no_longer_than_a_whole_one(alone: Hub) -> None:
+    now = read_clock()
+    for until_s, left_s in ((3600.0, PAUSE_S), (100.0, 100.0), (-1.0, None)):
+        alone._pause_until(None)
+        alone._store.keep_pause(now.unix_s + until_s)
+        alone._resume_pause(now)
+        back_s = alone._make_show().hearing_back_s
+        assert (None if back_s is None else round(back_s)) == left_s
+
+
+def test_the_screen_learns_that_a_refused_pause_arrived(screen: Screen) -> None:
+    for _ in range(2):
+        screen.send(Touch(action=TouchAction.PAUSE))
+        wait_for("the pause", lambda: (show := screen.shown[-1]) and getattr(show, "hearing_back_s", None) is not None)
+        screen.send(Touch(action=TouchAction.RESUME))
+        wait_for("its end", lambda: getattr(screen.shown[-1], "hearing_back_s", 1.0) is None)
+    screen.shown.clear()
+    screen.send(Touch(action=TouchAction.PAUSE))
+    wait_for("the answer", lambda: 0.0 in {getattr(one, "hearing_back_s", None) for one in screen.shown})
+    wait_for("its end", lambda: getattr(screen.shown[-1], "hearing_back_s", 1.0) is None)
+
+
+def test_what_somebody_in_fear_said_stands_in_no_log_at_the_desk(alone: Hub) -> None:
+    text = (Path(__file__).parent.parent / "models" / "distress_en" / "train.toml").read_text()
+    phrases = tomllib.loads(text)["phrases"]
+    told = {name for name, one in phrases.items() if "opens" in one and not CASES[Choice(one["opens"])].aloud}
+    assert told == NOT_IN_THE_LOG
+    for phrase in (*sorted(told), "help"):
+        alone._note_heard(Detection(phrase=phrase, score=3.0, audio_end_s=time.monotonic()))
+    assert [one.phrase for one in alone._make_show().heard] == ["help", *[HELP_WORD] * len(told)]
+    assert {one.phrase for one in alone._store.heard()} == {*told, "help"}
 
 
 def test_a_unit_without_a_microphone_has_nothing_to_pause(stage: Stage) -> None:

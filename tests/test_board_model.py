@@ -338,6 +338,10 @@ def test_the_language_of_the_screen_is_said_where_it_is_not_the_boards() -> None
     assert "Screen speaks: Español (Spanish)." in alert.lines
     (alert,) = view_of(snapshot()).alerts
     assert not [line for line in alert.lines if "Screen speaks" in line]
+    (alert,) = view_of(snapshot(home_language=Language.FRENCH)).alerts
+    assert "Screen speaks: English (English)." in alert.lines
+    (alert,) = view_of(snapshot(home_language=Language.FRENCH, language=Language.FRENCH)).alerts
+    assert not [line for line in alert.lines if "Screen speaks" in line]
     assert set(LANGUAGES) == set(Language)
 
 

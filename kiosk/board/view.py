@@ -198,7 +198,7 @@ def _told(snapshot: Snapshot) -> tuple[str, ...]:
         lines.append(GUESSES[snapshot.guess])
     if snapshot.name:
         lines.append(f"First name: {snapshot.name}.")
-    if snapshot.language is not Language.ENGLISH:
+    if snapshot.language is not (snapshot.home_language or Language.ENGLISH):
         lines.append(f"Screen speaks: {OWN_NAMES[snapshot.language]} ({LANGUAGES[snapshot.language]}).")
     if snapshot.says_fine:
         lines.append("Touched “I’m fine now”. Please look anyway.")
