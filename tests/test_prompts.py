@@ -49,7 +49,9 @@ def test_each_is_as_loud_and_as_long_as_it_should_be(language: Language) -> None
         sound, rate_hz = soundfile.read(recording_file(language, key), dtype="float64")
         assert len(sound) / rate_hz == pytest.approx(recording.seconds, abs=0.02), key
         assert 0.8 < recording.seconds < LONGEST_S, key
-        assert speech_dbfs(sound, rate_hz) == pytest.approx(SPEECH_DBFS, abs=1.0), key
+        assert speech_dbfs(sound, rate_hz) == pytest.approx(SPEECH_DBFS, abs=1.5), (
+            key
+        )  # the highest peaks are turned down after it
         assert np.abs(sound).max() < PEAK, key
         for end in (sound[: int(0.08 * rate_hz)], sound[-int(0.08 * rate_hz) :]):
             assert np.abs(end).max() < 0.02, f"{key}: it starts or ends without a breath of quiet"
