@@ -25,6 +25,7 @@ from kiosk.messages import (
     Role,
     ScreenBeat,
     Severity,
+    Show,
     Speaking,
     State,
     Touch,
@@ -456,6 +457,42 @@ def test_a_call_for_help_that_nobody_confirmed_outlives_the_screen(rig: Rig) -> 
     kill(rig)
     rig.start()
     rig.hub.wait(Touch, is_help)
+
+
+def killed_and_shown_again(rig: Rig, shown: Show) -> None:
+    kill(rig)
+    rig.hub.heard.queue.clear()
+    rig.begin()
+    check(lambda: rig.hub.show(shown), "screen on the bus", 30)
+
+
+def test_what_a_person_told_outlives_the_screen_until_the_incident_shows_it(rig: Rig) -> None:
+    shown = show(snapshot(id="i-7"))
+    rig.hub.show(shown)
+    rig.remote.wait_page("waiting")
+    rig.remote.tap("Tell my name")
+    rig.remote.wait_page("name")
+    for letter in "ANA":
+        rig.remote.tap(letter)
+    rig.remote.tap("Done")
+    rig.hub.wait(Touch, lambda touch: touch.name == "Ana")
+    rig.remote.tap("Someone is hurt")
+    rig.hub.wait(Touch, lambda touch: touch.choice is Choice.SOMEONE_HURT)
+    killed_and_shown_again(rig, shown)
+    first = rig.hub.wait(Touch, lambda touch: touch.action in {TouchAction.NAME, TouchAction.CHOOSE})
+    second = rig.hub.wait(Touch, lambda touch: touch.action in {TouchAction.NAME, TouchAction.CHOOSE} - {first.action})
+    assert {first.incident, second.incident} == {"i-7"}
+    assert {first.name, second.name, first.choice, second.choice} == {None, "Ana", Choice.SOMEONE_HURT}
+
+
+def test_that_it_is_worse_outlives_the_screen(rig: Rig) -> None:
+    shown = show(snapshot(id="i-8", check_in_open=True))
+    rig.hub.show(shown)
+    page = rig.remote.wait_page("check_in")
+    rig.remote.tap(next(text for text in page["buttons"] if "worse" in text))
+    rig.hub.wait(Touch, lambda touch: touch.action is TouchAction.WORSE)
+    killed_and_shown_again(rig, shown)
+    assert rig.hub.wait(Touch, lambda touch: touch.action is TouchAction.WORSE).incident == "i-8"
 
 
 @pytest.mark.parametrize(("width", "height"), [(480, 800), (800, 600)])

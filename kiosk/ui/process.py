@@ -291,7 +291,7 @@ class Screen:
         local = settle(at_home(self._local, home), self._show, now_s)
         telling, asking, unheard = self._touches.telling, self._touches.asking, self._touches.unheard(now_s)
         self._local = replace(local, telling=telling, asking=asking, unheard=unheard)
-        self._touches.speaks(self._local.look.language, self._show, now_s)
+        self._touches.tells(self._local, self._show, now_s)
         self._kept.save(self._local)
 
     def _tongue(self) -> Tongue:
