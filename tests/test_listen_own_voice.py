@@ -121,7 +121,7 @@ def prompts(folder: Path) -> Floats:
     """Some of what a unit may say, with a line in it that the ear surely knows as a call: about 10 s."""
     texts = (TEXTS["need_help"], TEXTS["check_raise"], OURS, CASES[Choice.SOMEONE_HURT].steps[0].body[0])
     pause = np.zeros(6_000, np.float32)
-    return np.concatenate([part for text in texts for part in (spoken(text, folder), pause)])
+    return np.concatenate([part for text in texts for part in (spoken(str(text), folder), pause)])
 
 
 @pytest.mark.parts
@@ -170,7 +170,7 @@ def test_a_call_just_before_we_speak_is_not_lost(tmp_path: Path, hub: Hub) -> No
     config = ListenSection(device="wired", second_look="off")
     with wired(tmp_path / "wired") as microphone, listening(tmp_path, config, microphone.env):
         hub.until(Ear, state=Hearing.LISTENING)
-        microphone.say(np.concatenate([call, spoken(TEXTS["need_help"], tmp_path)]))
+        microphone.say(np.concatenate([call, spoken(str(TEXTS["need_help"]), tmp_path)]))
         begins_s = time.monotonic() + len(call) / 16_000 + 0.16
         hub.tell(Speaking(start_s=begins_s, end_s=begins_s + 3))
         assert hub.until(Detection).phrase == "ambulance"
