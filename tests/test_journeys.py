@@ -483,3 +483,31 @@ def test_a_drill_looks_like_one_from_its_first_page_to_its_last() -> None:
     desk.happens(ev.ResponderClosed(SAM, reply(), Outcome.TEST))
     assert (desk.page.kind, desk.page.mark) == (Kind.CLOSED, "This is a drill")
     assert TouchAction.HELP in {one.does.action for one in every_button(desk.page) if isinstance(one.does, Touch)}
+
+
+def test_who_threatens_sees_nothing_of_a_covert_call_whatever_the_desk_shows() -> None:
+    for covert in (ev.ButtonPressed(covert=True), ev.PhraseHeard("angela", 5.0, covert=True)):
+        desk, ordinary = Desk3(), Desk3()
+        for one in (desk, ordinary):
+            one.happens(ev.DrillStarted())
+            one.happens(ev.ResponderSeen(SAM, reply()))
+        desk.happens(covert)
+        for one in (desk, ordinary):
+            one.wait(RULES.escalate_s + 5)
+            one.happens(ev.ResponderHere(PRIYA, reply()))
+        assert desk.page.texts() == ordinary.page.texts()
+        assert desk.said == ordinary.said
+        desk.happens(covert)
+        assert desk.page.texts() == ordinary.page.texts()
+        assert desk.snapshot().state is State.RAISED
+
+
+def test_fine_in_a_check_is_thanked_for_while_staff_come_to_the_covert_call_in_it() -> None:
+    desk, ordinary = Desk3(), Desk3()
+    for one in (desk, ordinary):
+        one.happens(ev.PhraseHeard("help", 3.0))
+    desk.happens(ev.ButtonPressed(covert=True))
+    assert desk.touch("I’m fine").texts() == ordinary.touch("I’m fine").texts()
+    assert desk.page.kind is Kind.CLOSED
+    assert desk.wait(THANKS_S + 1).kind is Kind.IDLE
+    assert (desk.machine.state, desk.snapshot().silent) == (State.RAISED, True)
