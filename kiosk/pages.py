@@ -12,7 +12,6 @@ Where the rest is: `local` (what was touched), `scene` (facts in words), `pages_
 """
 
 from dataclasses import replace
-from typing import Any
 
 from kiosk.guidance import GROUPS
 from kiosk.local import Local, at_home, dump, holds, load, settle, touched, visible, wants_person
@@ -70,10 +69,9 @@ def _held(place: Place, scene: Scene | None, top: str) -> Page | None:
     if case is None or not opened or not holds(place.local, case, place.face.country):
         return None
     corner = (place.call(),) if scene else (place.back(), place.call())
-    more: dict[str, Any] = {"bottom": place.say("gone_next")}
-    if not place.local.drill:
-        more["prompts"] = place.aloud("say_gone")
-    return alone_steps(place, case, top, corner, **more)
+    found = alone_steps(place, case, top, corner)
+    first = () if place.local.drill else place.aloud("say_gone")
+    return replace(found, bottom=place.say("gone_next"), prompts=(*first, *found.prompts))
 
 
 def _before_the_hub(place: Place) -> Page:

@@ -146,14 +146,14 @@ def alone(place: Place, top: str, told: Choice | None = None) -> Page | None:
     return alone_steps(place, choice, top, corner=(place.back(), place.call()))
 
 
-def alone_steps(place: Place, choice: Choice, top: str, corner: tuple[Button, ...], **more: Any) -> Page:
+def alone_steps(place: Place, choice: Choice, top: str, corner: tuple[Button, ...]) -> Page:
     """Return the step that the person has come to, while no hub answers."""
     lasted_s = place.now_s - (place.now_s if place.local.timer_s is None else place.local.timer_s)
     parts = _step(place, choice, lasted_s, drill=place.local.drill)
     if place.local.drill:  # a step that says "call" must not be believed
         parts["kicker"] = place.say("drill_no_call", number=place.number)
     parts["buttons"] = (*parts["buttons"], Button(place.say("b_other"), Go.CHOICES))
-    return place.page(Kind.STEPS, **{**parts, "top_left": top, "corner": corner, "choice": choice, **more})
+    return place.page(Kind.STEPS, **parts, top_left=top, corner=corner, choice=choice)
 
 
 def _alone_choices(place: Place, top: str) -> Page:

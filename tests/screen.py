@@ -82,6 +82,7 @@ def scene_page(scene: Scene, look: Look = USUAL_LOOK, tongue: Tongue = ENGLISH, 
 CHECK: dict[str, Any] = {"severity": Severity.CHECK, "trigger": Trigger.VOICE, "phrase": "breathe"}
 COMING: dict[str, Any] = {"coming": (Going(responder=SAM, eta_s=64),), "seen": (PRIYA, SAM), "elapsed_s": 52}
 CHEST: dict[str, Any] = {"choice": Choice.CHEST_OR_BREATHING, "severity": Severity.GRAVE}
+PUSHES: dict[str, Any] = {"choice": Choice.COLLAPSE, "severity": Severity.GRAVE}
 PERSON: dict[str, Any] = {"choice": Choice.PERSON, "severity": Severity.CHECK}
 VIEW = "文 ع A Language"
 HEARD = tuple(
@@ -211,6 +212,19 @@ SCENES: dict[str, Scene] = {
     "steps_collapse": Scene(
         show(snapshot(State.COMING, **COMING, choice=Choice.COLLAPSE, severity=Severity.GRAVE)), "steps", ("Next",)
     ),
+    "steps_collapse_unanswered": Scene(
+        show(snapshot(seen=(SAM,), emergency=True, elapsed_s=126, **PUSHES)), "steps", ("Back to the steps", "Next")
+    ),
+    "steps_seizure_check_in": Scene(
+        show(snapshot(State.COMING, check_in_open=True, **COMING, **{**PUSHES, "choice": Choice.SEIZURE})), "steps"
+    ),
+    "steps_seizure_unanswered": Scene(
+        show(snapshot(seen=(SAM,), emergency=True, check_in_open=True, **{**PUSHES, "choice": Choice.SEIZURE})), "steps"
+    ),
+    "steps_seizure_asked": Scene(show(snapshot(State.CHECKING, choice=Choice.SEIZURE, **CHECK)), "steps"),
+    "steps_seizure_attended": Scene(
+        show(snapshot(State.ATTENDED, here=SAM, elapsed_s=200, **{**PUSHES, "choice": Choice.SEIZURE})), "steps"
+    ),
     "steps_defibrillator": Scene(
         show(snapshot(State.COMING, **COMING, choice=Choice.COLLAPSE, severity=Severity.GRAVE)),
         "steps",
@@ -231,6 +245,7 @@ AWAY: dict[str, Scene] = {
     "gone_choices": Scene(show(), "cases", ("Show the steps",), age_s=GONE_S),
     "gone_cases": Scene(show(), "cases", ("Show the steps", "Someone is hurt"), age_s=GONE_S),
     "gone_steps": Scene(show(), "steps", ("Show the steps", "Someone is hurt", "Collapsed", "Next"), age_s=GONE_S),
+    "gone_beat": Scene(show(snapshot(seen=(SAM,), **PUSHES)), "steps", ("Show the steps", "Next"), age_s=GONE_S),
     "gone_view": Scene(show(), "view", (VIEW,), age_s=GONE_S),
 }
 """What stands there when the hub is gone."""

@@ -279,7 +279,7 @@ def test_the_hub_dies_and_comes_back() -> None:
     assert desk.wait(HUB_GONE_S - 0.5).kind is Kind.STEPS
     found = desk.wait(1)
     assert (found.choice, found.top_left) == (Choice.SEIZURE, "This unit cannot call for you.")
-    assert desk.said[-1] == ("say_gone",)
+    assert desk.said[-1] == ("say_gone", "seizure.1.spoken")
     assert desk.wait(60).body[-1] == "It has lasted 1:04."
     assert desk.touch("It is something else", "Chest or breathing", "Choking").choice is Choice.CHOKING
     desk.hub_up = True

@@ -63,6 +63,7 @@ from tests.screen import (
     LEE,
     PERSON,
     PRIYA,
+    PUSHES,
     SAM,
     SCENES,
     VIEW,
@@ -908,8 +909,6 @@ def test_what_the_person_told_is_shown_as_told_and_a_fact_once_the_hub_has_it() 
 
 # --- what stays while hands push --------------------------------------------------------------------------------------
 
-PUSHES: dict[str, Any] = {"choice": Choice.COLLAPSE, "severity": Severity.GRAVE}
-
 
 def test_the_beat_stays_whatever_is_asked_and_shows_it_in_its_own_page() -> None:
     shown = show(snapshot(**PUSHES))
@@ -955,7 +954,7 @@ def test_a_hub_that_goes_leaves_the_beat_and_is_said_above_it() -> None:
         assert (found.pace, found.top_left, found.prompts) == (
             Pace.CPR,
             "This unit cannot call for you.",
-            ("say_gone",),
+            ("say_gone", "collapse.2.spoken"),
         )
         local = after(known, "Call 112 myself", local=local, now_s=60)
         assert view(known, local, 60).kind is Kind.EMERGENCY
