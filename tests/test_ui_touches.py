@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from kiosk.local import Local
 from kiosk.messages import Choice, Hearing, Language, Severity, State, Touch, TouchAction
+from kiosk.page import Look
 from kiosk.ui.touches import RESEND_S, UNHEARD_S, Touches
 from tests.screen import PRIYA, show, snapshot
 
@@ -224,3 +226,43 @@ def test_a_language_changed_back_before_it_arrived_is_told_as_it_is(line: Line) 
     touches.speaks(Language.FRENCH, open_, 0)
     touches.speaks(Language.ENGLISH, open_, 1)
     assert line.sent == [spoken(Language.FRENCH, "i-1"), spoken(Language.ENGLISH, "i-1")]
+
+
+# --- what was touched here, told to each incident that lacks it -------------------------------------------------------
+
+
+def test_what_an_incident_lacks_is_told_once_it_is_open_and_until_it_shows(line: Line) -> None:
+    touches = Touches(line.send)
+    untold = frozenset({TouchAction.CHOOSE, TouchAction.NAME, TouchAction.WORSE})
+    local = Local(incident="i-1", choice=Choice.FALL, name="Ana", untold=untold)
+    for nothing in (None, show(), show(snapshot(silent=True)), show(snapshot(id="i-2"))):
+        touches.tells(local, nothing, 0)
+    assert [touch.action for touch in line.sent if touch.action is not TouchAction.LANGUAGE] == []
+    line.sent.clear()
+    touches.tells(local, show(snapshot()), 1)
+    touches.tells(local, show(snapshot()), 1.1)
+    assert line.sent == [
+        Touch(action=TouchAction.CHOOSE, incident="i-1", choice=Choice.FALL),
+        Touch(action=TouchAction.NAME, incident="i-1", name="Ana"),
+        Touch(action=TouchAction.WORSE, incident="i-1"),
+    ]
+    touches.shown(show(snapshot(choice=Choice.FALL, name="Ana", severity=Severity.GRAVE)))
+    touches.send_due(99)
+    assert len(line.sent) == 3
+
+
+def test_asking_for_a_person_in_guidance_makes_no_alarm_of_a_check(line: Line) -> None:
+    touches = Touches(line.send)
+    local = Local(incident="i-1", choice=Choice.PERSON, untold=frozenset({TouchAction.CHOOSE}))
+    touches.tells(local, show(snapshot(State.CHECKING, severity=Severity.CHECK)), 0)
+    assert line.sent == []
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_an_incident_is_told_a_language_only_when_a_person_touched_it(line: Line, silent: bool) -> None:
+    touches = Touches(line.send)
+    spanish = show(snapshot(language=Language.SPANISH, silent=silent))
+    touches.tells(Local(incident="i-1"), spanish, 0)
+    assert line.sent == []
+    touches.tells(Local(incident="i-1", look=Look(language=Language.HINDI), mine=True), spanish, 1)
+    assert [touch.language for touch in line.sent] == [Language.HINDI]
