@@ -173,7 +173,7 @@ def test_the_ear_takes_a_calibration_at_its_start_and_when_it_changes(tmp_path: 
         return process._loop._decider.phrases[0].alone.threshold - shipped.phrases[0].alone.threshold
 
     def ignored(at_s: float) -> list[Fault]:
-        ear = process._ear(now_s + at_s, wanted=True)
+        ear = process._ear(now_s + at_s, open_now=True)
         return [fault for fault in ear.faults if fault.code == "calibration_ignored"]
 
     try:
