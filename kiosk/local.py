@@ -267,6 +267,9 @@ def _settle_incident(local: Local, incident: Snapshot, country: str, now_s: floa
     held = holds(local, case_of(local, incident), country)
     if forced and not held and not local.emergency_put_away and local.opened not in {Go.VIEW, Go.EMERGENCY}:
         return replace(local, opened=Go.EMERGENCY, opened_s=now_s, code=False)
+    # It came by itself and nobody touched it: a person at the desk takes its place. Who opened it may be reading it out.
+    if incident.here is not None and local.opened is Go.EMERGENCY and local.touched_s < local.opened_s:
+        return replace(local, opened=None)
     return local
 
 

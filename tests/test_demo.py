@@ -99,7 +99,8 @@ def test_kill_9_of_any_part_in_mid_incident(victim: str, store: tuple[Stage, Par
     page = ScreenRemote(stage.screen_remote).wait(
         lambda page: page["incident"] == before[1], "the incident on the screen"
     )
-    assert page["kind"] == "waiting"
+    # away for longer than the grace, staff were out of reach for a while, and the page with the number came
+    assert page["kind"] in {"waiting", "emergency"}
     phone.page.locator("body:not(.down) article").wait_for()
     assert phone.page.locator("article").count() == 1
     assert phone.page.locator("article").get_attribute("data-incident") == before[1]

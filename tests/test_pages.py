@@ -1353,3 +1353,13 @@ def test_every_case_has_its_group() -> None:
 def test_the_pace_of_breathing_is_far_from_who_cannot_breathe() -> None:
     paced = {choice for choice, case in CASES.items() for step in case.steps if step.pace is Pace.BREATHING}
     assert paced == {Choice.OVERWHELMED, Choice.PERSON}
+
+
+def test_an_emergency_page_that_came_by_itself_goes_when_somebody_is_at_the_desk() -> None:
+    alone = show(snapshot(emergency=True, reach=Reach.NOBODY), reach=Reach.NOBODY)
+    here = show(snapshot(State.ATTENDED, here=SAM))
+    by_itself = settle(Local(), alone, 1)
+    assert view(alone, by_itself, 1).kind is Kind.EMERGENCY
+    assert view(here, settle(by_itself, here, 3), 3).kind is Kind.ATTENDED
+    opened = touched(settle(Local(), show(snapshot()), 1), Go.EMERGENCY, 2)
+    assert view(here, settle(opened, here, 3), 3).kind is Kind.EMERGENCY

@@ -60,7 +60,8 @@ class VirtualMicrophone:
                 child.kill()
                 child.wait()
         if self._room is not None and self._room.stdin is not None:
-            self._room.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # what was not yet played goes with the player
+                self._room.stdin.close()
 
     def play(self, path: Path) -> float:
         """Play a sound file into the room and return when it was played out: CLOCK_MONOTONIC at its end."""

@@ -312,7 +312,8 @@ def _number(sheet: Sheet, page: Page, box: Box) -> None:
     size = sheet.px(NUMBER)
     wide = sheet.width_of(page.number, size, bold=True)
     blocks = _beside_number(sheet, page)
-    rest = box.h - kicker - sheet.tallness(blocks[:1], box.w, 1)
+    staying = [block for block in blocks if not block.spare]
+    rest = box.h - kicker - sheet.tallness(staying, box.w, 1)
     size = float(int(min(size, size * box.w / wide * 0.99, max(rest / 1.26, sheet.px(BODY)))))
     height = size * LINE_BOX
     y = box.y + kicker + size * 0.6
