@@ -118,7 +118,8 @@ def check(
     ] = False,
 ) -> None:
     """Print every fault of FILE and of the files that it names, and exit 1; or "OK"."""
-    from kiosk import config_file, config_show
+    from kiosk import config_file, config_show, guidance
+    from kiosk.config import UnitConfig
     from kiosk.config_faults import ConfigFaults
 
     try:
@@ -129,3 +130,5 @@ def check(
         typer.echo(f"{file}: {len(wrong.faults)} fault{'s' if len(wrong.faults) > 1 else ''}", err=True)
         raise typer.Exit(1) from None
     typer.echo(config_show.show(config, text), nl=False) if show else typer.echo(f"{file}: OK")
+    if isinstance(config, UnitConfig) and not show:
+        typer.echo(guidance.review(config.unit.country))

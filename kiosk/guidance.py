@@ -1,8 +1,8 @@
 """What a person can do while they wait: a few steps for each case, as data that a clinician can review.
 
 Rules
-- Every step names its source and its picture. Nobody has signed any of it off yet: `sign_off` says so, and a technician is
-  shown it.
+- Every step names its source and its picture. Nobody has signed any of it off yet: `sign_off` says so, and `stayby check`
+  tells it to a technician (`review`).
 - Verb first, one thing at a time, at most 12 words a line and two lines under a headline, reading age 10.
 - Slots: `{number}` is the emergency number of the place, `{police}` that of the police, `{defibrillator}` where the
   defibrillator is. A step with a slot says in `spoken` what is read aloud, since a voice was recorded once for all places.
@@ -495,6 +495,15 @@ GROUPS: dict[Choice, tuple[Choice, ...]] = {
 def group_of(choice: Choice) -> Choice:
     """Return the first choice under which a case is found: itself if it is one."""
     return next((group for group, cases in GROUPS.items() if choice in cases), choice)
+
+
+def review(country: str) -> str:
+    """Return how much of the guidance a clinician has signed off for a country (two letters, or empty), in one line."""
+    signed = [case.sign_off for case in CASES.values() if case.sign_off and case.sign_off.country == country]
+    if not signed:
+        return f"guidance: {len(CASES)} cases, not yet reviewed by a clinician"
+    last = max(signed, key=lambda one: one.on)
+    return f"guidance: {len(signed)} of {len(CASES)} cases reviewed for {country}, last by {last.by} on {last.on}"
 
 
 def gravest(choices: Sequence[Choice]) -> Choice:

@@ -119,7 +119,6 @@ TEXTS: dict[str, Text] = {
     "still_ok": "Are you still OK?",
     "still_ok_body": "Touch any of these, or press the button.",
     "still_ok_touch": "Touch any of these.",
-    "still_ok_next": "No answer: I ask the staff to hurry.",
     # what happens by itself
     "next_tier": Plural("No answer in 1 second: I ask {tier} too.", "No answer in {n} seconds: I ask {tier} too."),
     "next_emergency": Plural(
@@ -156,7 +155,6 @@ TEXTS: dict[str, Text] = {
     "which": "Which is it? Touch the picture.",
     "which_next": "Not sure? I show the first steps soon.",
     "step": "{title} · step {n} of {of}",
-    "not_reviewed": "Not yet checked by a doctor",
     # on a step
     "defibrillator_ask": "Ask the staff where it is.",
     "lasted": "It has lasted {clock}.",

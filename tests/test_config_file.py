@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from kiosk.certificates import BadCertificate, validities, validity
 from kiosk.config_faults import ConfigFaults
 from kiosk.config_file import LAST_GOOD, check, load_or_last_good
+from kiosk.guidance import review
 
 NOW = datetime.now(UTC)
 STAYBY = Path(sys.executable).parent / "stayby"
@@ -261,7 +262,7 @@ def stayby(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 def test_check_says_ok_or_every_fault(unit: Path) -> None:
     done = stayby("check", unit)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{unit}: OK\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{unit}: OK\n{review('')}\n", "")
     unit.write_text(unit.read_text().replace("id =", "idd =").replace("host =", "hots ="))
     done = stayby("check", unit)
     assert done.returncode == 1

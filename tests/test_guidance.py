@@ -1,11 +1,12 @@
 """The guidance as data: every choice has steps, every step a source and a picture, and nothing says more than the facts allow."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kiosk.guidance import CASES, GRAVEST_FIRST, GROUPS, Case, Pace, Step, gravest, group_of
+from kiosk.guidance import CASES, GRAVEST_FIRST, GROUPS, Case, Pace, SignOff, Step, gravest, group_of, review
 from kiosk.messages import Choice
 
 PICTURES = Path(__file__).parent.parent / "kiosk/ui/pictures"
@@ -117,3 +118,11 @@ def test_every_case_is_found_under_one_first_choice() -> None:
         assert group_of(group) is group
         assert all(group_of(case) is group for case in cases)
     assert gravest([Choice.PERSON, Choice.CHOKING, Choice.FALL]) is Choice.CHOKING
+
+
+def test_a_technician_is_told_what_a_clinician_has_reviewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert review("GB") == f"guidance: {len(CASES)} cases, not yet reviewed by a clinician"
+    signed = replace(CASES[Choice.FALL], sign_off=SignOff(by="Dr Example", country="GB", on="2026-12-01"))
+    monkeypatch.setitem(CASES, Choice.FALL, signed)
+    assert review("GB") == f"guidance: 1 of {len(CASES)} cases reviewed for GB, last by Dr Example on 2026-12-01"
+    assert review("FR").endswith("not yet reviewed by a clinician")

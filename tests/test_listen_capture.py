@@ -13,10 +13,11 @@ import pytest
 import soundfile
 
 from kiosk.demo.microphone import VirtualMicrophone
-from kiosk.listen.capture import SOUND_SYSTEM, Capture, Captured, capture_devices
+from kiosk.listen.capture import Capture, Captured
 from kiosk.listen.channels import Mixer
 from kiosk.listen.features import CHUNK_SAMPLES, Samples
 from kiosk.listen.ring import RING_CHUNKS, Ring
+from kiosk.sound_cards import SOUND_SYSTEM, devices
 from tests.wired import Wired, wired
 
 DEADLINE_S = 20.0
@@ -173,11 +174,11 @@ def test_a_microphone_that_is_taken_away_and_comes_back(tmp_path: Path, captures
 
 def test_capture_devices_are_named_by_their_cards(tmp_path: Path) -> None:
     pcm = "00-00: bcm2835 : bcm2835 : playback 8\n02-01: USB Audio : USB Audio : playback 1 : capture 1\nnonsense\n"
-    assert capture_devices(sound_system(tmp_path, {0: "b1", 2: "Microphone_1"}, pcm)) == (
+    assert devices("capture", sound_system(tmp_path, {0: "b1", 2: "Microphone_1"}, pcm)) == (
         "plughw:CARD=Microphone_1,DEV=1",
     )
-    assert capture_devices(sound_system(tmp_path / "gone", {0: "b1"}, pcm)) == ()
-    assert capture_devices(tmp_path / "none") == ()
+    assert devices("capture", sound_system(tmp_path / "gone", {0: "b1"}, pcm)) == ()
+    assert devices("capture", tmp_path / "none") == ()
 
 
 @pytest.mark.parts

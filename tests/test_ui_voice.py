@@ -27,8 +27,9 @@ from kiosk.listen.loop import Loop
 from kiosk.listen.model import load_model, packaged_model
 from kiosk.listen.own_voice import OwnVoice
 from kiosk.messages import Detection, Ear, Hearing, Language, Speaking
+from kiosk.sound_cards import devices
 from kiosk.ui.beat import BEAT_SAMPLES, click, with_beat
-from kiosk.ui.speaker import RATE_HZ, playback_devices
+from kiosk.ui.speaker import RATE_HZ
 from kiosk.ui.voice import PROMPTS, Row, Voice, gain_db
 from tests.listening import Hub, listening
 from tests.wired import Floats
@@ -378,8 +379,8 @@ def test_playback_devices_are_named_by_their_cards(tmp_path: Path) -> None:
     (tmp_path / "card1").mkdir()
     (tmp_path / "card1" / "id").write_text("Speaker\n", encoding="utf-8")
     (tmp_path / "pcm").write_text("01-00: USB : USB : playback 1\n02-00: Mic : Mic : capture 1\n", encoding="utf-8")
-    assert playback_devices(tmp_path) == ("plughw:CARD=Speaker,DEV=0",)
-    assert playback_devices(tmp_path / "none") == ()
+    assert devices("playback", tmp_path) == ("plughw:CARD=Speaker,DEV=0",)
+    assert devices("playback", tmp_path / "none") == ()
 
 
 @pytest.mark.parts

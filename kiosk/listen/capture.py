@@ -22,6 +22,7 @@ import numpy as np
 from kiosk.listen.channels import CHANNELS, Mixer
 from kiosk.listen.features import CHUNK_SAMPLES, SAMPLE_RATE_HZ, Samples
 from kiosk.listen.ring import Ring
+from kiosk.sound_cards import SOUND_SYSTEM, devices
 
 FRAME_BYTES = 2 * CHANNELS
 CHUNK_BYTES = CHUNK_SAMPLES * FRAME_BYTES
@@ -31,7 +32,6 @@ STALL_S = 1.0
 RESTART_S = 1.0
 MAX_COMPLAINT_BYTES = 4096
 DEFAULT_DEVICE = "default"
-SOUND_SYSTEM = Path("/proc/asound")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Capture:
     def _record_any(self) -> CaptureFault | None:
         """Record from the configured device; if that is `default` and leads nowhere, from the only one that is there."""
         fault = self._record(self._device)
-        there = capture_devices(self._sound_system)
+        there = devices("capture", self._sound_system)
         missing = fault is not None and fault.code == "mic_missing"
         if missing and self._device == DEFAULT_DEVICE and len(there) == 1:
             return self._record(there[0])
@@ -198,27 +198,10 @@ class Capture:
         return CaptureFault("mic_missing", f"the microphone cannot be opened: {reason}", self._pick())
 
     def _pick(self) -> str:
-        there = capture_devices(self._sound_system)
+        there = devices("capture", self._sound_system)
         if not there:
             return "plug it in: no microphone is there now"
         return f"plug it in, or set [listen] device to what is there now: {', '.join(there)}"
-
-
-def capture_devices(sound_system: Path = SOUND_SYSTEM) -> tuple[str, ...]:
-    """The capture devices that the kernel has now, by the names of their cards, as `[listen] device` takes them."""
-    try:
-        lines = (sound_system / "pcm").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ()  # no sound system: no device
-    numbers = [line.partition(":")[0].split("-") for line in lines if ": capture " in line]
-    found = []
-    for card, device in numbers:
-        try:
-            name = (sound_system / f"card{int(card)}" / "id").read_text(encoding="utf-8", errors="replace").strip()
-        except OSError:
-            continue  # pulled at this very moment
-        found.append(f"plughw:CARD={name},DEV={int(device)}")
-    return tuple(found)
 
 
 def _command(device: str) -> list[str]:

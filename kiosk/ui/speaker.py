@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-SOUND_SYSTEM = Path("/proc/asound")
+from kiosk.sound_cards import SOUND_SYSTEM, devices
+
 RATE_HZ = 48_000
 BYTES = 2
 BUFFER_S, PERIOD_S, PIPE_BYTES = 0.16, 0.02, 4096
@@ -140,24 +141,7 @@ def _command(device: str) -> list[str]:
 
 
 def _pick(sound_system: Path) -> str:
-    there = playback_devices(sound_system)
+    there = devices("playback", sound_system)
     if not there:
         return "plug it in: no speaker is there now"
     return f"plug it in, end what else plays on it, or set [speaker] device to what is there now: {', '.join(there)}"
-
-
-def playback_devices(sound_system: Path = SOUND_SYSTEM) -> tuple[str, ...]:
-    """Return the playback devices that the kernel has now, by the names of their cards, as `[speaker] device` takes them."""
-    try:
-        lines = (sound_system / "pcm").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ()  # no sound system: no device
-    numbers = [line.partition(":")[0].split("-") for line in lines if ": playback " in line]
-    found = []
-    for card, device in numbers:
-        try:
-            name = (sound_system / f"card{int(card)}" / "id").read_text(encoding="utf-8", errors="replace").strip()
-        except OSError:
-            continue  # pulled at this very moment
-        found.append(f"plughw:CARD={name},DEV={int(device)}")
-    return tuple(found)
