@@ -32,7 +32,8 @@ from kiosk.ui.remote import RemoteError, ScreenRemote
 
 ROOT = Path(__file__).parent.parent
 STEADY_S = 1.0
-FRAME_S = 1 / 30
+AFTER_S = 0.1
+"""When a finger lands, at the earliest: the screen is at rest again."""
 PACED_S = 12.0
 IDLE_S, BEFORE_IDLE_S = 20.0, 32.0
 """A quiet desk first reads its other languages, one each 5 s."""
@@ -93,8 +94,9 @@ class Screen:
         text = self.say(key)
         page = self.wait(lambda page: text in page["buttons"], f"button {text!r}")
         wait_for("the end of the last touch", lambda: time.monotonic() > page["free_s"])
-        time.sleep(random.uniform(0, FRAME_S))  # noqa: S311 - fingers keep no time with frames
-        return Seen(*self.remote.watch(*page["middles"][page["buttons"].index(text)]))
+        x, y = page["middles"][page["buttons"].index(text)]
+        after_s = AFTER_S + random.uniform(0, AFTER_S)  # noqa: S311 - fingers keep no time with frames
+        return Seen(*self.remote.watch(x, y, after_s))
 
 
 def measure(folder: Path) -> dict[str, Measure]:

@@ -1,6 +1,7 @@
 """Does what tests and demos ask of the screen: says what it shows, touches it as a finger would, and takes its picture."""
 
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -9,7 +10,7 @@ from typing import Any
 
 from kivy.base import EventLoop
 from kivy.clock import Clock
-from kivy.graphics.opengl import GL_RGB, GL_UNSIGNED_BYTE, glReadPixels
+from kivy.graphics.opengl import GL_RGB, GL_UNSIGNED_BYTE, glFinish, glReadPixels
 
 from kiosk.page import Look, Page
 from kiosk.ui.remote import Request
@@ -17,6 +18,8 @@ from kiosk.ui.shapes import Hot, Layout
 
 HELD_S = 4.0
 """At which moment of its movement what moves is photographed: a breath drawn in."""
+TAKEN_S = 0.1
+"""After which time a touch has been taken, or never is."""
 WATCHED_PX = 40
 """The side of the square around a touch in which its answer must be seen."""
 
@@ -41,23 +44,25 @@ class View:
 class Watched:
     """A touch whose answer is awaited: where it was, how many were taken before it, and the pixels that were there.
 
-    `cpu_s` is the processor time of this process when it began.
+    `landed_s` is when the finger landed, `cpu_s` the processor time of this process at that moment.
     """
 
     request: Request
     at: tuple[float, float]
     taken: int
     before: bytes
+    landed_s: float
     cpu_s: float
 
 
 @dataclass
 class Hands:
-    """`see` says what is shown, `taken` how many touches were taken so far."""
+    """`see` says what is shown, `taken` how many touches were taken so far; `counts`: a frame is one once it is drawn."""
 
     window: Any
     see: Callable[[], View]
     taken: Callable[[], int]
+    counts: bool
     frames: int = 0
     shots: list[Request] = field(default_factory=list)
     _watched: Watched | None = None
@@ -121,27 +126,42 @@ class Hands:
         """Put a finger down and up where SDL would: in the queue of Kivy's SDL touch provider, and in the mouse's if asked."""
         before = self.taken()
         if request.args.get("watch"):
-            self._watched = Watched(request, (x, y), before, self._around(x, y), time.process_time())
-        provider = next(one for one in EventLoop.input_providers if type(one).__name__ == "SDL2MotionEventProvider")
-        width, height = self.window.size
-        for action in ("fingerdown", "fingerup") * int(request.args.get("times", 1)):
-            provider.q.appendleft((action, 1, x / width, y / height, 1.0))
+            self._watch(request, x, y)
+            return
+        self._land(x, y, int(request.args.get("times", 1)))
         if request.args.get("mouse"):
             self.window.dispatch("on_mouse_down", x, y, "left", [])
             self.window.dispatch("on_mouse_up", x, y, "left", [])
-        if not request.args.get("watch"):
-            Clock.schedule_once(lambda _: request.done(taken=self.taken() - before), 2 / 30)
+        Clock.schedule_once(lambda _: request.done(taken=self.taken() - before), TAKEN_S)
+
+    def _land(self, x: float, y: float, times: int = 1) -> None:
+        provider = next(one for one in EventLoop.input_providers if type(one).__name__ == "SDL2MotionEventProvider")
+        width, height = self.window.size
+        for action in ("fingerdown", "fingerup") * times:
+            provider.q.appendleft((action, 1, x / width, y / height, 1.0))
+
+    def _watch(self, request: Request, x: float, y: float) -> None:
+        """Look at the pixels around a point, and a moment later touch it from a thread of its own, as a panel does."""
+        taken, before = self.taken(), self._around(x, y)
+
+        def land() -> None:
+            self._watched = Watched(request, (x, y), taken, before, time.monotonic(), time.process_time())
+            self._land(x, y)
+
+        threading.Timer(float(request.args["after_s"]), land).start()
 
     # --- frames -------------------------------------------------------------------------------------------------------
 
     def flipped(self) -> None:
         """Count a frame that is drawn and shown next; if it is the first with the answer to a watched touch, say so."""
         self.frames += 1
+        if self.counts:
+            glFinish()  # where no panel takes the picture, Mesa would put off drawing it, and leave most of them out
         watched = self._watched
         if watched is None or self.taken() == watched.taken or self._around(*watched.at) == watched.before:
             return
         self._watched = None
-        seen_s, worked_s = time.monotonic() - watched.request.came_s, time.process_time() - watched.cpu_s
+        seen_s, worked_s = time.monotonic() - watched.landed_s, time.process_time() - watched.cpu_s
         watched.request.done(taken=True, seen_s=seen_s, worked_s=worked_s)
 
     def _around(self, x: float, y: float) -> bytes:

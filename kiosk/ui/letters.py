@@ -15,7 +15,7 @@ from kiosk.ui.shaping import Piece, pieces, words
 
 WIDTHS = 8192
 LINES = 1024
-TEXTURES = 128
+TEXTURES = 80
 MEASURED_PX = 128
 STROKE = 24
 """A size by the step that makes a stroke bold."""

@@ -17,7 +17,7 @@ from kiosk.ui.palette import Colour
 FOLDER = Path(__file__).parent / "pictures"
 INK, ACCENT = "currentColor", "#c0ffee"
 """What stands in the files for the two colours of a theme."""
-KEPT = 48
+KEPT = 24
 DISC = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 2 2"><circle cx="1" cy="1" r="1" fill="#ffffff"/></svg>'
 
 

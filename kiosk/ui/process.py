@@ -4,6 +4,7 @@ The bus thread and the remote's thread only enqueue; this module's loop alone to
 process with it, and the hub sends the whole state again to the next one.
 """
 
+import contextlib
 import logging
 import os
 import queue
@@ -42,6 +43,8 @@ log = logging.getLogger(__name__)
 
 INBOX = 256
 REFRESH_S = 0.2
+REST_S = 0.03
+"""So long a screen on which nothing moves waits for news before it looks for a finger again."""
 BEAT_S = 1.0
 PANEL_S = 5.0
 DEBOUNCE_S = 0.3
@@ -111,7 +114,7 @@ class Screen:
         self._unread = list(catalogues.TRANSLATED)
         self._catalogue_faults: tuple[Fault, ...] = ()
         self._taken = 0
-        self._hands = Hands(self._window, self._view, lambda: self._taken)
+        self._hands = Hands(self._window, self._view, lambda: self._taken, counts=remote is not None)
         self._touches = Touches(self._send)
         self._leaf = Leaf(
             runtime_socket(run_dir),
@@ -147,7 +150,7 @@ class Screen:
         window.bind(on_touch_down=self._on_touch, on_resize=self._on_resize, on_flip=self._on_flip)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopTouchApp())
-        Clock.schedule_interval(lambda _: self._step(time.monotonic()), 0)
+        Clock.schedule_interval(lambda _: self._step(), 0)
         Clock.schedule_interval(lambda _: self._beat(time.monotonic()), BEAT_S)
         if self._panels is not None:
             Clock.schedule_interval(lambda _: self._look_for_panels(), PANEL_S)
@@ -160,21 +163,26 @@ class Screen:
 
     # --- what comes in ------------------------------------------------------------------------------------------------
 
-    def _step(self, now_s: float) -> None:
+    def _step(self) -> None:
+        wait_s = REST_S if self._rests() else 0.0
         news = False
-        while True:
-            try:
-                message = self._inbox.get_nowait()
-            except queue.Empty:
-                break
-            self._take(message, now_s)
-            news = True
+        with contextlib.suppress(queue.Empty):
+            while True:
+                message = self._inbox.get(block=not news, timeout=wait_s)
+                self._take(message, time.monotonic())
+                news = True
+        now_s = time.monotonic()
         if news or self._turns or now_s - self._refreshed_s >= REFRESH_S:
             self._refresh(now_s)
         if (began_s := self._said.beat_began_s) is not None:
             self._painter.pace_from_s = began_s
         self._painter.step(now_s)
         self._pose(now_s)
+
+    def _rests(self) -> bool:
+        """Whether the next frame would be this one: nothing moves, fades, turns, is pressed, or is to be photographed."""
+        busy = self._turns or self._pressed or self._hands.shots
+        return not (busy or self._painter.fades or self._painter.moves)
 
     def _pose(self, now_s: float) -> None:
         """Stand still for the picture that was asked for, if no page fades; else where this minute has the page."""

@@ -1,8 +1,8 @@
 """Lets tests and demos see and touch the screen as a person would: a Unix socket that is only there when asked for.
 
 One JSON object a line. Requests: {"do": "page"}, {"do": "tap", "text": …}, {"do": "touch", "x": …, "y": …} (pixels from the
-top left; "mouse": true sends it through the mouse as well, as a panel with two drivers does; "watch": true answers when the
-first frame is drawn that answers it), {"do": "shot", "path": …}
+top left; "mouse": true sends it through the mouse as well, as a panel with two drivers does; "watch": true lands
+"after_s" later and answers when the first frame is drawn that answers it), {"do": "shot", "path": …}
 ("since_s": …: what moves, as it is so long after its beginning), {"do": "frames"}. Each is answered by {"ok": true, …} or
 {"ok": false, "why": …}.
 """
@@ -28,11 +28,10 @@ class RemoteError(RuntimeError):
 
 @dataclass
 class Request:
-    """What was asked and when (CLOCK_MONOTONIC), and where the answer goes."""
+    """What was asked, and where the answer goes."""
 
     do: str
     args: dict[str, Any]
-    came_s: float = field(default_factory=time.monotonic)
     answer: "queue.Queue[dict[str, Any]]" = field(default_factory=lambda: queue.Queue(1))
 
     def done(self, **facts: object) -> None:
@@ -132,13 +131,13 @@ class ScreenRemote:
         """
         return int(self._ask(do="touch", x=x, y=y, times=times, mouse=mouse)["taken"])
 
-    def watch(self, x: float, y: float) -> tuple[float, float]:
+    def watch(self, x: float, y: float, after_s: float) -> tuple[float, float]:
         """Touch a point that can be touched now; return the seconds until the first frame is drawn that answers it.
 
-        They begin when the request arrives, at any moment between two frames, as a finger does, and end when the pixels around
-        the point have changed. The second figure is the processor time that the screen took for it.
+        The finger lands `after_s` from now, in a thread of its own as a panel's does; the seconds begin there, and end when the
+        pixels around the point have changed. The second figure is the processor time that the screen took for it.
         """
-        answer = self._ask(do="touch", x=x, y=y, watch=True)
+        answer = self._ask(do="touch", x=x, y=y, watch=True, after_s=after_s)
         return float(answer["seen_s"]), float(answer["worked_s"])
 
     def shot(self, path: Path, since_s: float = 4.0) -> None:
