@@ -81,6 +81,7 @@ from kiosk.messages import (
     Show,
     Snapshot,
     Speaking,
+    StartDrill,
     State,
     Status,
     StatusAnswer,
@@ -479,7 +480,7 @@ class Hub:
             elif event.topic.startswith(presence_topic(self._unit.store, "")):
                 self._presence(event)
             elif event.payload:
-                self._reply(parse_reply(event.topic, event.payload), retained=event.retained)
+                self._answer(parse_reply(event.topic, event.payload), retained=event.retained)
         except BadMessage as error:
             log.warning("%s", error)
 
@@ -500,6 +501,10 @@ class Hub:
             self._presences.pop(event.topic.rsplit("/", 1)[-1], None)
         self._check_reach(time.monotonic())
 
+    def _answer(self, answer: Reply | StartDrill, *, retained: bool) -> None:
+        if not isinstance(answer, StartDrill):
+            self._reply(answer, retained=retained)
+
     def _reply(self, reply: Reply, *, retained: bool) -> None:
         presence, _ = self._presences.get(reply.responder, (None, 0.0))
         incident = self._machine.incident
@@ -516,7 +521,7 @@ class Hub:
             one for one, heard_s in self._presences.values() if one.listening and now_s - heard_s <= PRESENCE_FRESH_S
         ]
         listeners = tuple(
-            events.Listener(Person(id=one.responder, name=one.name), one.tier)
+            events.Listener(Person(id=one.responder, name=one.name), one.tier_at(self._unit.id))
             for one in sorted(fresh, key=lambda one: (one.tier, one.responder))
         )
         if self._connected_s is None or self._refused_s:

@@ -226,6 +226,12 @@ class ServeSection(Section):
     """Address to listen on."""
     port: int = Field(default=8080, ge=0, le=65535)
     """TCP port; 0 takes a free one and says which."""
+    cert_file: File | None = None
+    """The page's own certificate (PEM): without one it is served to this machine only."""
+    key_file: File | None = None
+    """The key to `cert_file` (PEM)."""
+    names: tuple[str, ...] = Field(default=(), max_length=20, strict=False)
+    """Further names under which people open it, "board.harbour.example"."""
 
 
 class BoardConfig(Section):
@@ -241,15 +247,16 @@ class BoardConfig(Section):
 
 def load_unit(text: str) -> UnitConfig:
     """Return the unit's configuration in the TOML `text`; raise `ConfigFaults` with every fault that it has."""
-    return _load(UnitConfig, text)
+    return load(UnitConfig, text)
 
 
 def load_board(text: str) -> BoardConfig:
     """Return the responder's configuration in the TOML `text`; raise `ConfigFaults` with every fault that it has."""
-    return _load(BoardConfig, text)
+    return load(BoardConfig, text)
 
 
-def _load(model: type[M], text: str) -> M:
+def load(model: type[M], text: str) -> M:
+    """Return the configuration of this kind in the TOML `text`; raise `ConfigFaults` with every fault that it has."""
     data = parse(text)
     try:
         return model.model_validate(data)

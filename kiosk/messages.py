@@ -22,11 +22,17 @@ MAX_BUS_LINE_BYTES = 128 * 1024
 ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=40, strip_whitespace=True)]
+LAST_TIER = 9
+"""Asked when everyone is, whatever a unit calls its tiers."""
+Tier = Annotated[int, Field(ge=1, le=LAST_TIER)]
 Score = Annotated[float, Field(ge=-1000.0, le=1000.0, allow_inf_nan=False)]
 
 
 COVERT_PHRASE = "covert_phrase"
 """What stands for the store's covert phrase in an incident: which one it is stays in the ear."""
+
+OPENING = "opening"
+"""The scenario of the morning's press: it proves every hop, a human answer included, and is a drill everywhere."""
 
 HELP_WORD = "help_word"
 """What stands at the desk for a phrase that could give away who said it."""
@@ -170,6 +176,7 @@ class Snapshot(Record):
     `elapsed_s` is the unit's own measure at sending, so that a reader needs no agreement about the time of day.
     `asked` are the responders whose device should have it, `seen` those whose device said that it shows it.
     `covert`: while the desk already showed this incident, somebody called covertly as well; nothing at the desk may tell.
+    `scenario` is what a drill plays, or `OPENING` for the press that proves a desk in the morning.
     `choice` and `name` are what the person said of themselves, `guess` is what a heard phrase suggests of it; they leave
     the snapshot when the incident closes. `language` is the one that the screen shows while it is open,
     `home_language` the store's own (None from an older unit).
@@ -189,6 +196,7 @@ class Snapshot(Record):
     silent: bool = False
     covert: bool = False
     drill: bool = False
+    scenario: Id | None = None
     choice: Choice | None = None
     guess: Choice | None = None
     name: Name | None = None
@@ -265,17 +273,48 @@ class CallNextReply(ReplyBase):
     kind: Literal["call_next"] = "call_next"
 
 
+class StartDrill(Record):
+    """A responder begins a drill at this unit; `drill` becomes the incident's id, so that it can begin only once.
+
+    With the scenario `OPENING` nothing is raised yet: the unit waits a minute for the button's press, which is that drill.
+    """
+
+    v: Literal[1] = 1
+    kind: Literal["start_drill"] = "start_drill"
+    responder: Id
+    drill: str = Field(pattern=r"^drill-[0-9a-f]{16,32}$")
+    scenario: Id
+
+
 Reply = SeenReply | ComingReply | HereReply | CloseReply | CallNextReply
 
 
+class Duty(StrEnum):
+    """What a responder is doing now, by the rota and by their own word. It never decides whether they listen."""
+
+    ON = "on"
+    BREAK = "break"
+    OFF = "off"
+
+
 class Presence(Record):
-    """Who is listening, and on which tier. `listening` is true only while a device really shows the board."""
+    """Who is listening, and on which tier. `listening` is true only while a device really shows the board.
+
+    `desks` are the tiers at single desks now, by the store's rota; `tier` holds at every other one. Who is on break or off duty
+    is on the last tier: still asked when everyone is.
+    """
 
     v: Literal[1] = 1
     responder: Id
     name: Name
-    tier: int = Field(ge=1, le=9)
+    tier: Tier
+    desks: dict[Id, Tier] = Field(default={}, max_length=1000)
+    duty: Duty = Duty.ON
     listening: bool
+
+    def tier_at(self, unit: str) -> int:
+        """Return the tier on which this responder is asked by a unit."""
+        return self.desks.get(unit, self.tier)
 
 
 class Fault(Record):
@@ -285,6 +324,26 @@ class Fault(Record):
     where: str
     says: str
     do: str
+
+
+class Face(Record):
+    """What the screen says about this unit and place, and staff's handover card too; empty where nothing is known.
+
+    `country` is ISO 3166 with two letters. `defibrillator` is where it hangs, `refuge` where people are when this unit cannot
+    call, `meet` where an ambulance crew is met.
+    """
+
+    store: str
+    unit: str
+    place: str
+    address: str
+    emergency_number: str
+    police_number: str = ""
+    phone: str = ""
+    country: str = ""
+    defibrillator: str = ""
+    refuge: str = ""
+    meet: str = ""
 
 
 class UnitState(StrEnum):
@@ -297,7 +356,11 @@ class UnitState(StrEnum):
 
 
 class Status(Record):
-    """How the unit is. `beat` grows with each sending; a reader that sees none for 20 s calls the unit lost."""
+    """How the unit is. `beat` grows with each sending; a reader that sees none for 20 s calls the unit lost.
+
+    `opening`: it waits for the press of a morning's proof. `face` is what an ambulance is told of the place (None from an older
+    unit, and in a will).
+    """
 
     v: Literal[1] = 1
     store: Id
@@ -306,6 +369,8 @@ class Status(Record):
     state: UnitState
     faults: tuple[Fault, ...] = ()
     last_proven: datetime | None = None
+    opening: bool = False
+    face: Face | None = None
     version: str = ""
     beat: int = 0
 
@@ -355,14 +420,17 @@ def _parse(adapter: TypeAdapter[T], what: str, payload: bytes, limit_bytes: int)
         raise BadMessage(f"{what}: {one_line(error)}; ignored") from None
 
 
-_REPLY: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="kind")])
+_REPLY: TypeAdapter[Reply | StartDrill] = TypeAdapter(Annotated[Reply | StartDrill, Field(discriminator="kind")])
 _PRESENCE = TypeAdapter(Presence)
 _SNAPSHOT = TypeAdapter(Snapshot)
 _STATUS = TypeAdapter(Status)
 
 
-def parse_reply(topic: str, payload: bytes) -> Reply:
-    """Return the reply in `payload`; raise `BadMessage` if it is none, or speaks for another than its topic's responder."""
+def parse_reply(topic: str, payload: bytes) -> Reply | StartDrill:
+    """Return the reply in `payload`, or the drill that it begins.
+
+    Raise `BadMessage` if it is neither, or speaks for another than its topic's responder.
+    """
     reply = _parse(_REPLY, f"reply on {topic}", payload, MAX_REPLY_BYTES)
     if topic.rsplit("/", 1)[-1] != reply.responder:
         raise BadMessage(f"reply on {topic}: it claims to come from {reply.responder!r}; ignored")
@@ -517,26 +585,6 @@ class AskButton(Record):
 
     kind: Literal["ask_button"] = "ask_button"
     action: Literal["lend", "self_test"]
-
-
-class Face(Record):
-    """What the screen says about this unit and place; empty where nothing is known.
-
-    `country` is ISO 3166 with two letters. `defibrillator` is where it hangs, `refuge` where people are when this unit cannot
-    call, `meet` where an ambulance crew is met.
-    """
-
-    store: str
-    unit: str
-    place: str
-    address: str
-    emergency_number: str
-    police_number: str = ""
-    phone: str = ""
-    country: str = ""
-    defibrillator: str = ""
-    refuge: str = ""
-    meet: str = ""
 
 
 class HeardPhrase(Record):

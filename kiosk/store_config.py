@@ -1,0 +1,170 @@
+"""What a store's manager sets, in one `store.toml`: staff, who is asked first and when, units, broker, board.
+
+Rules
+- Pure, like `config.py`, and by the same rules: every key known, all faults at once, nothing read but the text handed in.
+- Everything that staff's side needs to know of a store is here and nowhere else: the board, the relay and the broker's rules of
+  access are made from it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from kiosk.config import BrokerSection, File, Section, ServeSection, load
+from kiosk.config_faults import HOURS_PATTERN
+from kiosk.messages import Id, Name, Tier
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+Role = Literal["staff", "manager"]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=500)]
+
+
+class StoreSection(Section):
+    """The store."""
+
+    id: Id
+    """The store's id, as in the topic tree."""
+    name: Name
+    """What people call it: "Harbour Stores"."""
+    zone: str = Field(default="", max_length=60)
+    """The time zone of its clocks, "Europe/London"; this machine's own if unset."""
+    state_dir: File = Path("/var/lib/stayby-board")
+    """The folder of the board's own memory: sessions, and what is kept of incidents."""
+    contact: str = Field(default="", max_length=120)
+    """Whom a manager or a technician turns to, as printed on reports."""
+
+
+class StaffSection(Section):
+    """One of the staff."""
+
+    id: Id
+    """Their id, as in the topic tree; the broker lets only them write it."""
+    name: Name
+    """What the customer reads: "Sam is coming"."""
+    role: Role = "staff"
+    """What they may do on the board: answer, or also see reports, sessions and follow-ups (manager)."""
+    pin: SecretStr | None = None
+    """What `stayby store pin` printed for their PIN; without it they sign in by an invitation only."""
+    cert_file: File | None = None
+    """Their certificate at the broker (PEM)."""
+    key_file: File | None = None
+    """The key to `cert_file` (PEM)."""
+    username: str | None = None
+    """User name at the broker, where it uses passwords."""
+    password: SecretStr | None = None
+    """Password to `username`."""
+
+
+class RotaSection(Section):
+    """Some staff, on a tier, at some desks, at some hours. Whoever is in no line that holds now is on the last tier."""
+
+    tier: Tier
+    """1 is asked first."""
+    staff: tuple[Id, ...] = Field(min_length=1, strict=False)
+    """Who."""
+    desks: tuple[Id, ...] = Field(default=(), strict=False)
+    """At which units; all if unset."""
+    days: tuple[Day, ...] = Field(default=(), strict=False)
+    """On which days; all if unset. Hours that pass midnight belong to the day on which they begin."""
+    hours: str | None = Field(default=None, pattern=HOURS_PATTERN)
+    """Local time, "08:00-16:00"; all day if unset or with equal ends."""
+
+
+class StoreUnitSection(Section):
+    """One unit of the store."""
+
+    id: Id
+    """The unit's id."""
+    place: Name
+    """What staff call the desk: "Service desk 3"."""
+
+
+class KeepSection(Section):
+    """How long what is kept of incidents stays. After that it is deleted."""
+
+    incident_days: int = Field(default=90, ge=1, le=3650)
+    """Timelines, outcomes and notes."""
+    contact_days: int = Field(default=14, ge=1, le=90)
+    """What a customer left for the next day's call."""
+    report_weeks: int = Field(default=104, ge=1, le=520)
+    """The weekly figures, which name nobody."""
+
+
+class NormSection(Section):
+    """What the store has set itself; the report says how it went. Nothing here changes what the units do."""
+
+    answer_s: float = Field(default=30.0, gt=0, le=600)
+    """A human answers within this."""
+    false_alarms_per_week: float = Field(default=2.0, ge=0, le=100)
+    """So many false alarms of a unit, or of a phrase at a unit, are borne."""
+    drill_days: int = Field(default=30, ge=1, le=365)
+    """A drill at least this often."""
+
+
+class HomeAssistantSection(Section):
+    """Home Assistant on the same broker: `stayby relay` tells it of the units."""
+
+    prefix: str = Field(default="homeassistant", pattern=r"^[A-Za-z0-9_/-]{1,60}$")
+    """Its discovery prefix."""
+
+
+class WebhookSection(Section):
+    """An address that is told of each change of an incident, signed. A secondary way: no unit waits for it."""
+
+    url: Url
+    """Where to post."""
+    secret: SecretStr = Field(min_length=16)
+    """Signs each post (HMAC-SHA256, as Standard Webhooks have it)."""
+
+
+class NotifySection(Section):
+    """A message by ntfy, Gotify or another service that Apprise knows. A secondary way: no unit waits for it."""
+
+    url: SecretStr = Field(min_length=4)
+    """The service as Apprise writes it: "ntfys://host/topic", "gotifys://host/token"."""
+
+
+class CommandSection(Section):
+    """A program that is run on each alert, with the alert as JSON on its standard input and nothing in its arguments."""
+
+    program: File
+    """The program's whole path."""
+
+
+class StoreConfig(Section):
+    """A store's whole `store.toml`."""
+
+    store: StoreSection
+    broker: BrokerSection
+    """As which the board itself reads and records."""
+    serve: ServeSection = ServeSection()
+    tiers: tuple[Name, ...] = Field(default=("the staff", "the manager"), min_length=1, max_length=9, strict=False)
+    """What each tier is called, as in each unit's [escalation]."""
+    staff: tuple[StaffSection, ...] = Field(min_length=1, max_length=500, strict=False)
+    rota: tuple[RotaSection, ...] = Field(default=(), max_length=500, strict=False)
+    unit: tuple[StoreUnitSection, ...] = Field(default=(), max_length=10_000, strict=False)
+    keep: KeepSection = KeepSection()
+    norm: NormSection = NormSection()
+    home_assistant: HomeAssistantSection | None = None
+    webhook: tuple[WebhookSection, ...] = Field(default=(), max_length=20, strict=False)
+    notify: tuple[NotifySection, ...] = Field(default=(), max_length=20, strict=False)
+    command: tuple[CommandSection, ...] = Field(default=(), max_length=20, strict=False)
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        known = [one.id for one in self.staff]
+        twice = sorted({one for one in known if known.count(one) > 1})
+        if twice:
+            raise ValueError(f"staff id {twice[0]} is given twice: each needs an id of their own")
+        for line in self.rota:
+            if strangers := set(line.staff) - set(known):
+                raise ValueError(
+                    f"the rota names {min(strangers)}, who is not among [[staff]]: add them, or correct it"
+                )
+        return self
+
+
+def load_store(text: str) -> StoreConfig:
+    """Return the store's configuration in the TOML `text`; raise `ConfigFaults` with every fault that it has."""
+    return load(StoreConfig, text)
