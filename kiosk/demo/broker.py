@@ -1,7 +1,6 @@
 """A private mosquitto with TLS, its own authority, and the access rules of a store: for the demo and for the tests.
 
-The rules of access are the product's (`acl_text`): a unit writes its own status and incident and reads what staff answer it;
-a responder writes its own presence and its own replies, and reads the units of its store.
+Its configuration and its rules of access are the product's, from `kiosk.broker_files`.
 """
 
 import os
@@ -14,94 +13,29 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Literal, Self
+from typing import IO, Self
 
 import trustme
 from pydantic import SecretStr
 
+from kiosk.broker_files import (
+    SignIn,
+    acl_text,
+    board_user,
+    home_assistant_user,
+    mosquitto_text,
+    relay_user,
+    staff_user,
+    unit_user,
+    users,
+)
 from kiosk.config import BrokerSection
-from kiosk.messages import PREFIX, incident_topic, presence_topic, reply_topic, status_topic
 
 START_S = 10.0
-SignIn = Literal["certificate", "password"]
 
 
 class BrokerError(OSError):
     """The private broker cannot run; its text says why and what to do."""
-
-
-def unit_user(unit: str) -> str:
-    """Return the name under which a unit signs in."""
-    return f"unit-{unit}"
-
-
-def staff_user(responder: str) -> str:
-    """Return the name under which a responder signs in."""
-    return f"staff-{responder}"
-
-
-def _unit_rules(store: str, unit: str) -> list[str]:
-    return [
-        f"user {unit_user(unit)}",
-        f"topic readwrite {status_topic(store, unit)}",
-        f"topic readwrite {incident_topic(store, unit)}",
-        f"topic read {reply_topic(store, unit, '+')}",
-        f"topic read {presence_topic(store, '+')}",
-    ]
-
-
-def _staff_rules(store: str, responder: str) -> list[str]:
-    return [
-        f"user {staff_user(responder)}",
-        f"topic read {status_topic(store, '+')}",
-        f"topic read {incident_topic(store, '+')}",
-        f"topic read {presence_topic(store, '+')}",
-        f"topic write {reply_topic(store, '+', responder)}",
-        f"topic write {presence_topic(store, responder)}",
-    ]
-
-
-def acl_text(store: str, units: Sequence[str], responders: Sequence[str]) -> str:
-    """Return mosquitto's ACL file of one store. Whoever is not named in it can read and write nothing."""
-    parts = [_unit_rules(store, unit) for unit in units] + [_staff_rules(store, responder) for responder in responders]
-    return (
-        f"# who may read and write what below {PREFIX}/{store}\n"
-        + "\n\n".join("\n".join(part) for part in parts)
-        + "\n"
-    )
-
-
-def mosquitto_text(folder: Path, host: str, port: int, sign_in: SignIn, *, persistence: bool) -> str:
-    """Return a mosquitto.conf that listens on one TLS port only and lets nobody in unnamed."""
-    names = (
-        "require_certificate true\nuse_identity_as_username true"
-        if sign_in == "certificate"
-        else f"require_certificate false\npassword_file {folder}/passwords"
-    )
-    keep = (
-        f"persistence true\npersistence_location {folder}/\nautosave_on_changes true\nautosave_interval 1"
-        if persistence
-        else "persistence false"
-    )
-    return f"""\
-listener {port} {host}
-cafile {folder}/ca.pem
-certfile {folder}/broker.pem
-keyfile {folder}/broker.key
-tls_version tlsv1.2
-allow_anonymous false
-{names}
-acl_file {folder}/acl
-max_packet_size 262144
-max_inflight_messages 100
-set_tcp_nodelay true
-{keep}
-user {pwd.getpwuid(os.getuid()).pw_name}
-log_dest stdout
-log_type error
-log_type warning
-log_type notice
-"""
 
 
 def free_port(host: str) -> int:
@@ -123,7 +57,7 @@ class PrivateBroker:
     """A mosquitto of our own in `folder`, on one port that it keeps through `kill`, `freeze` and `restart`.
 
     Use it as a context manager, or call `start` and `stop`. Everybody signs in with a certificate of the private authority
-    (or with a password); `section_for_unit` and `section_for_responder` are what they need for it.
+    (or with a password); `section_for_…` are what they need for it. With `prefix`, Home Assistant's discovery is on it as well.
     Without `persistence` a killed broker forgets everything, retained messages too. Raises `BrokerError`.
     """
 
@@ -140,9 +74,10 @@ class PrivateBroker:
         not_after: datetime | None = None,
         sign_in: SignIn = "certificate",
         persistence: bool = False,
+        prefix: str | None = None,
     ) -> None:
         self.folder, self.host, self.port, self.sign_in = folder.resolve(), host, port or free_port(host), sign_in
-        self.store, self.units, self.responders = store, tuple(units), tuple(responders)
+        self.store, self.units, self.responders, self.prefix = store, tuple(units), tuple(responders), prefix
         self.authority = trustme.CA(organization_name="Stayby private broker")
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
@@ -153,16 +88,25 @@ class PrivateBroker:
             self._write_client(user)
 
     def _users(self) -> list[str]:
-        return [unit_user(unit) for unit in self.units] + [staff_user(responder) for responder in self.responders]
+        return users(self.store, self.units, self.responders, self.prefix)
 
     def _write_server(self, names: Sequence[str], not_after: datetime | None, *, persistence: bool) -> None:
         self.authority.cert_pem.write_to_path(self.folder / "ca.pem")
         certificate = self.authority.issue_cert(*names, not_after=not_after)
         certificate.private_key_pem.write_to_path(self.folder / "broker.key")
         self._write_chain(certificate, self.folder / "broker.pem")
-        (self.folder / "acl").write_text(acl_text(self.store, self.units, self.responders))
+        (self.folder / "acl").write_text(acl_text(self.store, self.units, self.responders, self.prefix))
         (self.folder / "acl").chmod(0o600)
-        text = mosquitto_text(self.folder, self.host, self.port, self.sign_in, persistence=persistence)
+        me = pwd.getpwuid(os.getuid()).pw_name
+        text = mosquitto_text(
+            self.folder,
+            self.host,
+            self.port,
+            self.sign_in,
+            run_as=me,
+            units=len(self.units),
+            persistence=persistence,
+        )
         (self.folder / "mosquitto.conf").write_text(text)
         if self.sign_in == "password":
             self._write_passwords()
@@ -193,6 +137,18 @@ class PrivateBroker:
     def section_for_responder(self, responder: str) -> BrokerSection:
         """Return the `[broker]` table with which a responder signs in."""
         return self._section(staff_user(responder))
+
+    def section_for_board(self) -> BrokerSection:
+        """Return the `[broker]` table with which the store's board reads and records."""
+        return self._section(board_user(self.store))
+
+    def section_for_relay(self) -> BrokerSection:
+        """Return the `[broker]` table with which the store's relay signs in."""
+        return self._section(relay_user(self.store))
+
+    def section_for_home_assistant(self) -> BrokerSection:
+        """Return the `[broker]` table with which Home Assistant signs in; it is let in only with `prefix`."""
+        return self._section(home_assistant_user(self.store))
 
     def _section(self, user: str) -> BrokerSection:
         ca_file = self.folder / "ca.pem"
