@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 
 INBOX = 256
 REFRESH_S = 0.2
-REST_S = 0.03
+REST_S = 0.04
 """So long a screen on which nothing moves waits for news before it looks for a finger again."""
 BEAT_S = 1.0
 PANEL_S = 5.0
