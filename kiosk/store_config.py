@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from kiosk.config import BrokerSection, File, Section, ServeSection, load
+from kiosk.config import CREDENTIALS, BrokerSection, File, Section, ServeSection, load, wrong_credentials
 from kiosk.config_faults import HOURS_PATTERN
 from kiosk.messages import Id, Name, Tier
 
@@ -102,11 +102,36 @@ class NormSection(Section):
     """A drill at least this often."""
 
 
+class RelaySection(Section):
+    """As which `stayby relay` signs in at the broker of [broker], with a certificate or a password of its own."""
+
+    cert_file: File | None = None
+    """Its certificate (PEM), unless a password is used."""
+    key_file: File | None = None
+    """The key to `cert_file` (PEM)."""
+    username: str | None = None
+    """User name, if the broker wants one."""
+    password: SecretStr | None = None
+    """Password to `username`."""
+    state_dir: File = Path("/var/lib/stayby-relay")
+    """The folder of what is still to be told."""
+
+    @model_validator(mode="after")
+    def _credentials(self) -> Self:
+        for wrong in wrong_credentials([name for name in CREDENTIALS if getattr(self, name) is not None]):
+            raise ValueError(wrong)
+        return self
+
+
 class HomeAssistantSection(Section):
-    """Home Assistant on the same broker: `stayby relay` tells it of the units."""
+    """Home Assistant on the same broker: `stayby relay` tells it of the units. A secondary way: no unit waits for it."""
 
     prefix: str = Field(default="homeassistant", pattern=r"^[A-Za-z0-9_/-]{1,60}$")
     """Its discovery prefix."""
+    drill_by: Id | None = None
+    """Who of [[staff]] begins the drill when somebody touches a unit's drill button there; without it there is no such button."""
+    silent: bool = False
+    """Tell it of covert calls too. Only where nobody at a desk can see its screens."""
 
 
 class WebhookSection(Section):
@@ -115,7 +140,11 @@ class WebhookSection(Section):
     url: Url
     """Where to post."""
     secret: SecretStr = Field(min_length=16)
-    """Signs each post (HMAC-SHA256, as Standard Webhooks have it)."""
+    """Signs each post (HMAC-SHA256, as Standard Webhooks have it); "whsec_" and Base64, or any text."""
+    ca_file: File | None = None
+    """The certificate authority of that address (PEM), where it is the store's own."""
+    silent: bool = False
+    """Tell it of covert calls too. Only where nobody at a desk can see or hear what comes of it."""
 
 
 class NotifySection(Section):
@@ -123,13 +152,17 @@ class NotifySection(Section):
 
     url: SecretStr = Field(min_length=4)
     """The service as Apprise writes it: "ntfys://host/topic", "gotifys://host/token"."""
+    silent: bool = False
+    """Tell it of covert calls too. Only where nobody at a desk can see or hear the message."""
 
 
 class CommandSection(Section):
-    """A program that is run on each alert, with the alert as JSON on its standard input and nothing in its arguments."""
+    """A program that is run on each change of an alert, told as JSON on its standard input and with no arguments."""
 
     program: File
     """The program's whole path."""
+    silent: bool = False
+    """Run it for covert calls too. Only where nobody at a desk can see or hear what it does."""
 
 
 class StoreConfig(Section):
@@ -146,6 +179,7 @@ class StoreConfig(Section):
     unit: tuple[StoreUnitSection, ...] = Field(default=(), max_length=10_000, strict=False)
     keep: KeepSection = KeepSection()
     norm: NormSection = NormSection()
+    relay: RelaySection | None = None
     home_assistant: HomeAssistantSection | None = None
     webhook: tuple[WebhookSection, ...] = Field(default=(), max_length=20, strict=False)
     notify: tuple[NotifySection, ...] = Field(default=(), max_length=20, strict=False)
@@ -162,6 +196,9 @@ class StoreConfig(Section):
                 raise ValueError(
                     f"the rota names {min(strangers)}, who is not among [[staff]]: add them, or correct it"
                 )
+        drill_by = self.home_assistant.drill_by if self.home_assistant else None
+        if drill_by is not None and drill_by not in known:
+            raise ValueError(f"drill_by names {drill_by}, who is not among [[staff]]: add them, or correct it")
         return self
 
 
