@@ -117,18 +117,18 @@ CASE_WORDS: dict[Choice, str] = {
 """What a case is called among staff, where that is not what its tile says."""
 
 
-def _within(text: str) -> str:
+def within(text: str) -> str:
     """Return a text as it stands within a sentence."""
     return text if text.startswith("I ") else text[:1].lower() + text[1:]
 
 
 def _choice_line(choice: Choice) -> str:
     meant = f" ({CASE_WORDS[choice]})" if choice is Choice.STROKE else ""
-    return f"Touched: {_within(CASES[choice].tile)}{meant}."
+    return f"Touched: {within(CASES[choice].tile)}{meant}."
 
 
 def _guess_line(choice: Choice) -> str:
-    words = CASE_WORDS.get(choice) or _within(CASES[choice].tile)
+    words = CASE_WORDS.get(choice) or within(CASES[choice].tile)
     return f"It may be: {words}.{'' if CASES[choice].aloud else ' The screen does not show it.'}"
 
 
