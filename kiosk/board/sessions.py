@@ -1,0 +1,244 @@
+"""Who is signed in on which device, who is invited, and who guessed wrong: the board's own memory, in one SQLite file.
+
+Only digests of what a browser or a link carries are kept. Another process (`stayby store invite`) may write beside the board.
+Times are seconds since 1970, since they must hold through a restart; a clock that was set back makes no wait longer than it was.
+A file that cannot be used is told to `on_fault` in one line, and the board goes on: everybody signs in again.
+"""
+
+import contextlib
+import hashlib
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from kiosk.messages import Id
+
+Kind = Literal["pin", "phone"]
+
+FILE = "sessions.sqlite3"
+SECRET_BYTES = 32
+CODE_BYTES = 24
+INVITATION_S = 24 * 3600.0
+LASTS_S: dict[Kind, float] = {"pin": 16 * 3600.0, "phone": 90 * 24 * 3600.0}
+"""A PIN is for a shift on the store's own device; an invitation for one's own phone."""
+SEEN_EVERY_S = 60.0
+FREE_TRIES = {"staff": 5, "from": 15}
+"""So many wrong PINs of one person, or from one address, cost no wait; several people share a store's device."""
+WAIT_FIRST_S, WAIT_MOST_S = 60.0, 3600.0
+FORGET_TRIES_S = 24 * 3600.0
+WORDS_KEPT = 200
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS session (
+    digest TEXT PRIMARY KEY, staff TEXT NOT NULL, kind TEXT NOT NULL, mark TEXT NOT NULL, device TEXT NOT NULL,
+    address TEXT NOT NULL, began_unix_s REAL NOT NULL, seen_unix_s REAL NOT NULL, ends_unix_s REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS invitation (digest TEXT PRIMARY KEY, staff TEXT NOT NULL, ends_unix_s REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS wrong (what TEXT PRIMARY KEY, times INTEGER NOT NULL, last_unix_s REAL NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One device on which somebody is signed in. `mark` stands for the PIN in force then, `device` is what it says of itself."""
+
+    digest: str
+    staff: Id
+    kind: Kind
+    mark: str
+    device: str
+    address: str
+    began_unix_s: float
+    seen_unix_s: float
+    ends_unix_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Guesses:
+    """Wrong PINs of one person (`staff:sam`) or from one address (`from:10.0.0.7`), and how long the wait still is."""
+
+    what: str
+    times: int
+    wait_s: float
+
+
+def digest(secret: str) -> str:
+    """Return what is kept of a secret."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def wait_after_s(what: str, times: int) -> float:
+    """Return the wait after so many wrong tries: none at first, then a minute, doubling up to an hour."""
+    over = times - FREE_TRIES[what.partition(":")[0]]
+    return 0.0 if over < 0 else min(WAIT_MOST_S, WAIT_FIRST_S * 2.0 ** min(over, 10))
+
+
+class Sessions:
+    """See the module; `clock` gives the seconds since 1970."""
+
+    def __init__(self, folder: Path, on_fault: Callable[[str], None], clock: Callable[[], float] = time.time) -> None:
+        self._clock, self._on_fault = clock, on_fault
+        self._path = folder / FILE
+        self._db = self._open(self._path)
+
+    def _open(self, path: Path) -> sqlite3.Connection:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.touch(mode=0o600)
+            return _connect(path)
+        except sqlite3.DatabaseError as error:
+            if not isinstance(error, sqlite3.OperationalError):
+                return self._begin_anew(path, error)
+            self._on_fault(_in_memory(path, str(error)))
+        except OSError as error:
+            self._on_fault(_in_memory(path, error.strerror or str(error)))
+        return _connect(":memory:")
+
+    def _begin_anew(self, path: Path, error: sqlite3.Error) -> sqlite3.Connection:
+        path.replace(path.with_suffix(".broken"))
+        for tail in ("-wal", "-shm"):
+            Path(f"{path}{tail}").unlink(missing_ok=True)
+        self._on_fault(f"{path}: {error}; kept as {path.stem}.broken, began a new one; everybody signs in again")
+        path.touch(mode=0o600)
+        return _connect(path)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    def _write(self, query: str, facts: tuple[object, ...]) -> sqlite3.Cursor:
+        """Write; on a disk that takes nothing more, go on in memory with all that is known."""
+        try:
+            return self._db.execute(query, facts)
+        except sqlite3.OperationalError as error:
+            memory = _connect(":memory:")
+            self._db.backup(memory)
+            self._db.close()
+            self._db = memory
+            self._on_fault(_in_memory(self._path, str(error)))
+            return self._db.execute(query, facts)
+
+    # --- sessions -----------------------------------------------------------------------------------------------------
+
+    def begin(self, staff: Id, kind: Kind, *, mark: str, device: str, address: str) -> str:
+        """Sign somebody in on a device; return the secret that its browser keeps."""
+        secret, now = secrets.token_urlsafe(SECRET_BYTES), self._clock()
+        self._write(
+            "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (digest(secret), staff, kind, mark, device[:WORDS_KEPT], address, now, now, now + LASTS_S[kind]),
+        )
+        return secret
+
+    def find(self, secret: str) -> Session | None:
+        """Return the session of a browser that shows this secret, if it still holds; note that it was seen."""
+        return self.look(digest(secret)) if secret else None
+
+    def look(self, key: str) -> Session | None:
+        """Return the session with this digest, if it still holds."""
+        row = self._db.execute("SELECT * FROM session WHERE digest = ?", (key,)).fetchone()
+        session = None if row is None else Session(*row)
+        now = self._clock()
+        if session is None or now >= session.ends_unix_s:
+            return None
+        if abs(now - session.seen_unix_s) > SEEN_EVERY_S:
+            self._write("UPDATE session SET seen_unix_s = ? WHERE digest = ?", (now, key))
+        return session
+
+    def end(self, key: str) -> None:
+        """Sign one device out."""
+        self._write("DELETE FROM session WHERE digest = ?", (key,))
+
+    def end_all(self, staff: Id) -> None:
+        """Sign one person out everywhere."""
+        self._write("DELETE FROM session WHERE staff = ?", (staff,))
+
+    def all(self) -> list[Session]:
+        """Return who is signed in, by person, the device that was seen last first; forget what is over."""
+        self._write("DELETE FROM session WHERE ends_unix_s <= ?", (self._clock(),))
+        rows = self._db.execute("SELECT * FROM session ORDER BY staff, seen_unix_s DESC").fetchall()
+        return [Session(*row) for row in rows]
+
+    # --- invitations --------------------------------------------------------------------------------------------------
+
+    def invite(self, staff: Id) -> str:
+        """Return a code that signs this person in once, within a day, on their own phone."""
+        code, now = secrets.token_urlsafe(CODE_BYTES), self._clock()
+        self._write("DELETE FROM invitation WHERE ends_unix_s <= ?", (now,))
+        self._write("INSERT INTO invitation VALUES (?, ?, ?)", (digest(code), staff, now + INVITATION_S))
+        return code
+
+    def invited(self, code: str) -> Id | None:
+        """Return whom a code is for, if it still holds; a look does not use it up."""
+        query = "SELECT staff FROM invitation WHERE digest = ? AND ends_unix_s > ?"
+        row = self._db.execute(query, (digest(code), self._clock())).fetchone()
+        return None if row is None else str(row[0])
+
+    def use_invitation(self, code: str) -> Id | None:
+        """Return whom a code is for, and use it up."""
+        query = "DELETE FROM invitation WHERE digest = ? AND ends_unix_s > ? RETURNING staff"
+        rows = self._write(query, (digest(code), self._clock())).fetchall()
+        return str(rows[0][0]) if rows else None
+
+    def uninvite(self, staff: Id) -> None:
+        """Take back every invitation of one person."""
+        self._write("DELETE FROM invitation WHERE staff = ?", (staff,))
+
+    # --- guesses ------------------------------------------------------------------------------------------------------
+
+    def wait_s(self, whats: Iterable[str]) -> float:
+        """Return how long nobody may try a PIN for any of these (`staff:…`, `from:…`)."""
+        return max((one.wait_s for one in self.guesses() if one.what in set(whats)), default=0.0)
+
+    def count_try(self, whats: Iterable[str]) -> None:
+        """Count a try as wrong, before it is looked at: many at once are still many. `forgive` takes a right one back."""
+        query = (
+            "INSERT INTO wrong VALUES (?, 1, ?) "
+            "ON CONFLICT (what) DO UPDATE SET times = times + 1, last_unix_s = excluded.last_unix_s"
+        )
+        for what in whats:
+            self._write(query, (what, self._clock()))
+
+    def forgive(self, whats: Iterable[str]) -> None:
+        """Forget the wrong tries: the PIN was right."""
+        for what in whats:
+            self._write("DELETE FROM wrong WHERE what = ?", (what,))
+
+    def guesses(self) -> list[Guesses]:
+        """Return the wrong tries of the last day, the longest wait first."""
+        now = self._clock()
+        self._write("DELETE FROM wrong WHERE ? - last_unix_s > ?", (now, FORGET_TRIES_S))
+        found = []
+        for what, times, last_unix_s in self._db.execute("SELECT what, times, last_unix_s FROM wrong"):
+            whole_s = wait_after_s(what, times)
+            found.append(Guesses(what, times, min(whole_s, max(0.0, last_unix_s + whole_s - now))))
+        return sorted(found, key=lambda one: (-one.wait_s, one.what))
+
+
+def _connect(path: Path | str) -> sqlite3.Connection:
+    database = sqlite3.connect(path, isolation_level=None)
+    try:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA synchronous=FULL")
+        database.executescript(SCHEMA)
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
+
+
+def _in_memory(path: Path, why: str) -> str:
+    return f"{path}: {why}; a restart of the board will sign everybody out; check [store] state_dir and the disk"
+
+
+def invite(folder: Path, staff: Id) -> str:
+    """Return an invitation's code, written beside a running board; raises `OSError` when its memory cannot be written."""
+    faults: list[str] = []
+    with contextlib.closing(Sessions(folder, faults.append)) as sessions:
+        code = sessions.invite(staff)
+    if faults:
+        raise OSError(faults[0])
+    return code
