@@ -121,6 +121,16 @@ def test_a_killed_broker_is_noticed_and_met_again_with_subscriptions(broker: Pri
         assert unit.expect(Received).payload == b"back"
 
 
+def test_a_small_message_does_not_wait_for_the_one_before_to_be_confirmed(broker: PrivateBroker) -> None:
+    with ear(broker.section_for_responder("sam"), "sam") as sam:
+        sam.expect(Connected)
+        session = sam.link._session
+        assert session is not None
+        sock = session.client.socket()
+        assert isinstance(sock, ssl.SSLSocket)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_frozen_broker_is_noticed(broker: PrivateBroker) -> None:
     with ear(broker.section_for_responder("sam"), "sam", keepalive_s=1) as sam:
         sam.expect(Connected)
