@@ -14,6 +14,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
+from pydantic import Field
+
 from kiosk.board.model import Model
 from kiosk.board.replies import Answers
 from kiosk.board.view import FaultView, ReplyKind, View, buttons_of, make_view
@@ -62,6 +64,7 @@ class Ask(Record):
     kind: ReplyKind
     eta_s: float | None = None
     outcome: Outcome | None = None
+    note: str = Field(default="", max_length=200)
 
 
 class Inbox:
@@ -235,7 +238,7 @@ class Station:
             case "close":
                 if ask.outcome is None:
                     raise AnswerRefused("Say how it ended: real, false alarm, or test.")
-                return CloseReply(**base, outcome=ask.outcome)
+                return CloseReply(**base, outcome=ask.outcome, note=" ".join(ask.note.split()))
 
     def seen(self, incident: str, now_s: float) -> None:
         """The alert is really on a screen: say so once. Raises `AnswerRefused` for an alert that is not open."""

@@ -13,7 +13,9 @@ from kiosk.board.replies import Answers, Delivery
 from kiosk.guidance import CASES
 from kiosk.messages import (
     COVERT_PHRASE,
+    OPENING,
     Choice,
+    Duty,
     Id,
     Language,
     Name,
@@ -49,7 +51,8 @@ class AlertView(Record):
     """One open incident as it is shown.
 
     `going` is whether a person is on the way or there: if not, it is red and sounds. `seen` is whether the desk knows that
-    this device shows it.
+    this device shows it. `marks` are what nobody may overlook: a covert call, a drill. `ask_note` is what a line of text is
+    asked with, where one can be sent along.
     """
 
     incident: str
@@ -62,6 +65,7 @@ class AlertView(Record):
     clock: str
     silent: bool
     drill: bool
+    marks: tuple[str, ...]
     going: bool
     seen: bool
     sound: Sound
@@ -72,6 +76,7 @@ class AlertView(Record):
     note_bad: bool
     buttons: tuple[Button, ...]
     ask_close: str = ""
+    ask_note: str = ""
 
 
 class FaultView(Record):
@@ -82,17 +87,28 @@ class FaultView(Record):
 
 
 class View(Record):
-    """The whole of what is shown. `connected` is whether this device can hear at all; `down` says why not."""
+    """The whole of what is shown. `connected` is whether this device can hear at all; `down` says why not.
+
+    `crowd` counts the alerts where there are too many to read at a glance; `waiting` are desks that wait for somebody.
+    """
 
     connected: bool
     down: str
     me: Name
+    duty: Duty
+    manager: bool
     headline: str
     title: str
+    crowd: str
     alerts: tuple[AlertView, ...]
     sound: Sound
     desks: str
+    waiting: tuple[str, ...]
     faults: tuple[FaultView, ...]
+
+
+CROWD = 8
+"""From more open alerts than this on, they are counted in words, and those beyond are shown in short."""
 
 
 HEADS: dict[Severity, str] = {
@@ -107,6 +123,10 @@ TRIGGERS: dict[Trigger, str] = {
     Trigger.DRILL: "Started as a drill.",
 }
 REQUEST_HEAD = "PLEASE COME"
+SILENT_MARK = "SILENT: go quietly. Show nothing at the desk."
+DRILL_MARK = "This is a drill. Do as if it were real, but call no ambulance."
+OPENING_MARK = "The morning’s press of the button. Touch “Coming” or “I’m here”: that proves the whole way."
+ASK_NOTE = "What happened? One line, or leave it empty."
 CASE_WORDS: dict[Choice, str] = {
     Choice.BREATHING: "hard to breathe",
     Choice.STROKE: "signs of a stroke",
@@ -134,6 +154,13 @@ def _guess_line(choice: Choice) -> str:
 
 CHOICES: dict[Choice, str] = {choice: _choice_line(choice) for choice in Choice}
 GUESSES: dict[Choice, str] = {choice: _guess_line(choice) for choice in Choice}
+DUTIES: dict[Duty, str] = {
+    Duty.ON: "",
+    Duty.BREAK: " · you are on break: asked last",
+    Duty.OFF: " · you are off duty: asked last",
+}
+NAMED = 4
+"""So many colleagues are named in the headline; of the rest, how many."""
 LANGUAGES: dict[Language, str] = {
     Language.ENGLISH: "English",
     Language.SPANISH: "Spanish",
@@ -158,7 +185,7 @@ COMING = tuple(
     )
 )
 HERE = Button(key="h", label="I’m here", kind="here")
-CANNOT = Button(key="n", label="I can’t", kind="call_next", look="quiet")
+CANNOT = Button(key="n", label="I can’t: ask the next", kind="call_next", look="quiet")
 LOOKED = Button(key="f", label="I looked: all fine", kind="close", outcome=Outcome.FALSE_ALARM, look="quiet")
 CLOSE = (
     Button(key="r", label="Real", kind="close", outcome=Outcome.REAL),
@@ -313,6 +340,14 @@ def _head(snapshot: Snapshot) -> str:
     return f"DRILL · {head}" if snapshot.drill else head
 
 
+def marks_of(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return what nobody may overlook."""
+    marks = (SILENT_MARK,) if snapshot.silent else ()
+    if not snapshot.drill:
+        return marks
+    return (*marks, OPENING_MARK if snapshot.scenario == OPENING else DRILL_MARK)
+
+
 def _ask_close(snapshot: Snapshot, me: Id) -> str:
     if snapshot.state is not State.ATTENDED:
         return ""
@@ -337,6 +372,7 @@ def alert_view(incident: Incident, me: Id, answers: Answers, now_s: float, *, de
         clock=clock(incident.elapsed_s(now_s)),
         silent=snapshot.silent,
         drill=snapshot.drill,
+        marks=marks_of(snapshot),
         going=answered(snapshot),
         seen=any(one.id == me for one in snapshot.seen),
         sound=sound_of(snapshot, me),
@@ -347,6 +383,7 @@ def alert_view(incident: Incident, me: Id, answers: Answers, now_s: float, *, de
         note_bad=delivery in {Delivery.LATE, Delivery.FAILED},
         buttons=buttons_of(snapshot, me),
         ask_close=_ask_close(snapshot, me),
+        ask_note=ASK_NOTE if snapshot.state is State.ATTENDED else "",
     )
 
 
@@ -370,10 +407,27 @@ def _desks_line(desks: list[Desk], now_s: float, *, connected: bool) -> str:
     return " · ".join(parts)
 
 
-def _headline(me: Id, my_name: str, model: Model) -> str:
+def _waiting(desks: list[Desk], now_s: float) -> tuple[str, ...]:
+    opening = [one.status.place for one in desks if one.status.opening and not one.lost(now_s)]
+    return tuple(f"{place} waits for the morning’s press: press its button now." for place in opening)
+
+
+def _headline(me: Id, my_name: str, model: Model, duty: Duty) -> str:
     others = [one.name for one in model.listeners() if one.responder != me]
+    more = len(others) - NAMED
+    if more > 1:
+        others[NAMED:] = [f"{more} more"]
     listens = f"{', '.join([my_name, *others[:-1]])} and {others[-1]} listen" if others else f"only {my_name} listens"
-    return f"Connected · {listens}"
+    return f"Connected · {listens}{DUTIES[duty]}"
+
+
+def _crowd(alerts: tuple[AlertView, ...]) -> str:
+    if len(alerts) <= CROWD:
+        return ""
+    alone = sum(not one.going for one in alerts)
+    return f"{len(alerts)} alerts are open. " + (
+        f"Nobody is going to {alone} of them." if alone else "All have somebody."
+    )
 
 
 def _loudest(alerts: tuple[AlertView, ...]) -> Sound:
@@ -388,7 +442,16 @@ def _title(alerts: tuple[AlertView, ...], *, connected: bool) -> str:
 
 
 def make_view(
-    model: Model, answers: Answers, me: Id, my_name: str, now_s: float, *, down: str, faults: tuple[FaultView, ...] = ()
+    model: Model,
+    answers: Answers,
+    me: Id,
+    my_name: str,
+    now_s: float,
+    *,
+    down: str,
+    faults: tuple[FaultView, ...] = (),
+    duty: Duty = Duty.ON,
+    manager: bool = False,
 ) -> View:
     """Return the whole of what is shown; `down` says why this device cannot hear ("" when it can)."""
     connected = not down
@@ -401,10 +464,14 @@ def make_view(
         connected=connected,
         down=down,
         me=my_name,
-        headline=_headline(me, my_name, model) if connected else "NOT CONNECTED",
+        duty=duty,
+        manager=manager,
+        headline=_headline(me, my_name, model, duty) if connected else "NOT CONNECTED",
         title=_title(alerts, connected=connected),
+        crowd=_crowd(alerts),
         alerts=alerts,
         sound=_loudest(alerts),
         desks=_desks_line(model.desks(), now_s, connected=connected),
+        waiting=_waiting(model.desks(), now_s) if connected else (),
         faults=(*faults, *desk_faults),
     )
