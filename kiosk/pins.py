@@ -2,13 +2,14 @@
 
 Rules
 - `scrypt$n$r$p$salt$digest`, salt and digest in URL-safe base64; the cost stands in the line, so that it can grow.
-- A PIN is 4 to 12 digits of any script, and kept as the plain ones.
+- A PIN is 4 to 12 digits of any script, and kept as the plain ones. What everybody tries first is none: 7777, 1234, 9876.
 """
 
 import base64
 import binascii
 import hashlib
 import hmac
+import itertools
 import secrets
 import unicodedata
 
@@ -31,10 +32,21 @@ def digits(pin: str) -> str:
     return plain
 
 
+def new_digits(pin: str) -> str:
+    """Return a PIN that somebody chooses as plain digits; raise `PinError` when it is none, or one that anybody tries first."""
+    plain = digits(pin)
+    steps = {(int(after) - int(before)) % 10 for before, after in itertools.pairwise(plain)}
+    if steps == {0}:
+        raise PinError("that is one digit again and again, which anybody tries first; choose another")
+    if steps in ({1}, {9}):
+        raise PinError("those are digits in a row, which anybody tries first; choose another")
+    return plain
+
+
 def store_pin(pin: str) -> str:
-    """Return what `store.toml` keeps of a PIN; raise `PinError` when it is none."""
+    """Return what `store.toml` keeps of a PIN; raise `PinError` when it is none, or one that anybody tries first."""
     salt = secrets.token_bytes(SALT_BYTES)
-    made = _scrypt(digits(pin), salt, COST, BLOCK, LANES)
+    made = _scrypt(new_digits(pin), salt, COST, BLOCK, LANES)
     return f"scrypt${COST}${BLOCK}${LANES}${_text(salt)}${_text(made)}"
 
 
