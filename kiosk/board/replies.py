@@ -117,6 +117,10 @@ class Answers:
             return Delivery.NONE
         return Delivery.LATE if now_s - one.first_s >= LATE_S else Delivery.SENDING
 
+    def under_way(self) -> bool:
+        """Return whether any answer of a human is still to arrive."""
+        return any(not seen for _, seen in self._pending)
+
     def saw(self, incident: str) -> bool:
         """Return whether a "seen" for `incident` is under way."""
         return (incident, True) in self._pending

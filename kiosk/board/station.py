@@ -11,7 +11,9 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import Field
@@ -25,7 +27,9 @@ from kiosk.messages import (
     CallNextReply,
     CloseReply,
     ComingReply,
+    Duty,
     HereReply,
+    Id,
     Outcome,
     Presence,
     Record,
@@ -51,6 +55,12 @@ PRESENCE_EVERY_S = 15.0
 
 log = logging.getLogger("stayby.board")
 
+PARSED_KEPT = 512
+parse_snapshot_once = lru_cache(PARSED_KEPT)(parse_snapshot)
+parse_status_once = lru_cache(PARSED_KEPT)(parse_status)
+parse_presence_once = lru_cache(PARSED_KEPT)(parse_presence)
+"""One board hears each message once for every person on it; what it says is frozen, and one for all."""
+
 
 class AnswerRefused(ValueError):
     """An answer that cannot be given now; its text is for the person who gave it."""
@@ -65,6 +75,15 @@ class Ask(Record):
     eta_s: float | None = None
     outcome: Outcome | None = None
     note: str = Field(default="", max_length=200)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """On which tier somebody is asked now, at which desks it is another one, and whether they are on duty."""
+
+    tier: int
+    desks: dict[Id, int] = field(default_factory=dict)
+    duty: Duty = Duty.ON
 
 
 class Inbox:
@@ -114,11 +133,16 @@ class Station:
         device: Literal["board", "pager"],
         wake: Callable[[], None],
         on_death: Callable[[BaseException], None],
+        *,
+        standing: Standing | None = None,
+        manager: bool = False,
     ) -> None:
         self.me = config.responder
+        self.manager = manager
         self.model = Model()
         self.answers = Answers()
         self.inbox = Inbox(wake)
+        self.standing = standing or Standing(self.me.tier)
         self._listening = False
         self._presence_due_s: float | None = None
         self._down = "connecting…"
@@ -130,7 +154,10 @@ class Station:
         self.link = MqttLink(config.broker, client_id(device, self.me.id), topics, self.inbox.put, on_death, will=will)
 
     def _presence(self, *, listening: bool) -> bytes:
-        presence = Presence(responder=self.me.id, name=self.me.name, tier=self.me.tier, listening=listening)
+        now = self.standing
+        presence = Presence(
+            responder=self.me.id, name=self.me.name, tier=now.tier, desks=now.desks, duty=now.duty, listening=listening
+        )
         return presence.model_dump_json().encode()
 
     @property
@@ -142,6 +169,13 @@ class Station:
     def listening(self) -> bool:
         """Whether a device really shows the board now."""
         return self._listening
+
+    @property
+    def engaged(self) -> bool:
+        """Whether this person is on the way or at a desk, or an answer of theirs is still under way."""
+        told = (one.snapshot for one in self.model.open_incidents())
+        going = any(self.me.id in {*(one.responder.id for one in it.coming), it.here and it.here.id} for it in told)
+        return going or self.answers.under_way()
 
     # --- from the link ------------------------------------------------------------------------------------------------
 
@@ -180,18 +214,18 @@ class Station:
         kind = event.topic.rsplit("/", 1)[-1]
         try:
             if "/staff/" in event.topic:
-                self._take_presence(parse_presence(event.topic, event.payload), now_s)
+                self._take_presence(parse_presence_once(event.topic, event.payload), now_s)
             elif kind == "incident" and event.payload:
                 self._take_snapshot(event, now_s)
             elif kind == "status" and event.payload:
-                self.model.take_status(parse_status(event.topic, event.payload), now_s)
+                self.model.take_status(parse_status_once(event.topic, event.payload), now_s)
             elif kind == "status":
                 self.model.forget_desk(event.topic.split("/")[-2])
         except BadMessage as error:
             self._fault(event.topic, str(error), "Check who writes there, and that all run the same version.", now_s)
 
     def _take_snapshot(self, event: Received, now_s: float) -> None:
-        snapshot = parse_snapshot(event.topic, event.payload)
+        snapshot = parse_snapshot_once(event.topic, event.payload)
         if self.model.take_snapshot(snapshot, now_s=now_s, utc=datetime.now(UTC), retained=event.retained):
             self.answers.take_snapshot(snapshot, now_s)
 
@@ -257,6 +291,12 @@ class Station:
             self._listening = listening
             self._say_presence(now_s)
 
+    def stand(self, standing: Standing, now_s: float) -> None:
+        """Take how this person stands by the rota now; a change is said at once."""
+        if standing != self.standing:
+            self.standing = standing
+            self._say_presence(now_s)
+
     # --- from the clock -----------------------------------------------------------------------------------------------
 
     def tick(self, now_s: float) -> None:
@@ -280,7 +320,10 @@ class Station:
     def view(self, now_s: float) -> View:
         """Return what is to be shown now."""
         faults = tuple(fault for _, fault in self._faults.values())
-        return make_view(self.model, self.answers, self.me.id, self.me.name, now_s, down=self._down, faults=faults)
+        me, duty, manager = self.me, self.standing.duty, self.manager
+        return make_view(
+            self.model, self.answers, me.id, me.name, now_s, down=self._down, faults=faults, duty=duty, manager=manager
+        )
 
     def close(self) -> None:
         """Say that nobody listens here any more, and stop."""

@@ -1,0 +1,211 @@
+"""The staff who have the board open: for each person one `Station`, their pages, and whether they are on break.
+
+A station is made when the first page of a person opens its stream, and closed a moment after the last one is gone and nothing of
+theirs is under way. So the broker's rules hold for each person, and a board that dies takes everybody on it away at once.
+All of it belongs to the one asyncio loop; a station's link only calls `news`, which wakes that loop.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from kiosk.board.accounts import board_config, standing, zone_of
+from kiosk.board.station import Station
+from kiosk.messages import Id
+from kiosk.store_config import StaffSection, StoreConfig
+
+PAGES_MOST = 16
+"""One person's open pages."""
+ALIVE_S = 15.0
+RELOAD_S = 5.0
+LEAVE_S = 10.0
+CLOSERS = 32
+
+log = logging.getLogger("stayby.board")
+
+
+class TooManyPages(Exception):
+    """This person has more pages open than anybody can look at."""
+
+
+@dataclass(slots=True)
+class Page:
+    """One open browser page: whose session, when it last gave a sign of life, and since when its stream is gone."""
+
+    session: str
+    alive_s: float
+    left_s: float | None
+    streams: int = 0
+    ended: bool = False
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def shows(self, now_s: float) -> bool:
+        """Return whether a person can be looking at it; a reload gets a moment of grace."""
+        if self.ended:
+            return False
+        if self.left_s is not None:
+            return now_s - self.left_s < RELOAD_S
+        return now_s - self.alive_s < ALIVE_S
+
+
+@dataclass(slots=True)
+class Member:
+    """One of the staff as the board has them now."""
+
+    staff: StaffSection
+    station: Station | None = None
+    pages: dict[str, Page] = field(default_factory=dict)
+    on_break: bool = False
+    view_json: str = ""
+    left_s: float = 0.0
+    closing: asyncio.Future[None] | None = None
+
+    def turn(self, now_s: float) -> None:
+        """Take what the link said, do what is due, and tell every page."""
+        if self.station is None:
+            return
+        self.station.take_inbox(now_s)
+        self.station.tick(now_s)
+        self.station.listen(now_s, listening=any(page.shows(now_s) for page in self.pages.values()))
+        self.view_json = self.station.view(now_s).model_dump_json()
+        for page in self.pages.values():
+            page.changed.set()
+
+
+class Crew:
+    """See the module. `wake()` asks for `take_news` on the loop; `on_death(error)` runs on a link's thread."""
+
+    def __init__(self, store: StoreConfig, wake: Callable[[], None], on_death: Callable[[BaseException], None]) -> None:
+        self._store, self._zone = store, zone_of(store)
+        self._loop = asyncio.get_running_loop()
+        self._wake, self._on_death = wake, on_death
+        self._closers = ThreadPoolExecutor(CLOSERS, "goodbye")
+        self._news: set[Id] = set()
+        self._minute = ""
+        self.members = {one.id: Member(one) for one in store.staff}
+
+    # --- pages --------------------------------------------------------------------------------------------------------
+
+    async def open_page(self, staff: Id, name: str, session: str, now_s: float) -> Page:
+        """Return a person's page of this name, with a station behind it; raise `AccountFault` or `TooManyPages`."""
+        member = self.members[staff]
+        if member.closing is not None:
+            await asyncio.shield(member.closing)
+        page = member.pages.get(name)
+        if page is None or page.ended or page.session != session:
+            if len(member.pages) >= PAGES_MOST:
+                raise TooManyPages
+            page = member.pages[name] = Page(session, now_s, now_s)
+        if member.station is None:
+            member.station = self._station(member)
+            member.turn(now_s)
+        return page
+
+    def _station(self, member: Member) -> Station:
+        def news() -> None:
+            self._loop.call_soon_threadsafe(self._take_note, member.staff.id)
+
+        def wake() -> None:
+            if not self._loop.is_closed():
+                news()
+
+        config = board_config(self._store, member.staff)
+        return Station(
+            config,
+            "board",
+            wake,
+            self._on_death,
+            standing=standing(self._store, member.staff.id, self._now(), on_break=member.on_break),
+            manager=member.staff.role == "manager",
+        )
+
+    def _take_note(self, staff: Id) -> None:
+        self._news.add(staff)
+        self._wake()
+
+    def end_sessions(self, still_in: Callable[[str], bool]) -> None:
+        """End the pages of every session that is over: their streams close, and nobody listens there any more."""
+        for member in self.members.values():
+            for page in member.pages.values():
+                if not page.ended and not still_in(page.session):
+                    page.ended = True
+                    page.changed.set()
+
+    def sessions_that_go(self) -> set[str]:
+        """Return the sessions with an open page of somebody on the way, at a desk, or the only one who listens."""
+        listen = [one for one in self.members.values() if one.station is not None and one.station.listening]
+        kept = [one for one in listen if len(listen) == 1 or (one.station is not None and one.station.engaged)]
+        return {page.session for one in kept for page in one.pages.values()}
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+
+    def take_news(self, now_s: float) -> None:
+        """Turn those to whom something happened."""
+        news, self._news = self._news, set()
+        for staff in news:
+            self.members[staff].turn(now_s)
+
+    def turn(self, now_s: float) -> None:
+        """Turn everybody; about once a second."""
+        self._news.clear()
+        self._stand(now_s)
+        for member in self.members.values():
+            self._mind_pages(member, now_s)
+            member.turn(now_s)
+
+    def _now(self) -> datetime:
+        return datetime.now(self._zone) if self._zone is not None else datetime.now().astimezone()
+
+    def _stand(self, now_s: float) -> None:
+        """Look at the rota once a minute: hours have no seconds."""
+        now = self._now()
+        minute = now.isoformat(timespec="minutes")
+        if minute != self._minute:
+            self._minute = minute
+            for member in self.members.values():
+                self._stand_one(member, now, now_s)
+
+    def _stand_one(self, member: Member, now: datetime, now_s: float) -> None:
+        if member.station is not None:
+            member.station.stand(standing(self._store, member.staff.id, now, on_break=member.on_break), now_s)
+
+    def take_break(self, staff: Id, *, on: bool, now_s: float) -> None:
+        """Begin or end somebody's break, by their own word."""
+        member = self.members[staff]
+        member.on_break = on
+        self._stand_one(member, self._now(), now_s)
+        member.turn(now_s)
+
+    def _mind_pages(self, member: Member, now_s: float) -> None:
+        for name, page in list(member.pages.items()):
+            gone = page.streams == 0 and (page.ended or (page.left_s is not None and now_s - page.left_s > RELOAD_S))
+            if gone:
+                del member.pages[name]
+        if member.pages or member.station is None:
+            member.left_s = now_s
+        elif now_s - member.left_s > LEAVE_S and not member.station.answers.under_way():
+            self._let_go(member)
+
+    def _let_go(self, member: Member) -> None:
+        """Close a person's station, beside the loop: it says goodbye to the broker."""
+        station, member.station, member.view_json = member.station, None, ""
+        if station is not None:
+            member.closing = self._loop.run_in_executor(self._closers, station.close)
+            member.closing.add_done_callback(lambda _: setattr(member, "closing", None))
+
+    def hurry_pages(self) -> None:
+        """Wake every stream, so that it sees that the board ends."""
+        for member in self.members.values():
+            for page in member.pages.values():
+                page.changed.set()
+
+    async def close(self) -> None:
+        """Say goodbye for everybody, all at once."""
+        for member in self.members.values():
+            if member.station is not None:
+                self._let_go(member)
+        await asyncio.gather(*(one.closing for one in self.members.values() if one.closing is not None))
+        self._closers.shutdown(wait=False)
