@@ -32,4 +32,9 @@ class SetBeacon:
     beacon: Beacon
 
 
-Effect = Publish | SetBeacon
+@dataclass(frozen=True)
+class Proven:
+    """Keep that a human answered the opening press just now: every hop works."""
+
+
+Effect = Publish | SetBeacon | Proven

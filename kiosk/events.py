@@ -147,7 +147,12 @@ class FoundOpen:
 
 @dataclass(frozen=True)
 class DrillStarted:
-    """Staff began a drill at this unit."""
+    """Staff began a drill at this unit; `drill` is the incident's id. An opening press is one that began `age_s` seconds ago."""
+
+    drill: str
+    scenario: str
+    by: Person
+    age_s: float = 0.0
 
 
 @dataclass(frozen=True)

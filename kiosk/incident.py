@@ -11,6 +11,7 @@ Rules
   screen (somebody there needs to see an answer), and still brings no light and no siren.
 - The desk knows of no covert call. From the first one on it has a copy of the incident that hears only what is ordinary (`desk`):
   what it shows goes on, ends and begins as if nobody had called covertly.
+- A drill is an alert that ends by itself, whatever it waits for. Any call in it makes it real, and then it ends as any other.
 - "I need a person" is a request: it asks the staff, tier after tier, with no light, no siren and no emergency page. A press,
   "it is worse", a phrase or another choice turns it into an ordinary alert; nothing else does.
 - What a phrase suggests is a guess: the person's own touch always wins, and only a graver phrase changes it.
@@ -18,12 +19,14 @@ Rules
 - What a person told of themselves leaves with the incident.
 """
 
+import math
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from kiosk.config import EscalationSection, UnitSection
-from kiosk.effects import Beacon, Effect, Publish, SetBeacon
+from kiosk.effects import Beacon, Effect, Proven, Publish, SetBeacon
 from kiosk.events import (
     ButtonPressed,
     ChoiceTouched,
@@ -52,6 +55,7 @@ from kiosk.events import (
 from kiosk.guidance import CASES, GRAVEST_FIRST
 from kiosk.messages import (
     COVERT_PHRASE,
+    OPENING,
     Choice,
     Entry,
     Going,
@@ -66,6 +70,16 @@ from kiosk.messages import (
     State,
     Trigger,
 )
+
+
+class DrillStage(StrEnum):
+    """What a drill waits for: who is asked, until the last tier had its time, who is coming, or who is here."""
+
+    ASKED = "asked"
+    UNANSWERED = "unanswered"
+    COMING = "coming"
+    HERE = "here"
+
 
 REACH_GRACE_S = 5.0
 """How long the way to staff may be gone during an alert before the screen stops hoping."""
@@ -83,6 +97,12 @@ LEFT_ALONE_AFTER = 5
 """So many check-ins in a row that nobody answered end the check-ins of a request: its person has left."""
 LEFT_DESK_S = 600.0
 """How long after the last touch a request that is over for its person leaves the desk. Staff have it until they close it."""
+DRILL_LIMIT_S = 900.0
+"""A drill lasts so long at most, whatever it waits for."""
+DRILL_LASTS_S = {DrillStage.UNANSWERED: 120.0, DrillStage.HERE: 300.0}
+"""And so long after that began: the last tier had its time, or a responder is at the desk."""
+OPENING_LASTS_S = {DrillStage.UNANSWERED: 120.0, DrillStage.COMING: 120.0, DrillStage.HERE: 20.0}
+"""The same for the opening press, which is proven by the answer: nobody has to walk, and nobody is called late."""
 TIMELINE_LIMIT = 200
 """Entries kept: the first half and the newest half."""
 LEAVES_WITH_IT = frozenset({"told_choice", "told_person", "told_name", "told_language"})
@@ -99,6 +119,7 @@ class OnTheWay(Record):
 class Incident(Record):
     """One incident as the unit keeps it. Times are monotonic seconds; `None` means that nothing is due.
 
+    `scenario` is what a drill plays, `drill_stage` what it waits for, `proven` whether a human answered the opening press.
     `request`: somebody asked for a person, and it is no alarm. `unlit`: it was silent once, so that no light may tell of it.
     `apart`: the desk shows `desk`, which may be nothing, and not this.
     """
@@ -114,6 +135,9 @@ class Incident(Record):
     unlit: bool = False
     covert: bool = False
     drill: bool = False
+    scenario: str | None = None
+    drill_stage: DrillStage | None = None
+    proven: bool = False
     choice: Choice | None = None
     guess: Choice | None = None
     name: str | None = None
@@ -139,6 +163,7 @@ class Incident(Record):
     remind_due_s: float | None = None
     resend_due_s: float | None = None
     desk_ends_due_s: float | None = None
+    drill_ends_due_s: float | None = None
     apart: bool = False
     desk: "Incident | None" = None
     timeline: tuple[Entry, ...] = ()
@@ -177,6 +202,7 @@ _DUE = (
     "remind_due_s",
     "resend_due_s",
     "desk_ends_due_s",
+    "drill_ends_due_s",
 )
 _SEVERITIES = list(Severity)
 
@@ -206,6 +232,7 @@ class IncidentMachine:
         self._new_id = new_id
         self._now_s = 0.0
         self._resend = False
+        self._proven = False
 
     # --- what others ask ----------------------------------------------------------------------------------------------
 
@@ -225,16 +252,25 @@ class IncidentMachine:
         if isinstance(event, Reply) and self.incident and event.reply_id in self.incident.reply_ids:
             return []
         before = self._face()
-        self._resend = False
+        self._resend = self._proven = False
+        if isinstance(event, TimePassed) and self.incident and self._is_due("drill_ends_due_s"):
+            self._end_drill()  # first: what else is due in it is due no more
+        else:
+            self._take(event)
+        self._mind_drill()
+        return self._effects(before)
+
+    def _take(self, event: Event) -> None:
         if self.incident is not None and _is_covert(event):
             self._part_from_desk()
+        if self._makes_real(event):
+            self._make_real()
         desk_hears = self._desk_hears(event)
         if desk_hears or not self._only_of_a_page(event):
             TABLE[self.state][type(event)](self, event)
         if desk_hears:
             self._tell_desk(event)
         self._mind_left_request(event)
-        return self._effects(before)
 
     def asked(self, incident: Incident) -> tuple[Person, ...]:
         """Return the responders whose device should have it: all who listen up to its tier."""
@@ -277,7 +313,9 @@ class IncidentMachine:
             (incident.check_in_due_s, "check_in"),
             (incident.remind_due_s, "remind"),
         ]
-        due_s, what = min(((due_s, what) for due_s, what in steps if due_s is not None), default=(None, ""))
+        ends_s = incident.drill_ends_due_s or math.inf
+        due = [(due_s, what) for due_s, what in steps if due_s is not None and due_s < ends_s]
+        due_s, what = min(due, default=(None, ""))
         return None if due_s is None else NextStep.model_validate({"what": what, "in_s": max(0.0, due_s - now_s)})
 
     # --- the desk -----------------------------------------------------------------------------------------------------
@@ -339,6 +377,50 @@ class IncidentMachine:
             self._set(apart=True, desk=None, desk_ends_due_s=None)
         else:
             self._set(desk_ends_due_s=due_s)
+
+    # --- drills -------------------------------------------------------------------------------------------------------
+
+    def _makes_real(self, event: Event) -> bool:
+        """Whether a drill is none from here: any call does it, but not the talk with a responder who has just come."""
+        open_ = self.incident
+        if open_ is None or not open_.drill or type(event) not in CALLS:
+            return False
+        if isinstance(event, PhraseHeard) and open_.state is State.ATTENDED and not (event.strong or event.covert):
+            return self._attended_for_s() > ATTENDED_TALK_S
+        return True
+
+    def _make_real(self) -> None:
+        """Who saw or declined a drill has not seen or declined this call."""
+        self._set(drill=False, scenario=None)
+        self._note("drill_became_real")
+        self._forget_answers()
+
+    def _mind_drill(self) -> None:
+        """Set when a drill ends by itself, each time that it begins to wait for something else."""
+        open_ = self.incident
+        if open_ is None or open_.state is State.CLOSED:
+            return
+        stage = _drill_stage(open_) if open_.drill else None
+        if stage != open_.drill_stage:
+            self._set(drill_stage=stage, drill_ends_due_s=self._drill_ends_s(stage))
+        if open_.drill and open_.scenario == OPENING and stage in ANSWERED:
+            self._prove()
+
+    def _drill_ends_s(self, stage: DrillStage | None) -> float | None:
+        if stage is None:
+            return None
+        lasts_s = OPENING_LASTS_S if self._open().scenario == OPENING else DRILL_LASTS_S
+        return min(self._open().opened_s + DRILL_LIMIT_S, self._now_s + lasts_s.get(stage, math.inf))
+
+    def _prove(self) -> None:
+        """A human answered the opening press: that is all there is to it, so that nobody is waited for until they are late."""
+        due_s = min((one.due_s for one in self._open().coming), default=math.inf)
+        self._proven = not self._open().proven
+        self._set(proven=True, drill_ends_due_s=min(self._open().drill_ends_due_s or math.inf, due_s))
+
+    def _end_drill(self) -> None:
+        self._note("drill_over")
+        self._close(Outcome.TEST, None)
 
     # --- small steps --------------------------------------------------------------------------------------------------
 
@@ -419,7 +501,9 @@ class IncidentMachine:
             self._set(request=False, choice=None if told is Choice.PERSON else told)
 
     def _arm_check_in(self) -> None:
-        due_s = None if self._open().silent or self._left_alone() else self._now_s + self.rules.check_in_s
+        open_ = self._open()
+        asked_no_more = open_.silent or open_.state is State.ATTENDED or self._left_alone()
+        due_s = None if asked_no_more else self._now_s + self.rules.check_in_s
         self._set(check_in_due_s=due_s, check_in_answer_due_s=None)
 
     def _left_alone(self) -> bool:
@@ -459,9 +543,18 @@ class IncidentMachine:
         if self.reach is Reach.NOBODY and not self._open().seen:
             self._emergency("nobody_listening")
         elif self.reach is Reach.OK:
-            self._set(unreachable_due_s=None)
+            self._set(unreachable_due_s=due_s if self._waits_on_nobody() else None)
         elif due_s is None and not self._open().emergency:
             self._set(unreachable_due_s=self._now_s + REACH_GRACE_S)
+
+    def _unreachable(self) -> None:
+        """The few seconds are over."""
+        if self.reach is not Reach.OK:
+            self._emergency("nobody_listening" if self.reach is Reach.NOBODY else "broker_unreachable")
+        elif self._waits_on_nobody():
+            self._emergency("nobody_answered")
+        else:
+            self._set(unreachable_due_s=None)
 
     def _emergency(self, why: str) -> None:
         self._set(unreachable_due_s=None)
@@ -480,6 +573,13 @@ class IncidentMachine:
         while not self._can_answer() and self._open().tier < len(self.rules.tiers):
             self._note("tier_empty", self.rules.tiers[self._open().tier - 1])
             self._next_tier()
+        if self._waits_on_nobody() and self._open().unreachable_due_s is None:
+            self._set(unreachable_due_s=self._now_s + REACH_GRACE_S)
+
+    def _waits_on_nobody(self) -> bool:
+        """Whether an alert asks nobody who has not said no, and the screen does not say so yet."""
+        open_ = self._open()
+        return open_.state is State.RAISED and not (open_.request or open_.emergency or self._can_answer())
 
     def _next_tier(self) -> None:
         tier = self._open().tier + 1
@@ -557,8 +657,10 @@ class IncidentMachine:
         else:
             self._enter_checking(self.rules.check_s)
 
-    def _start_drill(self, _: Event) -> None:
-        self._begin(Trigger.DRILL, drill=True)
+    def _start_drill(self, event: DrillStarted) -> None:
+        opened_s = self._now_s - event.age_s
+        self._begin(Trigger.DRILL, id=event.drill, drill=True, scenario=event.scenario, opened_s=opened_s)
+        self._note("drill_started", event.by.name)
         self._enter_raised()
 
     def _answered(self) -> None:
@@ -578,6 +680,7 @@ class IncidentMachine:
             "silent",
             "covert",
             "drill",
+            "scenario",
             "choice",
             "guess",
             "name",
@@ -604,15 +707,13 @@ class IncidentMachine:
             self._enter_raised()
 
     def _press_again(self, event: Event) -> None:
-        """More of the same from a person who waits: it counts, it is told, and a drill becomes real."""
+        """More of the same from a person who waits: it counts, and it is told."""
         self._note(_way_of_asking(event))
         if _is_covert(event):
             self._called_covertly()
             return
-        if self._open().drill:
-            self._note("drill_became_real")
         self._end_silence()
-        self._set(says_fine=False, drill=False)
+        self._set(says_fine=False)
         self._answered()
         if self._open().severity is Severity.CHECK:
             self._become_alert()
@@ -628,9 +729,6 @@ class IncidentMachine:
     def _called_covertly(self) -> None:
         """A covert call in an incident that is open already: staff see it, the next tier too, and the desk nothing at all."""
         first = not self._open().silent and not self._open().covert
-        if self._open().drill:
-            self._set(drill=False)
-            self._note("drill_became_real")
         if self._open().severity is Severity.CHECK:
             self._set(silent=True, check_in_due_s=None, check_in_answer_due_s=None)
             self._worsen(Severity.ALERT)
@@ -644,7 +742,7 @@ class IncidentMachine:
     def _raise_covertly(self) -> None:
         """The same in a check, or with a responder at the desk: silent from here."""
         first = not self._open().covert
-        self._set(silent=True, covert=True, says_fine=False, drill=False)
+        self._set(silent=True, covert=True, says_fine=False)
         self._enter_raised()
         if first:
             self._ask_more()
@@ -671,7 +769,7 @@ class IncidentMachine:
             self._raise_covertly()
             return
         self._end_silence()
-        self._set(says_fine=False, drill=False)
+        self._set(says_fine=False)
         self._enter_raised()
 
     def _raise_worse(self, _: Event) -> None:
@@ -796,16 +894,18 @@ class IncidentMachine:
 
     def _hear_while_attended(self, event: PhraseHeard) -> None:
         """Talk at the desk right after a responder came is theirs to judge; later it may be somebody else's call."""
-        since_s = self._now_s - (self._open().attended_s or self._now_s)
         self._set(guess=None)  # it may be somebody else's call
         self._note_phrase(event)
         if event.strong or event.covert:
             self._forget_answers()
             self._set(says_fine=False)
             (self._raise_covertly if event.covert else self._enter_raised)()
-        elif since_s > ATTENDED_TALK_S:
+        elif self._attended_for_s() > ATTENDED_TALK_S:
             self._forget_answers()
             self._enter_checking(self.rules.check_s)
+
+    def _attended_for_s(self) -> float:
+        return self._now_s - (self._open().attended_s or self._now_s)
 
     def _forget_answers(self) -> None:
         """A new call in the same incident: who showed or declined the first one has not answered this one."""
@@ -884,7 +984,7 @@ class IncidentMachine:
 
     def _time_raised(self, _: Event) -> None:
         if self._is_due("unreachable_due_s"):
-            self._emergency("nobody_listening" if self.reach is Reach.NOBODY else "broker_unreachable")
+            self._unreachable()
         if self._is_due("escalate_due_s"):
             self._escalate()
         self._time_check_in()
@@ -938,7 +1038,7 @@ class IncidentMachine:
         return bare, self.reach, self.asked(bare)
 
     def _effects(self, before: object) -> list[Effect]:
-        effects: list[Effect] = []
+        effects: list[Effect] = [Proven()] if self._proven else []  # first, so that a power cut does not lose it
         beacon = self._wanted_beacon()
         if self.incident is not None and self._face() != before:
             self._set(revision=self.incident.revision + 1)
@@ -964,6 +1064,12 @@ class IncidentMachine:
         if open_.state is State.RAISED:
             return Beacon.SIREN if open_.emergency else Beacon.LIGHT
         return Beacon.COMING if open_.state is State.COMING else Beacon.OFF
+
+
+def _drill_stage(incident: Incident) -> DrillStage:
+    if incident.state is State.RAISED:
+        return DrillStage.UNANSWERED if incident.emergency else DrillStage.ASKED
+    return DrillStage.COMING if incident.state is State.COMING else DrillStage.HERE
 
 
 def _graver(one: Choice, other: Choice) -> bool:
@@ -999,6 +1105,9 @@ OPEN_CALLS = frozenset({ButtonPressed, HelpTouched, PersonTouched, WorseTouched}
 OF_A_PAGE = frozenset({FineTouched, ChoiceTouched, NameGiven, StillOkTouched, LaterTouched})
 """What can be touched only where an incident is shown."""
 TOUCHES = OPEN_CALLS | OF_A_PAGE
+CALLS = OPEN_CALLS | {PhraseHeard}
+"""What makes a drill real. Whether somebody only plays, nobody here can tell: a real call must not end with a drill."""
+ANSWERED = frozenset({DrillStage.COMING, DrillStage.HERE})
 
 M = IncidentMachine
 Handler = Callable[[IncidentMachine, Any], None]

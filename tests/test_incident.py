@@ -14,13 +14,26 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from kiosk import events as ev
 from kiosk.config import EscalationSection, UnitSection
 from kiosk.effects import Beacon, Publish, SetBeacon
-from kiosk.incident import TABLE, TIMELINE_LIMIT, Incident, IncidentMachine
-from kiosk.messages import COVERT_PHRASE, Choice, Language, Outcome, Person, Reach, Severity, Snapshot, State, Trigger
+from kiosk.incident import DRILL_LIMIT_S, TABLE, TIMELINE_LIMIT, Incident, IncidentMachine
+from kiosk.messages import (
+    COVERT_PHRASE,
+    OPENING,
+    Choice,
+    Language,
+    Outcome,
+    Person,
+    Reach,
+    Severity,
+    Snapshot,
+    State,
+    Trigger,
+)
 
 RULES = EscalationSection(tiers=("the staff", "the manager"))
 UNIT = UnitSection(store="s1", id="desk3", place="Service desk 3", address="12 Quay Street")
 SAM, PRIYA, ALEX = Person(id="sam", name="Sam"), Person(id="priya", name="Priya"), Person(id="alex", name="Alex")
 ALL = (ev.Listener(SAM, 1), ev.Listener(PRIYA, 1), ev.Listener(ALEX, 2))
+DRILL = ev.DrillStarted("drill-1", "chest_pain", SAM)
 EVENT_TYPES = list(typing.get_args(ev.Event))
 OPEN_STATES = [State.CHECKING, State.RAISED, State.COMING, State.ATTENDED]
 _ids = itertools.count(1)
@@ -76,6 +89,7 @@ def sample(kind: type) -> ev.Event:
         ev.ResponderDeclined: ev.ResponderDeclined(PRIYA, reply_id()),
         ev.ReachChanged: ev.ReachChanged(Reach.OK, ALL),
         ev.FoundOpen: ev.FoundOpen(lost_snapshot()),
+        ev.DrillStarted: DRILL,
     }
     return made[kind] if kind in made else kind()
 
@@ -83,10 +97,12 @@ def sample(kind: type) -> ev.Event:
 def run_until(made: IncidentMachine, end_s: float, now_s: float) -> list[tuple[float, object]]:
     """Let time pass as the hub does: call at each deadline up to `end_s`."""
     out: list[tuple[float, object]] = []
-    while made.deadline_s is not None and made.deadline_s <= end_s:
+    for _ in range(10_000):
+        if made.deadline_s is None or made.deadline_s > end_s:
+            return out
         now_s = max(now_s, made.deadline_s)
         out += [(now_s, effect) for effect in made.handle(ev.TimePassed(), now_s)]
-    return out
+    raise AssertionError("time does not move on")
 
 
 def test_the_table_is_total() -> None:
@@ -419,7 +435,7 @@ SHOWING: dict[str, list[ev.Event]] = {
     "an alert": [ev.ButtonPressed()],
     "an alert that somebody walks to": [ev.ButtonPressed(), coming()],
     "a responder": [ev.ButtonPressed(), ev.ResponderHere(SAM, reply_id())],
-    "a drill": [ev.DrillStarted()],
+    "a drill": [DRILL],
 }
 
 
@@ -621,7 +637,7 @@ def test_a_call_at_a_desk_that_a_request_left_is_shown_as_a_new_one(event: ev.Ev
 
 def test_a_covert_press_in_a_drill_is_real() -> None:
     made = machine()
-    made.handle(ev.DrillStarted(), 0.0)
+    made.handle(DRILL, 0.0)
     made.handle(ev.ButtonPressed(covert=True), 1.0)
     assert made.incident is not None
     assert (made.incident.drill, made.incident.covert) == (False, True)
@@ -637,7 +653,7 @@ def test_a_kept_press_counts_from_when_it_was_pressed() -> None:
 
 def test_a_real_press_in_a_drill_is_real() -> None:
     made = machine()
-    made.handle(ev.DrillStarted(), 0.0)
+    made.handle(DRILL, 0.0)
     assert made.incident is not None
     assert made.incident.drill
     made.handle(ev.ButtonPressed(), 1.0)
@@ -944,6 +960,18 @@ def test_a_request_in_a_silent_alert_is_answered_as_any_request_and_brings_no_li
         assert made.beacon is Beacon.OFF
 
 
+@pytest.mark.parametrize("touch", [ev.PersonTouched(), ev.WorseTouched()])
+def test_a_touch_in_a_silent_alert_that_somebody_attends_leaves_no_check_in_that_nobody_minds(touch: ev.Event) -> None:
+    """Time goes on: a deadline that stays due would keep the hub busy for ever."""
+    made = machine()
+    made.handle(ev.ButtonPressed(covert=True), 0.0)
+    made.handle(ev.ResponderHere(SAM, reply_id()), 1.0)
+    made.handle(touch, 2.0)
+    for now_s in (62.0, 82.0, 500.0):
+        run_until(made, now_s, now_s)
+        assert (made.state, made.deadline_s and made.deadline_s > now_s) == (State.ATTENDED, True)
+
+
 def test_a_request_that_the_unit_lost_is_a_request_again() -> None:
     made = requested()
     lost = made.snapshot(opened(made), UNIT, 30.0, datetime.now(UTC))
@@ -988,9 +1016,9 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
             ev.StillOkTouched(),
             ev.WorseTouched(),
             ev.LaterTouched(),
-            ev.DrillStarted(),
         ]
     ),
+    st.builds(ev.DrillStarted, st.builds(reply_id), st.sampled_from(["chest_pain", OPENING]), st.just(PRIYA)),
     st.builds(ev.ChoiceTouched, st.sampled_from(Choice)),
     st.builds(ev.NameGiven, st.just("Ana")),
     st.builds(ev.LanguageChosen, st.sampled_from(Language)),
@@ -1025,9 +1053,9 @@ class Promises(RuleBasedStateMachine):
         self.id = ""
 
     def _do(self, event: ev.Event) -> None:
-        before, before_state = self.made.incident, self.made.state
+        before = self.made.incident
         effects = self.made.handle(event, self.now_s)
-        self._only_a_responder_ends_an_alert(before_state, event)
+        self._only_a_responder_ends_an_alert(before, event)
         self._silence_never_makes_it_better(before)
         self._beacon_only_for_loud_alerts(effects)
         self._revisions_grow(effects)
@@ -1041,7 +1069,19 @@ class Promises(RuleBasedStateMachine):
         if before and after and before.id == after.id and before.choice and after.choice and after.guess:
             assert after.guess is before.guess
 
-    def _only_a_responder_ends_an_alert(self, before: State, event: ev.Event) -> None:
+    def _is_a_drill_over(self, was: Incident | None, event: ev.Event) -> bool:
+        """A drill, and only a drill, ends by time alone; as a test, and by nobody."""
+        last = self.made.last
+        if was is None or last is None or not isinstance(event, ev.TimePassed) or self.made.state is not State.IDLE:
+            return False
+        assert (was.drill, last.id, last.outcome, last.closed_by) == (True, was.id, Outcome.TEST, None)
+        assert last.timeline[-2].what == "drill_over"
+        return True
+
+    def _only_a_responder_ends_an_alert(self, was: Incident | None, event: ev.Event) -> None:
+        before = was.state if was else State.IDLE
+        if self._is_a_drill_over(was, event):
+            return
         if before in {State.RAISED, State.COMING} and self.made.state in {State.IDLE, State.ATTENDED}:
             assert isinstance(event, ev.ResponderClosed | ev.ResponderHere)
         if before is State.CHECKING and self.made.state is State.IDLE:
@@ -1156,6 +1196,10 @@ class Promises(RuleBasedStateMachine):
         assert kept is not None
         alone = IncidentMachine(RULES, reply_id, Incident.model_validate_json(kept.model_dump_json()))
         alone.handle(ev.ReachChanged(Reach.OK, ALL), self.now_s)
+        if kept.drill:
+            run_until(alone, self.now_s + DRILL_LIMIT_S, self.now_s)
+            assert alone.state is State.IDLE
+            return
         run_until(alone, self.now_s + 200.0, self.now_s)
         assert alone.incident is not None
         assert (alone.state, alone.incident.tier, alone.incident.emergency) == (State.RAISED, 2, not kept.request)

@@ -34,6 +34,7 @@ from tests.screen import DESK, FACE, PRIYA, SAM, every_button
 UNIT = UnitSection(store="harbour", id="desk3", place=FACE.place, address=FACE.address)
 RULES = EscalationSection(tiers=("the staff", "the manager"))
 TICK_S = 0.25
+DRILL = ev.DrillStarted("drill-1", "chest_pain", SAM)
 _ids = itertools.count(1)
 
 
@@ -475,7 +476,7 @@ def test_still_in_need_after_somebody_was_there() -> None:
 
 def test_a_drill_looks_like_one_from_its_first_page_to_its_last() -> None:
     desk = Desk3()
-    desk.happens(ev.DrillStarted())
+    desk.happens(DRILL)
     assert desk.page.mark == "This is a drill"
     assert desk.touch("Chest or breathing", "Chest pain").kicker == "This is a drill. Do not call 112."
     assert all(prompts[0] == "say_drill" for prompts in desk.said)
@@ -489,7 +490,7 @@ def test_who_threatens_sees_nothing_of_a_covert_call_whatever_the_desk_shows() -
     for covert in (ev.ButtonPressed(covert=True), ev.PhraseHeard("angela", 5.0, covert=True)):
         desk, ordinary = Desk3(), Desk3()
         for one in (desk, ordinary):
-            one.happens(ev.DrillStarted())
+            one.happens(DRILL)
             one.happens(ev.ResponderSeen(SAM, reply()))
         desk.happens(covert)
         for one in (desk, ordinary):
