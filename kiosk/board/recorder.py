@@ -1,0 +1,207 @@
+"""The board's own ear on its store: one MQTT link that writes down what units and staff say, whether anybody is signed in or not.
+
+The link's thread only puts; one loop takes what is there in one transaction, so that hundreds of messages a second cost a few
+writes. What was put while the disk was slow is bounded: of a status the newest counts, and a lost snapshot comes again.
+"""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kiosk.board.records import DAY_S, Records
+from kiosk.board.report import freeze_weeks, zone_of
+from kiosk.board.station import client_id
+from kiosk.messages import (
+    PREFIX,
+    BadMessage,
+    State,
+    incident_topic,
+    parse_presence,
+    parse_reply,
+    parse_snapshot,
+    parse_status,
+    presence_topic,
+    reply_topic,
+    status_topic,
+)
+from kiosk.mqtt import Acknowledged, Connected, Disconnected, LinkEvent, MqttLink, Received, Refused
+from kiosk.store_config import StoreConfig
+
+ROOM = 20_000
+"""Snapshots and replies that may wait."""
+TOPICS_ROOM = 30_000
+WATCH_EVERY_S = 15.0
+FORGET_EVERY_S = 3600.0
+FILE = "records.db"
+
+log = logging.getLogger("stayby.records")
+
+
+def open_records(store: StoreConfig, on_fault: Callable[[str], None]) -> Records:
+    """Return the records of a store, in its state_dir (made if it is missing); a folder that cannot be is a fault line."""
+    folder = store.store.state_dir
+    with suppress(OSError):  # then the file cannot be opened either, and that is told
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    records = Records(folder / FILE, on_fault)
+    _keep_private(folder / FILE)
+    return records
+
+
+def _keep_private(path: Path) -> None:
+    with suppress(OSError):  # a disk that cannot be written was told already
+        path.chmod(0o600)
+
+
+class Inbox:
+    """What the link said and nobody has written down yet."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lines: deque[tuple[LinkEvent, datetime]] = deque()
+        self._latest: dict[str, tuple[LinkEvent, datetime]] = {}
+        self.news = threading.Event()
+        self.dropped = 0
+
+    def put(self, event: LinkEvent) -> None:
+        """Take an event from the link's thread."""
+        if isinstance(event, Acknowledged):
+            return
+        item = (event, datetime.now(UTC))
+        with self._lock:
+            if isinstance(event, Received) and event.topic.endswith("/status"):
+                self._put_latest(event.topic, item)
+            elif len(self._lines) < ROOM:
+                self._lines.append(item)
+            else:
+                self.dropped += 1
+        self.news.set()
+
+    def _put_latest(self, topic: str, item: tuple[LinkEvent, datetime]) -> None:
+        if topic in self._latest or len(self._latest) < TOPICS_ROOM:
+            self._latest[topic] = item
+        else:
+            self.dropped += 1
+
+    def take(self) -> tuple[list[tuple[LinkEvent, datetime]], int]:
+        """Return what is there in its order, statuses last, and how many were dropped."""
+        with self._lock:
+            self.news.clear()
+            items, dropped = [*self._lines, *self._latest.values()], self.dropped
+            self._lines.clear()
+            self._latest.clear()
+            self.dropped = 0
+        return items, dropped
+
+
+class Recorder:
+    """Runs from the moment it is made until `close`. `on_death(error)` is called on its own thread."""
+
+    def __init__(self, store: StoreConfig, records: Records, on_death: Callable[[BaseException], None]) -> None:
+        self._store, self._records, self._on_death = store, records, on_death
+        self._zone = zone_of(store.store.zone)
+        self._inbox = Inbox()
+        self._closing = threading.Event()
+        self._forget_due_s = 0.0
+        self.down = "connecting…"
+        self.faults: dict[str, str] = {}
+        name = store.store.id
+        topics = (
+            incident_topic(name, "+"),
+            status_topic(name, "+"),
+            presence_topic(name, "+"),
+            reply_topic(name, "+", "+"),
+        )
+        self._link = MqttLink(store.broker, client_id("records", f"board-{name}"), topics, self._inbox.put, on_death)
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write down what is there, and stop. The records stay open: they are the caller's."""
+        self._link.close()
+        self._closing.set()
+        self._inbox.news.set()
+        self._thread.join()
+
+    # --- the loop -----------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while not self._closing.is_set():
+                self._inbox.news.wait(WATCH_EVERY_S)
+                self._turn()
+            self._turn()
+            self._records.watch(datetime.now(UTC), connected=False)
+        except BaseException as error:  # whatever it is: nobody records any more, and the board must know
+            log.exception("the recorder died")
+            self._on_death(error)
+
+    def _turn(self) -> None:
+        items, dropped = self._inbox.take()
+        if dropped:
+            self._fault(
+                "inbox", f"{dropped} messages were not recorded: too many at once. Look for a device that floods."
+            )
+        self._records.together(lambda: self._take_all(items))
+        self._records.watch(datetime.now(UTC), connected=not self.down)
+        if time.monotonic() >= self._forget_due_s:
+            self._forget_due_s = time.monotonic() + FORGET_EVERY_S
+            self._keep_house(time.time())
+
+    def _keep_house(self, now_s: float) -> None:
+        freeze_weeks(self._records, self._store, self._zone, now_s)
+        gone = self._records.forget(self._store.keep, now_s)
+        if gone:
+            log.info("%d records were over their time and are deleted", gone)
+
+    # --- from the link ------------------------------------------------------------------------------------------------
+
+    def _take_all(self, items: Iterable[tuple[LinkEvent, datetime]]) -> None:
+        for event, utc in items:
+            match event:
+                case Received():
+                    self._take_message(event, utc)
+                case Connected():
+                    log.info("recording")
+                    self.down = ""
+                case Disconnected(reason) | Refused(reason, None):
+                    log.warning("not recording: %s", reason)
+                    self.down = reason
+                case Refused(reason, _):
+                    self._fault("refused", reason)
+
+    def _take_message(self, event: Received, utc: datetime) -> None:
+        if not event.payload:
+            return
+        try:
+            self._parse(event, utc)
+        except BadMessage as error:
+            self._fault(event.topic, str(error))
+
+    def _parse(self, event: Received, utc: datetime) -> None:
+        _store, unit, kind, *_ = event.topic.removeprefix(f"{PREFIX}/").split("/")
+        if unit == "staff":
+            self._records.take_presence(parse_presence(event.topic, event.payload), utc)
+        elif kind == "reply":
+            self._records.take_reply(unit, parse_reply(event.topic, event.payload), utc)
+        elif kind == "status":
+            self._records.take_status(parse_status(event.topic, event.payload), utc)
+        elif kind == "incident":
+            self._take_snapshot(event, utc)
+
+    def _take_snapshot(self, event: Received, utc: datetime) -> None:
+        snapshot = parse_snapshot(event.topic, event.payload)
+        aware = snapshot.opened_at.tzinfo is not None
+        age_s = (utc - snapshot.opened_at).total_seconds() if aware else 0.0
+        over = age_s > self._store.keep.incident_days * DAY_S
+        if not (event.retained and over and snapshot.state is State.CLOSED):
+            self._records.take_snapshot(snapshot, utc, retained=event.retained)
+
+    def _fault(self, key: str, says: str) -> None:
+        if self.faults.get(key) != says:
+            log.warning("%s", says)
+        self.faults = {**dict(list(self.faults.items())[-15:]), key: says}
