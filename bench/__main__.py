@@ -1,27 +1,57 @@
-"""`python -m bench`: run every measurement, write build/bench.json, print it as a table."""
+"""`python -m bench`: run every measurement, or those that `--only` names, write build/bench.json, print it as a table."""
 
 import tempfile
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
-from bench import button, ear, press_to_board, screen
-from bench.measure import show, write
+import typer
+
+from bench import broker_kills, button, ear, fleet, press_to_board, screen
+from bench.measure import Measure, merge, show, write
 
 OUT = Path("build/bench.json")
 
 
-def main() -> None:
-    """Measure everything in a throw-away folder."""
+class Part(StrEnum):
+    """A measurement that can be run by itself, in the order in which all of them run."""
+
+    PRESS = "press"
+    FLEET = "fleet"
+    KILLS = "kills"
+    BUTTON = "button"
+    EAR = "ear"
+    SCREEN = "screen"
+
+
+RUN: dict[Part, Callable[[Path], dict[str, Measure]]] = {
+    Part.PRESS: press_to_board.measure,
+    Part.FLEET: fleet.measure,
+    Part.KILLS: broker_kills.measure,
+    Part.BUTTON: lambda _: button.measure(),
+    Part.EAR: ear.measure,
+    Part.SCREEN: screen.measure,
+}
+
+
+def main(
+    only: Annotated[
+        list[Part] | None, typer.Option(help="Run this measurement; the figures of the others stay as they stand.")
+    ] = None,
+) -> None:
+    """Measure in a throw-away folder, write build/bench.json, and print what was measured."""
+    parts = [part for part in Part if not only or part in only]
+    measures: dict[str, Measure] = {}
     with tempfile.TemporaryDirectory(prefix="stayby-bench-") as folder:
-        place = Path(folder)
-        measures = {
-            **press_to_board.measure(place / "store"),
-            **button.measure(),
-            **ear.measure(place / "ear"),
-            **screen.measure(place / "screen"),
-        }
-    write(measures, OUT)
+        for part in parts:
+            measures |= RUN[part](Path(folder) / part)
+    if only:
+        merge(measures, OUT)
+    else:
+        write(measures, OUT)
     show(measures)
     print(f"written to {OUT}")
 
 
-main()
+typer.run(main)

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -56,9 +57,18 @@ def write(measures: dict[str, Measure], path: Path) -> None:
 
     What was not measured has the value null, and "why".
     """
+    _write_rows({name: _row(one) for name, one in measures.items()}, path)
+
+
+def merge(measures: dict[str, Measure], path: Path) -> None:
+    """Write these into bench.json and leave what else is there as it stands."""
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    _write_rows({**before, **{name: _row(one) for name, one in measures.items()}}, path)
+
+
+def _write_rows(rows: dict[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    body = {name: _row(one) for name, one in measures.items()}
-    path.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
 
 def _row(one: Measure) -> dict[str, float | int | str | list[str] | None]:

@@ -1,0 +1,162 @@
+"""Two hundred and a thousand simulated units on one mosquitto, one board, one page: every alert painted, once, and how soon."""
+
+import random
+import resource
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Page
+from rich.console import Console
+
+from bench.measure import Measure, percentile, rss_mb
+from bench.units import Fleet, unit_ids
+from kiosk.demo.broker import PrivateBroker
+from kiosk.demo.browser import browser, open_phone
+from kiosk.demo.stage import SAM, STORE, Part, StageError, wait_for
+
+SEED = 6
+SIZES = ((200, 40.0), (1000, 80.0))
+"""How many units, and in how many seconds each raises one alert."""
+HOLD_S = 5.0
+"""An alert among many is answered and closed after this; without that a thousand would be open at once, which the burst shows."""
+PATIENCE_S = 120.0
+SETTLE_S = 6.0
+"""A unit says how it is every 5 s: after this the board has heard all of them, and the storm of sign-ins is over."""
+
+WATCH = """
+window.shown = {};
+const known = new WeakMap();
+const note = (card) => {
+  const key = card.dataset.incident;
+  if (!key || known.get(card) === key) return;
+  known.set(card, key);
+  const one = window.shown[key] ??= { cards: 0, at: 0 };
+  one.cards += 1;
+  if (one.cards === 1) requestAnimationFrame(() => requestAnimationFrame(() => { one.at = Date.now(); }));
+};
+new MutationObserver((records) => {
+  for (const record of records) {
+    if (record.type === "attributes" && record.target.matches("article")) note(record.target);
+    for (const node of record.addedNodes) {
+      if (node.nodeType !== 1) continue;
+      if (node.matches("article[data-incident]")) note(node);
+      for (const card of node.querySelectorAll("article[data-incident]")) note(card);
+    }
+  }
+}).observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ["data-incident"] });
+"""
+"""Notes when each incident was first painted (two frames after its card came), and how many cards were ever made for it."""
+
+
+@dataclass(frozen=True)
+class Painted:
+    """What a page did with the alerts of one run: how soon each was painted, how many never were, how many more than once."""
+
+    late_ms: list[float]
+    lost: int
+    twice: int
+
+
+def measure(folder: Path) -> dict[str, Measure]:
+    """Run each size of fleet in `folder` and return its figures."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # two for each connection, here and in the broker
+    measures: dict[str, Measure] = {}
+    for number, steady_s in SIZES:
+        measures |= _fleet(folder / str(number), number, steady_s)
+    return measures
+
+
+def _fleet(folder: Path, number: int, steady_s: float) -> dict[str, Measure]:
+    with ExitStack() as stack:
+        broker = PrivateBroker(folder / "broker", STORE, unit_ids(number), [SAM.person.id])
+        stack.enter_context(broker)
+        board, url = _board(folder, broker)
+        stack.callback(board.stop)
+        page = open_phone(stack.enter_context(browser()), url, "Sam").page
+        fleet = Fleet(broker, SEED)
+        stack.callback(fleet.close)
+        wait_for(f"{number} units to be connected", fleet.ready, PATIENCE_S)
+        page.evaluate(WATCH)
+        time.sleep(SETTLE_S)
+        steady = _steady(fleet, page, steady_s)
+        calm_mb = rss_mb(board.pid)
+        burst = _burst(fleet, page)
+        return _figures(number, steady, burst, (calm_mb, rss_mb(board.pid), rss_mb(broker.pid)))
+
+
+def _steady(fleet: Fleet, page: Page, over_s: float) -> Painted:
+    """Let each unit raise one alert at a random time, each closed a few seconds later."""
+    chance = random.Random(SEED)  # noqa: S311 - measured, not guarded
+    for unit in fleet.units:
+        at_s = chance.uniform(0.0, over_s)
+        fleet.ask(at_s, unit.open)
+        fleet.ask(at_s + HOLD_S, unit.close)
+    return _watched(fleet, page, over_s + HOLD_S)
+
+
+def _burst(fleet: Fleet, page: Page) -> Painted:
+    """Let all units raise an alert at once."""
+    for unit in fleet.units:
+        fleet.ask(0.0, unit.open)
+    return _watched(fleet, page, 0.0)
+
+
+def _watched(fleet: Fleet, page: Page, least_s: float) -> Painted:
+    """Wait until every alert that this run raises is painted, or patience is over."""
+    before = set(fleet.raised_unix_s)
+    least_unix_s, wanted = time.monotonic() + least_s, len(fleet.units)
+    deadline_s = least_unix_s + PATIENCE_S
+    while time.monotonic() < deadline_s:
+        fleet.check()
+        painted: int = page.evaluate("Object.values(window.shown).filter((one) => one.at).length")
+        if time.monotonic() > least_unix_s and painted >= len(before) + wanted:
+            break
+        page.wait_for_timeout(500)
+    shown = page.evaluate("window.shown")
+    mine = {key: at for key, at in fleet.raised_unix_s.items() if key not in before}
+    late_ms = [shown[key]["at"] - at * 1000.0 for key, at in mine.items() if shown.get(key, {}).get("at")]
+    twice = sum(one["cards"] > 1 for key, one in shown.items() if key in mine)
+    if len(mine) != wanted:
+        raise StageError(f"{len(mine)} of {wanted} units raised an alert")
+    return Painted(late_ms, wanted - len(late_ms), twice + len(set(shown) - set(fleet.raised_unix_s)))
+
+
+def _figures(number: int, steady: Painted, burst: Painted, memory_mb: tuple[float, float, float]) -> dict[str, Measure]:
+    name, calm, all_at_once = f"fleet_{number}", "each unit once, at a random time", "all units in the same instant"
+    alerts, board = steady.late_ms, "design: nothing lost, nothing shown twice"
+    calm_mb, burst_mb, broker_mb = memory_mb
+    return {
+        f"{name}_alert_p50_ms": Measure(percentile(alerts, 0.5), "ms", len(alerts), calm),
+        f"{name}_alert_p99_ms": Measure(percentile(alerts, 0.99), "ms", len(alerts), f"{calm}; design: ≤ 1000 ms"),
+        f"{name}_burst_p50_ms": Measure(percentile(burst.late_ms, 0.5), "ms", len(burst.late_ms), all_at_once),
+        f"{name}_burst_p99_ms": Measure(percentile(burst.late_ms, 0.99), "ms", len(burst.late_ms), all_at_once),
+        f"{name}_lost": Measure(steady.lost + burst.lost, "alerts", 2 * number, board),
+        f"{name}_twice": Measure(steady.twice + burst.twice, "alerts", 2 * number, board),
+        f"{name}_board_mb": Measure(calm_mb, "MiB", 1, "the board, alerts coming and going"),
+        f"{name}_board_burst_mb": Measure(burst_mb, "MiB", 1, f"the board with {number} alerts open"),
+        f"{name}_broker_mb": Measure(broker_mb, "MiB", 1, "mosquitto"),
+    }
+
+
+def _board(folder: Path, broker: PrivateBroker) -> tuple[Part, str]:
+    """Start Sam's board; return it and the address of its page."""
+    section = broker.section_for_responder(SAM.person.id)
+    config = folder / "board.toml"
+    config.write_text(
+        f'[responder]\nstore = "{STORE}"\nid = "sam"\nname = "Sam"\n\n[broker]\nhost = "{section.host}"\n'
+        f'port = {section.port}\nca_file = "{section.ca_file}"\ncert_file = "{section.cert_file}"\n'
+        f'key_file = "{section.key_file}"\n\n[serve]\nport = 0\n'
+    )
+    config.chmod(0o600)
+    part = Part("board", [sys.executable, "-m", "kiosk", "board", "--config", str(config)], folder)
+    part.start()
+    wait_for("the board's address", lambda: "http" in part.said())
+    return part, part.said().split()[-1]
+
+
+if __name__ == "__main__":
+    Console().print(measure(Path(sys.argv[1])))
