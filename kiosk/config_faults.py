@@ -11,9 +11,10 @@ import difflib
 import re
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -84,17 +85,26 @@ class ConfigFaults(ValueError):
 
 
 def key_lines(text: str) -> dict[Loc, int]:
-    """Return the line, from 1, of each table and key of valid TOML `text`; the first one where a name stands twice."""
+    """Return the line, from 1, of each table and key of valid TOML `text`; the first one where a name stands twice.
+
+    What stands below the third [[staff]] is there as ("staff", 2, "id").
+    """
     found: dict[Loc, int] = {}
     table: Loc = ()
+    entries: Counter[Loc] = Counter()
     for line, statement in _statements(text):
         paths = list(_paths(tomllib.loads(statement)))
-        if statement.lstrip().startswith("["):
+        opens = re.match(r"\s*(\[\[?)", statement)
+        if opens:
             table = ()
         for path in paths:
             found.setdefault(table + path, line)
-        if statement.lstrip().startswith("[") and paths:
+        if opens and paths:
             table = paths[-1]
+            if opens[1] == "[[":
+                entries[table] += 1
+                table = (*table, entries[table] - 1)
+                found.setdefault(table, line)
     return found
 
 
@@ -137,9 +147,16 @@ def _place(loc: Loc, *, table: bool) -> str:
     loc = tuple(_printable(part) if isinstance(part, str) else part for part in loc)
     if len(loc) == 1:
         return f"[{loc[0]}]" if table else str(loc[0])
-    first, key, *rest = loc
+    if isinstance(loc[1], int):
+        return f"[[{loc[0]}]] {loc[1] + 1}{_tail(loc[2:])}"
+    return f"[{loc[0]}]{_tail(loc[1:])}"
+
+
+def _tail(loc: Loc) -> str:
+    """Return the place within a table: " key", and what of it."""
+    key, rest = loc[:1], loc[1:]
     item = "".join(f", entry {part + 1}" if isinstance(part, int) else f".{part}" for part in rest)
-    return f"[{first}] {key}{item}"
+    return "".join(f" {part}" for part in key) + item
 
 
 # --- the faults -------------------------------------------------------------------------------------------------------
@@ -165,12 +182,31 @@ def explain(model: type[BaseModel], data: Mapping[str, Any], text: str, error: V
     return [fault for _, fault in unknown] + [_known(model, lines, dict(each)) for each in rest]
 
 
+def faults_at(text: str, wrong: Iterable[tuple[Loc, str, str]]) -> Iterator[ConfigFault]:
+    """Yield the faults of valid TOML `text` that are given as location, what is wrong, and what to do."""
+    lines: dict[Loc, int] | None = None
+    for loc, says, do in wrong:
+        lines = key_lines(text) if lines is None else lines
+        yield ConfigFault(_place(loc, table=True), _line(lines, loc), says, do)
+
+
 def _known(model: type[BaseModel], lines: Mapping[Loc, int], error: dict[str, Any]) -> ConfigFault:
     loc: Loc = error["loc"]
     field = _field(model, loc)
     table = len(loc) == 1 and field is not None and _section(field) is not None
+    if table and field is not None and is_list(field) and error["type"] in {"missing", "tuple_type"}:
+        return ConfigFault(_place(loc, table=True), _line(lines, loc), *_no_entries(str(loc[0]), field, error))
     says, do = _missing(loc, field) if error["type"] == "missing" else _reason(error, loc)
     return ConfigFault(_place(loc, table=table), _line(lines, loc), says, do)
+
+
+def _no_entries(name: str, field: FieldInfo, error: dict[str, Any]) -> tuple[str, str]:
+    """Return what is wrong with a list of tables that is none."""
+    section = _section(field)
+    needs = ", ".join(key for key, each in section.model_fields.items() if each.is_required()) if section else ""
+    if error["type"] == "missing":
+        return "is missing", f"add [[{name}]], once for each, with {needs}"
+    return f"is {_kind(error['input'])}", f"write [[{name}]] with two brackets, once for each"
 
 
 def _missing(loc: Loc, field: FieldInfo | None) -> tuple[str, str]:
@@ -193,6 +229,8 @@ def _reason(error: dict[str, Any], loc: Loc) -> tuple[str, str]:
         )
     if kind == "string_pattern_mismatch":
         return _pattern(str(value), context["pattern"])
+    if kind == "literal_error":
+        return f"is {value!r}"[:60], f"write one of {context['expected']}"
     if kind == "value_error":
         says, _, do = str(context["error"]).partition(": ")
         return says, do or SEE
@@ -242,16 +280,18 @@ def _unknown(
     """Return the fault of an unknown name, and the location that was meant (its own if nobody can tell)."""
     *parents, name = loc
     section = _walk(model, tuple(parents)) or model
+    here = tuple(part for part in parents if isinstance(part, str))
     is_table = len(loc) == 1 and isinstance(data.get(str(name)), dict)
     says = "is not a known table" if is_table else "is not a known setting"
     near = difflib.get_close_matches(str(name), section.model_fields, n=1)
-    elsewhere = [table for table, each in sections(model) if str(name) in each.model_fields and table not in parents]
+    elsewhere = [table for table, each in sections(model) if str(name) in each.model_fields and table not in here]
     if near:
         meant: Loc = (*parents, near[0])
         do = f"did you mean `{near[0]}`?"
     elif elsewhere:
         meant = (elsewhere[0], name)
-        do = f"did you mean to write it below [{elsewhere[0]}]?"
+        brackets = "[[{}]]" if is_list(model.model_fields[elsewhere[0]]) else "[{}]"
+        do = f"did you mean to write it below {brackets.format(elsewhere[0])}?"
     else:
         meant = loc
         do = f"remove it; known here: {', '.join(section.model_fields)}"
@@ -267,6 +307,11 @@ def _section(field: FieldInfo) -> type[BaseModel] | None:
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
 
+def is_list(field: FieldInfo) -> bool:
+    """Whether a table may stand there more than once."""
+    return get_origin(field.annotation) is tuple
+
+
 def sections(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
     """Yield the name and type of each table of a configuration."""
     for name, field in model.model_fields.items():
@@ -277,6 +322,8 @@ def sections(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
 
 def _walk(model: type[BaseModel], loc: Loc) -> type[BaseModel] | None:
     for part in loc:
+        if isinstance(part, int):
+            continue
         field = model.model_fields.get(str(part))
         section = field and _section(field)
         if section is None:

@@ -6,14 +6,17 @@ Rules
   access are made from it.
 """
 
+import difflib
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from kiosk.config import CREDENTIALS, BrokerSection, File, Section, ServeSection, load, wrong_credentials
-from kiosk.config_faults import HOURS_PATTERN
-from kiosk.messages import Id, Name, Tier
+from kiosk.config import CREDENTIALS, BrokerSection, File, Section, ServeSection, load, parse, wrong_credentials
+from kiosk.config_faults import HOURS_PATTERN, ConfigFaults, Loc, faults_at
+from kiosk.messages import PREFIX, Id, Name, Tier
+from kiosk.pins import PinError, check_stored
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Role = Literal["staff", "manager"]
@@ -54,6 +57,16 @@ class StaffSection(Section):
     """User name at the broker, where it uses passwords."""
     password: SecretStr | None = None
     """Password to `username`."""
+
+    @field_validator("pin")
+    @classmethod
+    def _pin_was_made_by_us(cls, pin: SecretStr | None) -> SecretStr | None:
+        if pin is not None:
+            try:
+                check_stored(pin.get_secret_value())
+            except PinError:
+                raise ValueError("is not what `stayby store pin` prints: run it and put its line here") from None
+        return pin
 
 
 class RotaSection(Section):
@@ -186,22 +199,104 @@ class StoreConfig(Section):
     command: tuple[CommandSection, ...] = Field(default=(), max_length=20, strict=False)
 
     @model_validator(mode="after")
-    def _names_are_known(self) -> Self:
-        known = [one.id for one in self.staff]
-        twice = sorted({one for one in known if known.count(one) > 1})
-        if twice:
-            raise ValueError(f"staff id {twice[0]} is given twice: each needs an id of their own")
-        for line in self.rota:
-            if strangers := set(line.staff) - set(known):
-                raise ValueError(
-                    f"the rota names {min(strangers)}, who is not among [[staff]]: add them, or correct it"
-                )
-        drill_by = self.home_assistant.drill_by if self.home_assistant else None
-        if drill_by is not None and drill_by not in known:
-            raise ValueError(f"drill_by names {drill_by}, who is not among [[staff]]: add them, or correct it")
+    def _names_fit(self) -> Self:
+        for wrong in wrong_names(self.model_dump()):
+            raise ValueError(f"{wrong.says}: {wrong.do}")
         return self
+
+
+# --- what only the whole can tell -------------------------------------------------------------------------------------
+
+
+class Wrong(NamedTuple):
+    """What does not fit between tables: where, what is wrong, what to do now."""
+
+    loc: Loc
+    says: str
+    do: str
+
+
+TAKEN_UNIT, TAKEN_STAFF = "staff", "relay"
+"""Places of the topic tree that are not a unit's, and not one of the staff's."""
+
+
+def wrong_names(data: Mapping[str, Any]) -> Iterator[Wrong]:
+    """Yield what does not fit between the tables of `data`, as far as they are what they should be."""
+    yield from _twice(data, "staff")
+    yield from _twice(data, "unit")
+    yield from _strangers(data)
+    yield from _half_given(data)
+    yield from _taken(data)
+
+
+def _entries(data: Mapping[str, Any], table: str) -> list[Mapping[str, Any]]:
+    found = data.get(table)
+    return [one if isinstance(one, dict) else {} for one in found] if isinstance(found, list | tuple) else []
+
+
+def _known(data: Mapping[str, Any], table: str) -> list[str]:
+    return [str(one.get("id", "")) for one in _entries(data, table)]
+
+
+def _twice(data: Mapping[str, Any], table: str) -> Iterator[Wrong]:
+    seen: dict[str, int] = {}
+    for number, one in enumerate(_known(data, table)):
+        if one and seen.setdefault(one, number) != number:
+            says = f"{one!r} stands at [[{table}]] {seen[one] + 1} already"
+            yield Wrong((table, number, "id"), says, "give each an id of their own")
+
+
+def _strangers(data: Mapping[str, Any]) -> Iterator[Wrong]:
+    for key, table in (("staff", "staff"), ("desks", "unit")):
+        known = set(_known(data, table))
+        for number, line in enumerate(_entries(data, "rota")):
+            names = line.get(key)
+            for name in names if isinstance(names, list | tuple) and known else ():
+                if name not in known:
+                    yield _stranger(("rota", number, key), name, table, known)
+    home = data.get("home_assistant")
+    drill_by = home.get("drill_by") if isinstance(home, dict) else None
+    staff = set(_known(data, "staff"))
+    if drill_by is not None and drill_by not in staff:
+        yield _stranger(("home_assistant", "drill_by"), drill_by, "staff", staff)
+
+
+def _stranger(loc: Loc, name: object, table: str, known: Collection[str]) -> Wrong:
+    near = difflib.get_close_matches(str(name), known, n=1)
+    do = f"did you mean `{near[0]}`?" if near else f"add them to [[{table}]], or take them out here"
+    return Wrong(loc, f"{str(name)[:40]!r} is not among [[{table}]]", do)
+
+
+def _half_given(data: Mapping[str, Any]) -> Iterator[Wrong]:
+    serve = data.get("serve")
+    places: list[tuple[Loc, object]] = [(("serve",), serve)]
+    places += [(("staff", number), one) for number, one in enumerate(_entries(data, "staff"))]
+    for loc, table in places:
+        given = [key for key, value in table.items() if value is not None] if isinstance(table, dict) else []
+        for pair in (CREDENTIALS[:2], CREDENTIALS[2:]):
+            if len(set(pair) & set(given)) == 1:
+                yield Wrong(loc, f"{pair[0]} and {pair[1]} go together", "set both or neither")
+
+
+def _taken(data: Mapping[str, Any]) -> Iterator[Wrong]:
+    for table, taken in (("unit", TAKEN_UNIT), ("staff", TAKEN_STAFF)):
+        for number, one in enumerate(_known(data, table)):
+            if one == taken:
+                yield Wrong((table, number, "id"), f"{one!r} is Stayby's own name on the broker", "choose another id")
+    home = data.get("home_assistant")
+    prefix = home.get("prefix") if isinstance(home, dict) else None
+    if isinstance(prefix, str) and ("" in prefix.split("/") or prefix.split("/")[0] == PREFIX.split("/")[0]):
+        says = f"{prefix!r} would open other topics to the relay"
+        yield Wrong(("home_assistant", "prefix"), says, 'write one like "homeassistant", and no / at either end')
 
 
 def load_store(text: str) -> StoreConfig:
     """Return the store's configuration in the TOML `text`; raise `ConfigFaults` with every fault that it has."""
-    return load(StoreConfig, text)
+    data = parse(text)
+    wrong = list(wrong_names(data))
+    try:
+        config = load(StoreConfig, text)
+    except ConfigFaults as faults:
+        whole = [fault for fault in faults.faults if fault.place != "the file"]
+        raise ConfigFaults([*whole, *faults_at(text, wrong)]) from None
+    return config

@@ -197,7 +197,8 @@ def test_lines_of_settings_in_every_way_to_write_them() -> None:
         ("t", "u", "v"): 11,
         ("t", "u", "v", "w"): 11,
         ("l",): 12,
-        ("l", "m"): 13,
+        ("l", 0): 12,
+        ("l", 0, "m"): 13,
     }
 
 
