@@ -15,8 +15,6 @@ from kiosk.messages import PREFIX, incident_topic, presence_topic, reply_topic, 
 from kiosk.store_config import StoreConfig
 
 SignIn = Literal["certificate", "password"]
-RELAY = "relay"
-"""As whom the relay answers a unit: it begins drills, and nothing else of it is heeded."""
 
 
 # --- the users --------------------------------------------------------------------------------------------------------
@@ -98,16 +96,15 @@ def _board_rules(store: str) -> list[str]:
 
 
 def _relay_rules(store: str, prefix: str | None) -> list[str]:
-    rules = [f"user {relay_user(store)}", *_readers_rules(store)]
+    """It answers no unit: a drill that somebody asks for at Home Assistant begins in the name of one of the staff."""
+    rules = [f"user {relay_user(store)}", *_readers_rules(store), f"topic write {relayed_topic(store, '+', '+')}"]
     if prefix is None:
         return rules
     return [
         *rules,
         f"topic read {prefix}/status",
-        f"topic write {prefix}/#",
-        f"topic write {relayed_topic(store, '+', '+')}",
+        f"topic write {prefix}/device/+/config",
         f"topic read {relay_command_topic(store, '+')}",
-        f"topic write {reply_topic(store, '+', RELAY)}",
     ]
 
 

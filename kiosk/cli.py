@@ -30,6 +30,7 @@ COMMANDS = {
     "ui": Command("kiosk.ui.cli:ui_command", "Run the screen."),
     "board": Command("kiosk.board.cli:board_command", "Serve the staff's web page of one responder."),
     "pager": Command("kiosk.board.cli:pager_command", "Show alerts in this terminal, answer them by keys."),
+    "relay": Command("kiosk.relay.cli:relay_command", "Tell others than the board of alerts, by secondary ways."),
     "status": Command("kiosk.alertd_cli:status_command", "Ask the hub how the unit is."),
     "button": Command("kiosk.button_cli:app", "Watch the panic button live, flash it, prove its watchdog."),
     "demo": Command("kiosk.demo.cli:demo_command", "Start a whole store here to try, or play a story."),
