@@ -130,23 +130,28 @@ def test_a_clock_that_is_wrong_by_hours_changes_nothing(skew: timedelta) -> None
 # --- desks ------------------------------------------------------------------------------------------------------------
 
 
+def lost(model: Model, now_s: float) -> bool:
+    desk = model.desk("desk-3")
+    return desk is not None and desk.lost(now_s)
+
+
 def test_a_desk_without_a_new_beat_is_lost_and_a_new_beat_brings_it_back() -> None:
     model = Model()
     model.take_status(status(beat=1), 0.0)
     model.take_status(status(beat=1), LOST_S)  # the same beat again proves nothing
-    assert not model.desk_lost("desk-3", LOST_S)
-    assert model.desk_lost("desk-3", LOST_S + 0.1)
+    assert not lost(model, LOST_S)
+    assert lost(model, LOST_S + 0.1)
     model.take_status(status(beat=2), LOST_S + 1)
-    assert not model.desk_lost("desk-3", LOST_S + 2)
+    assert not lost(model, LOST_S + 2)
     model.take_status(status(state=UnitState.LOST, beat=3), LOST_S + 3)
-    assert model.desk_lost("desk-3", LOST_S + 3)
+    assert lost(model, LOST_S + 3)
 
 
 def test_after_a_break_of_ours_each_desk_gets_its_time_anew() -> None:
     model = Model()
     model.take_status(status(beat=1), 0.0)
     model.heard_again(50.0)
-    assert not model.desk_lost("desk-3", 50.0 + LOST_S)
+    assert not lost(model, 50.0 + LOST_S)
 
 
 def test_the_footer_counts_desks_and_says_each_fault_with_what_to_do() -> None:

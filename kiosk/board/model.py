@@ -84,8 +84,10 @@ class Model:
         return True
 
     def take_status(self, status: Status, now_s: float) -> None:
-        """Take a unit's status; only a changed beat proves that it lives."""
+        """Take a unit's status; only a changed beat proves that it lives. A will knows no address: the last one stays."""
         before = self._desks.get(status.unit)
+        if before is not None and status.face is None:
+            status = status.model_copy(update={"face": before.status.face})
         same_beat = before is not None and before.status.beat == status.beat
         self._desks[status.unit] = Desk(status, before.fresh_s if before and same_beat else now_s)
 
@@ -114,10 +116,9 @@ class Model:
         """Return every known unit by its place."""
         return sorted(self._desks.values(), key=lambda desk: (desk.status.place, desk.status.unit))
 
-    def desk_lost(self, unit: Id, now_s: float) -> bool:
-        """Return whether a unit that we know is lost."""
-        desk = self._desks.get(unit)
-        return desk is not None and desk.lost(now_s)
+    def desk(self, unit: Id) -> Desk | None:
+        """Return a unit if it was ever heard of."""
+        return self._desks.get(unit)
 
     def presence(self, responder: Id) -> Presence | None:
         """Return what the broker last said of a responder."""

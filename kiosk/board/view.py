@@ -16,6 +16,7 @@ from kiosk.messages import (
     OPENING,
     Choice,
     Duty,
+    Face,
     Id,
     Language,
     Name,
@@ -52,7 +53,7 @@ class AlertView(Record):
 
     `going` is whether a person is on the way or there: if not, it is red and sounds. `seen` is whether the desk knows that
     this device shows it. `marks` are what nobody may overlook: a covert call, a drill. `ask_note` is what a line of text is
-    asked with, where one can be sent along.
+    asked with, where one can be sent along. `call` is the number and what to say there, for when nothing else can be loaded.
     """
 
     incident: str
@@ -77,6 +78,7 @@ class AlertView(Record):
     buttons: tuple[Button, ...]
     ask_close: str = ""
     ask_note: str = ""
+    call: tuple[str, ...] = ()
 
 
 class FaultView(Record):
@@ -258,7 +260,8 @@ def _asked_now(snapshot: Snapshot) -> list[str]:
     return lines
 
 
-def _going(incident: Incident, me: Id, now_s: float) -> list[str]:
+def going_words(incident: Incident, me: str, now_s: float) -> list[str]:
+    """Return who is on the way, and how long still; `me` is said as "you" ("" names everybody)."""
     lines = []
     for one in incident.snapshot.coming:
         mine = one.responder.id == me
@@ -275,7 +278,7 @@ def _who(incident: Incident, me: Id, now_s: float) -> tuple[str, ...]:
     snapshot = incident.snapshot
     if snapshot.here is not None:
         return ("You are at the desk.",) if snapshot.here.id == me else (f"{snapshot.here.name} is at the desk.",)
-    lines = _going(incident, me, now_s) or ["Nobody is going yet."]
+    lines = going_words(incident, me, now_s) or ["Nobody is going yet."]
     if snapshot.seen:
         lines.append(f"Has it on screen: {_names(snapshot.seen, me)}.")
     if snapshot.declined:
@@ -356,9 +359,20 @@ def _ask_close(snapshot: Snapshot, me: Id) -> str:
     return f"{snapshot.here.name} closes it. If they cannot, you can:"
 
 
-def alert_view(incident: Incident, me: Id, answers: Answers, now_s: float, *, desk_lost: bool) -> AlertView:
-    """Return one incident as it is shown to `me`."""
+def call_lines(snapshot: Snapshot, face: Face | None) -> tuple[str, ...]:
+    """Return which number to call and what to say first; a drill says that nobody is called."""
+    number = face.emergency_number if face else "the emergency number"
+    where = f"{face.address}, {snapshot.place}" if face and face.address else snapshot.place
+    call = f"DRILL: do not call {number}." if snapshot.drill else f"Call {number}."
+    return (call, f"Say where: {where}.")
+
+
+def alert_view(
+    incident: Incident, me: Id, answers: Answers, now_s: float, desk: Desk | None, *, connected: bool
+) -> AlertView:
+    """Return one incident, and its desk, as they are shown to `me`."""
     snapshot = incident.snapshot
+    desk_lost = connected and desk is not None and desk.lost(now_s)
     delivery = answers.delivery(snapshot.id, now_s)
     lost = ("This desk does not report any more. Go and look.",) if desk_lost else ()
     return AlertView(
@@ -384,6 +398,7 @@ def alert_view(incident: Incident, me: Id, answers: Answers, now_s: float, *, de
         buttons=buttons_of(snapshot, me),
         ask_close=_ask_close(snapshot, me),
         ask_note=ASK_NOTE if snapshot.state is State.ATTENDED else "",
+        call=call_lines(snapshot, desk.status.face if desk else None),
     )
 
 
@@ -456,7 +471,7 @@ def make_view(
     """Return the whole of what is shown; `down` says why this device cannot hear ("" when it can)."""
     connected = not down
     alerts = tuple(
-        alert_view(one, me, answers, now_s, desk_lost=connected and model.desk_lost(one.snapshot.unit, now_s))
+        alert_view(one, me, answers, now_s, model.desk(one.snapshot.unit), connected=connected)
         for one in model.open_incidents()
     )
     desk_faults = [fault for desk in model.desks() for fault in _desk_faults(desk, now_s)] if connected else []

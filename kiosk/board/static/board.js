@@ -1,24 +1,27 @@
 "use strict";
-// Paints the view that the board sends, sounds, and sends answers. All words come ready from the board, as plain text.
+// Paints the view that the board sends, and sends answers. What is said of an alert comes ready from the board, as plain text.
 
 const SILENCE_MS = 5000;      // the board speaks once a second; after this much silence we are cut off
+const ASLEEP_MS = 2500;       // a page that was put to sleep has missed at least one view
 const ALIVE_MS = 4000;
 const SEEN_AGAIN_MS = 3000;   // said again until the desk knows it
 const SETTLE_MS = 500;        // buttons that just moved or changed take no touch: it was meant for another
-const REPEAT_MS = { emergency: 3000, check: 8000, cut: 10000 };
+const ROOMY = 8;              // in a crowd, so many alerts are shown whole
 
 const byId = (id) => document.getElementById(id);
 const page = crypto.getRandomValues(new Uint32Array(2)).join("-");
 const cards = new Map();
-let lastHeard = performance.now();
+const opened = new Set();     // alerts of a crowd that the person wants to see whole
+let heard = { ms: performance.now(), wall: Date.now() };
 let lastAlive = 0;
+let touched = true;           // whether a person touched this device since it last said that it lives
 let view = null;
 let source = null;
 let cutWhy = "Starting…";
 
 function make(tag, className, parent) {
   const node = document.createElement(tag);
-  node.className = className;
+  if (className) node.className = className;
   if (parent) parent.append(node);
   return node;
 }
@@ -28,11 +31,19 @@ function say(node, text) {
   node.hidden = text === "";
 }
 
+const timeOf = (wall, options) => new Date(wall).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", ...options });
+
 async function post(path, body) {
   const answer = await fetch(path, {
     method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body),
-  });
+  }).catch(() => { throw new Error("the board cannot be reached. Try again, or call the desk."); });
+  if (answer.status === 401) return signedOut();
   if (!answer.ok) throw new Error((await answer.json()).error);
+}
+
+function signedOut() {
+  cut("You are signed out on this device.");
+  location.assign("/sign-in");
 }
 
 // --- the line to the board ---
@@ -41,7 +52,7 @@ function connect() {
   if (source) source.close();
   source = new EventSource("/events?page=" + page);
   source.onmessage = (message) => {
-    lastHeard = performance.now();
+    heard = { ms: performance.now(), wall: Date.now() };
     cutWhy = "";
     view = JSON.parse(message.data);
     paint();
@@ -54,47 +65,82 @@ function connect() {
 function cut(why) {
   cutWhy = why;
   paintConnection();
+  sound();
   // An EventSource that was turned away for good does not come back by itself.
-  if (source.readyState === EventSource.CLOSED) setTimeout(connect, 1000);
+  if (source.readyState === EventSource.CLOSED) setTimeout(() => { connect(); beAlive(); }, 1000);
 }
 
+// Both clocks: one of them stands still while a device sleeps, and the other may be set.
+const silentMs = () => Math.max(performance.now() - heard.ms, Date.now() - heard.wall);
+
 function watch() {
-  const silent = performance.now() - lastHeard;
-  if (!cutWhy && silent > SILENCE_MS) {
-    cut("The board has been silent for 5 seconds. Trying again…");
-    lastHeard = performance.now();
-    connect();
-  }
-  byId("time").textContent = new Date().toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  if (!cutWhy && silentMs() > SILENCE_MS) startAgain("The board has been silent for 5 seconds. Trying again…");
+  say(byId("time"), timeOf(Date.now()));
   if (cutWhy) sound();
+  paintSound();
+}
+
+function startAgain(why) {
+  connect();
+  cut(why);
 }
 
 function beAlive() {
   if (performance.now() - lastAlive < ALIVE_MS) return;
   lastAlive = performance.now();
-  post("/alive", { page }).catch(() => cut("This page cannot reach the board. Trying again…"));
+  const sign = { page, touched };
+  touched = false;
+  post("/alive", sign).catch(() => cut("This page cannot reach the board. Trying again…"));
+}
+
+// A page that nobody sees is left red, so that what is seen first after a sleep is never old news.
+function wake() {
+  if (!document.hidden && !cutWhy && silentMs() > ASLEEP_MS) startAgain("This page was asleep. Connecting again…");
+  paintConnection();
+  if (!document.hidden) stayAwake();
 }
 
 // --- painting ---
 
 function paintConnection() {
   const down = cutWhy || (view ? view.down : "");
-  if (document.body.classList.contains("down") !== Boolean(down)) {
-    document.body.classList.toggle("down", Boolean(down));
+  const red = Boolean(down) || document.hidden;
+  if (document.body.classList.contains("down") !== red) {
+    document.body.classList.toggle("down", red);
     settle();
   }
-  say(byId("down-why"), down ? "No alert can reach you here. " + down : "");
+  const old = down && view && view.alerts.length ? " What stands below is old, from " + timeOf(heard.wall, { second: "2-digit" }) + "." : "";
+  const why = "No alert can reach you here. " + (down || "This page is asleep.") + old;
+  say(byId("down-why"), red ? why : "");
+  say(byId("card-down"), red ? "NOT CONNECTED. This card may be old. " + why : "");
   document.title = down ? "NOT CONNECTED · Stayby" : view.title;
+  paintBadge(down ? "?" : view.alerts.length);
+}
+
+let badge = -1;
+function paintBadge(count) {
+  if (count === badge || !navigator.setAppBadge) return;
+  badge = count;
+  (count === "?" ? navigator.setAppBadge() : navigator.setAppBadge(count)).catch(tellDevice);
 }
 
 function paint() {
   paintConnection();
   say(byId("headline"), view.headline);
+  say(byId("crowd"), view.crowd);
   byId("calm").hidden = view.alerts.length > 0 || !view.connected;
   say(byId("desks"), view.desks);
+  sayLines(byId("waiting"), "li", view.waiting);
   paintFaults();
+  paintTools();
   paintAlerts();
+  refreshCard();
 }
+
+// --- faults: each sounds until somebody at this device has seen it ---
+
+const SEEN_FAULTS = "stayby.faults";
+const seenFaults = () => new Set(JSON.parse(localStorage.getItem(SEEN_FAULTS) ?? "[]"));
 
 function paintFaults() {
   const key = JSON.stringify(view.faults);
@@ -102,92 +148,150 @@ function paintFaults() {
   if (list.dataset.key === key) return;
   list.dataset.key = key;
   list.replaceChildren(...view.faults.map((fault) => {
-    const item = make("li", "");
-    item.append(fault.what);
-    make("span", "", item).textContent = fault.do;
+    const item = make("li");
+    make("span", "what", item).textContent = fault.what;
+    make("span", "do", item).textContent = fault.do;
+    for (const node of item.children) node.dir = "auto";
     return item;
   }));
+  const seen = seenFaults();
+  rememberFaults(view.faults.map((fault) => fault.what).filter((what) => seen.has(what)));
 }
+
+function rememberFaults(what) {
+  localStorage.setItem(SEEN_FAULTS, JSON.stringify(what));
+  byId("quiet-faults").hidden = !newFault();
+}
+
+function newFault() {
+  const seen = seenFaults();
+  return view.faults.some((fault) => !seen.has(fault.what));
+}
+
+// --- alerts ---
 
 function paintAlerts() {
   const open = new Set(view.alerts.map((alert) => alert.incident));
   for (const [incident, card] of cards) {
-    if (!open.has(incident)) { card.root.remove(); cards.delete(incident); settle(); }
+    if (!open.has(incident)) { card.root.remove(); cards.delete(incident); opened.delete(incident); settle(); }
   }
-  const main = byId("alerts");
+  const list = byId("alerts");
+  const news = [];
   view.alerts.forEach((alert, place) => {
     let card = cards.get(alert.incident);
     if (!card) {
-      card = makeCard();
+      card = makeCard(alert);
       cards.set(alert.incident, card);
     }
-    if (main.children[place] !== card.root) { main.insertBefore(card.root, main.children[place] || null); settle(); }
-    paintCard(card, alert);
+    if (list.children[place] !== card.root) { moveTo(list, card.root, place); settle(); }
+    paintCard(card, alert, view.crowd !== "" && place >= ROOMY && !opened.has(alert.incident));
     card.known = alert.seen;
     tellSeen(card, alert.incident);
+    const short = alert.head + ", " + alert.place + ". " + alert.who[0].replace(/, [\d:]+ left/, "").replace(/[\d:]+ late/, "late");
+    if (card.short !== short) { card.short = short; news.push(short); }
   });
+  if (news.length) byId("announce").textContent = (view.crowd ? view.crowd + " " : "") + news.slice(0, 3).join(" ");
 }
 
-function makeCard() {
-  const root = make("article", "");
+// To move a node takes the focus from it: what has the focus stays, and the others move around it.
+function moveTo(list, root, place) {
+  const focused = document.activeElement;
+  list.insertBefore(root, list.children[place] ?? null);
+  if (focused && root.contains(focused)) focused.focus({ preventScroll: true });
+}
+
+function makeCard(alert) {
+  const root = make("article");
   const head = make("div", "head", root);
-  const card = { root, toldAt: -1e9, head: make("span", "", head), clock: make("span", "clock", head), place: make("h2", "", root) };
-  for (const name of ["silent", "drill"]) card[name] = make("strong", "mark", root);
+  const card = {
+    root, alert, toldAt: -1e9, head: make("span", "", head), clock: make("span", "clock", head), place: make("h2", "", root),
+  };
+  card.marks = make("ul", "marks", root);
   card.lines = make("div", "lines", root);
   card.who = make("ul", "who", root);
   for (const name of ["next", "note", "ask"]) card[name] = make("p", name, root);
+  card.told = make("label", "told", root);
+  make("span", "", card.told);
+  card.text = Object.assign(make("input", "", card.told), { maxLength: 200, type: "text", dir: "auto", autocomplete: "off" });
   card.answers = make("div", "answers", root);
+  card.place.dir = "auto";
+  root.addEventListener("keydown", (event) => pressKey(card, event));
   return card;
 }
 
-function paintCard(card, alert) {
-  const fresh = card.root.className === "";
-  card.root.className = alert.tone + (alert.going ? " going" : "");
+function paintCard(card, alert, brief) {
+  card.alert = alert;
+  const look = alert.tone + (alert.going ? " going" : "") + (brief ? " brief" : "");
+  if (card.root.className !== look) card.root.className = look;
   Object.assign(card.root.dataset, { incident: alert.incident, revision: alert.revision, state: alert.state });
   say(card.head, alert.head);
   say(card.clock, alert.clock);
   say(card.place, alert.place);
-  say(card.silent, alert.silent ? "SILENT: go quietly. Show nothing at the desk." : "");
-  say(card.drill, alert.drill ? "This is a drill." : "");
-  sayLines(card.lines, "p", alert.lines);
-  sayLines(card.who, "li", alert.who);
-  say(card.next, alert.next);
+  card.root.setAttribute("aria-label", alert.head + ", " + alert.place);
+  sayLines(card.marks, "li", brief ? alert.marks.map((mark) => mark.split(/[.:]/)[0]) : alert.marks);
+  sayLines(card.lines, "p", brief ? [] : alert.lines);
+  sayLines(card.who, "li", brief ? alert.who.slice(0, 1) : alert.who);
+  say(card.next, brief ? "" : alert.next);
   say(card.note, alert.note);
   card.note.classList.toggle("bad", alert.note_bad);
   say(card.ask, alert.ask_close);
-  paintAnswers(card, alert);
-  const short = alert.head + ", " + alert.place + ". " + alert.who[0].replace(/, [\d:]+ left/, "").replace(/[\d:]+ late/, "late");
-  if (card.short !== short) { card.short = short; byId("announce").textContent = short; }
-  if (fresh && navigator.vibrate && !alert.going) navigator.vibrate([300, 150, 300, 150, 600]);
+  say(card.told.firstChild, alert.ask_note);
+  card.told.hidden = alert.ask_note === "";
+  paintAnswers(card, alert, brief);
 }
 
 function sayLines(node, tag, lines) {
+  node.hidden = lines.length === 0;
   while (node.children.length > lines.length) node.lastChild.remove();
-  lines.forEach((line, place) => say(node.children[place] || make(tag, "", node), line));
+  lines.forEach((line, place) => {
+    const child = node.children[place] ?? make(tag, "", node);
+    child.dir = "auto";
+    say(child, line);
+  });
 }
 
-function paintAnswers(card, alert) {
-  const key = JSON.stringify(alert.buttons);
+const MORE = { key: "m", label: "Show all of it", look: "quiet" };
+
+function buttonsOf(alert, brief) {
+  const own = alert.buttons.map((button) => ({ ...button, act: () => answer(alert, button) }));
+  if (brief) return [...(alert.going ? [] : own.slice(0, 1)), { ...MORE, act: () => { opened.add(alert.incident); paintAlerts(); } }];
+  return [...own, { key: "a", label: alert.drill ? "Ambulance card (drill)" : "Need an ambulance", look: "help", act: () => openCard(alert.incident) }];
+}
+
+function paintAnswers(card, alert, brief) {
+  const buttons = buttonsOf(alert, brief);
+  const key = alert.drill + buttons.map((button) => button.key + button.label + button.look).join("\n");
   if (card.key === key) return;
   card.key = key;
-  card.answers.replaceChildren(...alert.buttons.map((button) => {
+  const focused = card.answers.contains(document.activeElement) ? document.activeElement.dataset.key : null;
+  card.answers.replaceChildren(...buttons.map((button) => {
     const node = make("button", button.look);
     node.type = "button";
     node.dataset.key = button.key;
     node.textContent = button.label;
     node.setAttribute("aria-label", button.label + ", " + alert.place);
-    node.onclick = () => answer(alert, button);
+    node.setAttribute("aria-keyshortcuts", button.key);
+    node.onclick = () => { if (!settling) button.act(); };
     return node;
   }));
+  if (focused !== null) (card.answers.querySelector(`[data-key="${focused}"]`) ?? card.answers.firstChild).focus({ preventScroll: true });
   settle();
+}
+
+// Single keys count only inside the alert that has the focus, so that no stray key answers for anybody.
+function pressKey(card, event) {
+  if (event.target === card.text || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
+  const button = card.answers.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+  if (button) { event.preventDefault(); button.click(); }
 }
 
 let settling = 0;
 function settle() {
   clearTimeout(settling);
-  for (const node of document.querySelectorAll(".answers button")) node.disabled = true;
+  for (const node of document.querySelectorAll(".answers button")) node.setAttribute("aria-disabled", "true");
   settling = setTimeout(() => {
-    for (const node of document.querySelectorAll(".answers button")) node.disabled = false;
+    settling = 0;
+    for (const node of document.querySelectorAll(".answers button")) node.removeAttribute("aria-disabled");
   }, SETTLE_MS);
 }
 
@@ -207,62 +311,137 @@ function tellSeen(card, incident) {
 function answer(alert, button) {
   const card = cards.get(alert.incident);
   if (card) say(card.note, "Sending your answer…");
+  const note = card && button.kind === "close" ? card.text.value : "";
   post("/reply", {
-    incident: alert.incident, unit: alert.unit, kind: button.kind, eta_s: button.eta_s, outcome: button.outcome,
-  }).catch((error) => oops(error));
+    incident: alert.incident, unit: alert.unit, kind: button.kind, eta_s: button.eta_s, outcome: button.outcome, note,
+  }).catch((error) => oops("Not sent: " + error.message));
 }
 
 let oopsTimer = 0;
-function oops(error) {
+function oops(text) {
   clearTimeout(oopsTimer);
-  say(byId("oops"), "Not sent: " + error.message);
+  say(byId("oops"), text);
   oopsTimer = setTimeout(() => say(byId("oops"), ""), 8000);
 }
 
-// --- sound ---
+// --- the card for the ambulance ---
 
-const audio = new AudioContext();
-let soundedAt = { emergency: -1e9, check: -1e9, cut: -1e9 };
+const shown = { incident: "", key: "" };
 
-function tone(hz, at, seconds, volume) {
-  const oscillator = new OscillatorNode(audio, { type: "square", frequency: hz });
-  const gain = new GainNode(audio, { gain: 0 });
-  const start = audio.currentTime + at;
-  gain.gain.setValueAtTime(0, start);
-  gain.gain.linearRampToValueAtTime(volume, start + 0.01);
-  gain.gain.setValueAtTime(volume, start + seconds - 0.03);
-  gain.gain.linearRampToValueAtTime(0, start + seconds);
-  oscillator.connect(gain).connect(audio.destination);
-  oscillator.start(start);
-  oscillator.stop(start + seconds);
+function openCard(incident) {
+  shown.incident = incident;
+  shown.key = "";
+  byId("card-body").replaceChildren(inShort(incident));
+  byId("card").showModal();
+  refreshCard();
 }
 
-const TUNES = {
-  emergency: () => [0, 0.25, 0.5, 1.0, 1.25, 1.5].forEach((at, step) => tone(step % 3 === 2 ? 1245 : 932, at, 0.2, 0.5)),
-  check: () => [0, 0.35].forEach((at, step) => tone(step ? 523 : 659, at, 0.3, 0.15)),
-  cut: () => tone(220, 0, 0.5, 0.2),
-};
+// What this page knows by itself, until the whole card is there, and when the board cannot be reached.
+function inShort(incident) {
+  const alert = cards.get(incident).alert;
+  const main = make("div", "handover");
+  for (const line of [...alert.marks, ...alert.call, ...alert.lines, ...alert.who]) {
+    Object.assign(make("p", "", main), { dir: "auto" }).textContent = line;
+  }
+  return main;
+}
+
+async function refreshCard() {
+  const dialog = byId("card");
+  if (!dialog.open) return;
+  const others = view.alerts.filter((one) => one.incident !== shown.incident && !one.going);
+  say(byId("card-more"), others.length ? "Nobody is going yet: " + others.map((one) => one.head + ", " + one.place).slice(0, 3).join("; ") : "");
+  const alert = view.alerts.find((one) => one.incident === shown.incident);
+  const key = alert ? alert.revision + "/" + alert.who[0].replace(/[\d:]+/, "") : "over";
+  if (cutWhy || key === shown.key) return;
+  shown.key = key;
+  try {
+    const answer = await fetch("/handover/" + encodeURIComponent(shown.incident));
+    const card = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".handover");
+    if (!answer.ok || !card) throw new Error("the board has no card of it");
+    if (dialog.open) byId("card-body").replaceChildren(card);
+  } catch (error) {
+    shown.key = "";
+    oops("The whole card is not here yet: " + error.message);
+  }
+}
+
+// --- this device: sound, break, screen ---
+
+function paintTools() {
+  say(byId("break"), view.duty === "break" ? "End my break" : "Take a break");
+  byId("break").hidden = view.duty === "off";
+  byId("manage").hidden = !view.manager;
+  say(byId("leave"), view.me + ": sign out");
+}
+
+function wanted() {
+  if (cutWhy || !view || view.down) return view || cutWhy !== "Starting…" ? "cut" : "";
+  return view.sound || (newFault() ? "fault" : "");
+}
 
 function sound() {
-  const mute = byId("mute");
-  mute.hidden = audio.state === "running";
-  const kind = view && view.sound ? view.sound : cutWhy || (view && view.down) ? "cut" : "";
-  document.body.dataset.sound = kind;
-  if (!kind || performance.now() - soundedAt[kind] < REPEAT_MS[kind]) return;
-  soundedAt[kind] = performance.now();
-  if (audio.state === "running") TUNES[kind]();
-  if (kind === "emergency" && navigator.vibrate) navigator.vibrate([300, 150, 300]);
+  document.body.dataset.sound = wanted();
+  play(wanted());
+  paintSound();
+}
+
+function paintSound() {
+  const state = soundState();
+  document.body.dataset.hear = state;
+  say(byId("mute"), SOUND_SAYS[state]);
+  say(byId("hush"), muted ? "Sound on" : "Mute");
 }
 
 function unmute() {
-  audio.resume().then(sound, (error) => oops(error));
+  return soundOn().then(sound, (error) => oops("Sound stays off: " + error.message));
 }
 
-document.addEventListener("pointerdown", () => { if (audio.state !== "running") unmute(); });
-document.addEventListener("keydown", () => { if (audio.state !== "running") unmute(); });
-byId("mute").onclick = unmute;
-addEventListener("pagehide", () => source.close());
-addEventListener("pageshow", (event) => { if (event.persisted) connect(); });
+async function trySound() {
+  await unmute();
+  playedAt = {};
+  play("emergency");
+  oops(soundState() === "on" ? "This is the sound of an alert. If you hear nothing, turn up the volume." : SOUND_SAYS[soundState()]);
+}
 
+let lock = null;
+async function stayAwake() {
+  if (document.hidden || (lock && !lock.released)) return;
+  try {
+    lock = await navigator.wakeLock.request("screen");
+    lock.onrelease = stayAwake;
+    byId("awake").hidden = true;
+  } catch {   // no such thing here, or a battery that is low: then the person must do it
+    byId("awake").hidden = localStorage.getItem("stayby.awake") === "told";
+  }
+}
+
+function tellDevice(error) {
+  say(byId("device"), "This device keeps less of the board than it could: " + error.message);
+}
+
+for (const kind of ["pointerdown", "keydown"]) {
+  document.addEventListener(kind, () => {
+    touched = true;
+    if (!muted && audio.state !== "running") unmute();
+  });
+}
+byId("mute").onclick = unmute;
+byId("try").onclick = trySound;
+byId("hush").onclick = () => { if (muted) unmute(); else { muted = true; sound(); } };
+byId("break").onclick = () => post("/break", { on: view.duty !== "break" }).catch((error) => oops("Not changed: " + error.message));
+byId("quiet-faults").onclick = () => { rememberFaults(view.faults.map((fault) => fault.what)); sound(); };
+byId("awake-ok").onclick = () => { localStorage.setItem("stayby.awake", "told"); byId("awake").hidden = true; };
+byId("card-back").onclick = () => byId("card").close();
+audio.onstatechange = paintSound;
+
+document.addEventListener("visibilitychange", wake);
+document.addEventListener("freeze", () => { source.close(); cutWhy = "This page was asleep. Connecting again…"; paintConnection(); });
+document.addEventListener("resume", () => startAgain("This page was asleep. Connecting again…"));
+addEventListener("pagehide", () => source.close());
+addEventListener("pageshow", (event) => { if (event.persisted) startAgain("This page was asleep. Connecting again…"); });
+
+if (navigator.serviceWorker) navigator.serviceWorker.register("/sw.js").catch(tellDevice);
 setInterval(watch, 500);
 connect();
+stayAwake();
