@@ -52,19 +52,19 @@ def test_a_story_that_is_not_there_is_one_line() -> None:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Part, str, Phone]]:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stage, Part, Phone]]:
     """A store with a press that waits for an answer, and Sam's board open on a phone."""
     with (
         Stage(tmp_path_factory.mktemp("store"), escalation={"escalate_s": 600.0, "check_in_s": 600.0}) as stage,
         browser() as running,
     ):
         stage.start_unit()
-        part, url = stage.start_board(SAM)
-        phone = open_phone(running, url, "Sam")
+        part = stage.start_board()
+        phone = open_phone(running, stage.board_page(SAM), "Sam")
         wait_for("Sam to be known", lambda: _incident(stage) == (Reach.OK, None))
         stage.tap_button()
         phone.wait_alert()
-        yield stage, part, url, phone
+        yield stage, part, phone
 
 
 def _incident(stage: Stage) -> tuple[Reach, str | None] | None:
@@ -73,19 +73,14 @@ def _incident(stage: Stage) -> tuple[Reach, str | None] | None:
 
 
 @pytest.mark.parametrize("victim", ["alertd", "listen", "ui", "board", "mosquitto"])
-def test_kill_9_of_any_part_in_mid_incident(victim: str, store: tuple[Stage, Part, str, Phone]) -> None:
-    stage, board, url, phone = store
+def test_kill_9_of_any_part_in_mid_incident(victim: str, store: tuple[Stage, Part, Phone]) -> None:
+    stage, board, phone = store
     before = wait_for("the incident", lambda: _incident(stage))
     if victim == "mosquitto":
         stage.broker.restart()
     elif victim == "board":
         board.kill()
         phone.page.locator("body.down").wait_for()
-        (stage.folder / "board-sam.toml").write_text(
-            (stage.folder / "board-sam.toml")
-            .read_text()
-            .replace("port = 0", f"port = {url.rstrip('/').rsplit(':', 1)[-1]}")
-        )
         board.start()
     else:
         stage.parts[victim].kill()
@@ -106,8 +101,8 @@ def test_kill_9_of_any_part_in_mid_incident(victim: str, store: tuple[Stage, Par
     assert phone.page.locator("article").get_attribute("data-incident") == before[1]
 
 
-def test_the_hub_goes_on_while_the_screen_is_frozen_or_crashes(store: tuple[Stage, Part, str, Phone]) -> None:
-    stage, _, _, phone = store
+def test_the_hub_goes_on_while_the_screen_is_frozen_or_crashes(store: tuple[Stage, Part, Phone]) -> None:
+    stage, _, phone = store
     ui = stage.parts["ui"]
     ui.signal(signal.SIGSTOP)
     wait_for("the fault", lambda: _has_fault(stage, "screen"))

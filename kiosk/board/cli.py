@@ -1,38 +1,41 @@
-"""`stayby board` and `stayby pager`: the two commands of a responder's device."""
+"""`stayby board` for the whole store, and `stayby pager` for one responder's terminal."""
 
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from kiosk import config_file
 from kiosk.board import page
 from kiosk.board import pager as terminal
-from kiosk.config import BoardConfig, load_board
+from kiosk.config import load_board
 from kiosk.config_faults import ConfigFaults
+from kiosk.store_config import load_store
 
+STORE_CONFIG = Annotated[Path, typer.Option("--config", metavar="FILE", help="The store's store.toml.")]
+DEFAULT_STORE = Path("/etc/stayby/store.toml")
 CONFIG = Annotated[Path, typer.Option("--config", metavar="FILE", help="The responder's board.toml.")]
 DEFAULT_CONFIG = Path("/etc/stayby/board.toml")
 
 
-def _load_or_exit(path: Path) -> BoardConfig:
-    try:
-        return load_board(config_file.read_text(path))
-    except ConfigFaults as wrong:
-        for fault in wrong.faults:
-            print(f"{path}: {fault}", file=sys.stderr)
-        raise typer.Exit(1) from None
+def _refuse(path: Path, wrong: ConfigFaults) -> NoReturn:
+    for fault in wrong.faults:
+        print(f"{path}: {fault}", file=sys.stderr)
+    raise typer.Exit(1) from None
 
 
 def board_command(
-    config: CONFIG = DEFAULT_CONFIG,
+    config: STORE_CONFIG = DEFAULT_STORE,
     port: Annotated[int | None, typer.Option(help="Overrides [serve] port; 0 takes a free one and says which.")] = None,
 ) -> None:
-    """Serve the staff's web page of one responder."""
+    """Serve the staff's web pages of a store."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    settings = _load_or_exit(config)
+    try:
+        settings = load_store(config_file.read_text(config))
+    except ConfigFaults as wrong:
+        _refuse(config, wrong)
     if port is not None:
         settings = settings.model_copy(update={"serve": settings.serve.model_copy(update={"port": port})})
     try:
@@ -45,7 +48,11 @@ def board_command(
 def pager_command(config: CONFIG = DEFAULT_CONFIG) -> None:
     """Show alerts in this terminal and answer them by single keys."""
     logging.basicConfig(level=logging.CRITICAL)
-    raise typer.Exit(terminal.run(_load_or_exit(config)))
+    try:
+        settings = load_board(config_file.read_text(config))
+    except ConfigFaults as wrong:
+        _refuse(config, wrong)
+    raise typer.Exit(terminal.run(settings))
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

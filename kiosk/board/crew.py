@@ -6,6 +6,7 @@ All of it belongs to the one asyncio loop; a station's link only calls `news`, w
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -105,12 +106,9 @@ class Crew:
         return page
 
     def _station(self, member: Member) -> Station:
-        def news() -> None:
-            self._loop.call_soon_threadsafe(self._take_note, member.staff.id)
-
         def wake() -> None:
-            if not self._loop.is_closed():
-                news()
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to wake
+                self._loop.call_soon_threadsafe(self._take_note, member.staff.id)
 
         config = board_config(self._store, member.staff)
         return Station(

@@ -23,6 +23,7 @@ JSON_LIMIT_BYTES = 4096
 FORM_LIMIT_BYTES = 64 * 1024
 BODY_S = 10.0
 FIELDS_MOST = 200
+MANAGER_PAGES = (("/manage", "Manager"), ("/manage/sessions", "Who is signed in"))
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,12 @@ class Door:
         token = form_token(self.secret(request)) if account is not None else ""
         hidden = Markup('<input type="hidden" name="token" value="{}">').format(token)
         status = facts.pop("status", HTTPStatus.OK)
-        everywhere = {"account": account, "store_name": self._store_name, "form_token": hidden}
+        everywhere = {
+            "account": account,
+            "store_name": self._store_name,
+            "form_token": hidden,
+            "manager_pages": MANAGER_PAGES,
+        }
         page = self._pages.get_template(template).render({**everywhere, "path": request.url.path, **facts})
         return HTMLResponse(page, status)
 

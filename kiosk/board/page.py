@@ -1,67 +1,51 @@
-"""`stayby board`: the staff's web page, fed over server-sent events; one asyncio loop owns everything but the link's thread.
+"""`stayby board`: the staff's web pages of a whole store, in one process; one asyncio loop owns all but the links' threads.
 
-Each page gets the whole view at every change and once a second, so that a page is right after one event and its own silence
-tells it that it is cut off. A page proves that it lives by `/alive`: a sleeping phone keeps its socket, but does not count as
-listening.
+Each page gets the whole view of its person at every change and once a second, so that a page is right after one event and its own
+silence tells it that it is cut off. A page proves that it lives by `/alive`: a sleeping phone keeps its socket, but does not
+count as listening. Whose answer it is says the session alone, never what a page sends.
 """
 
 import asyncio
-import contextlib
 import ipaddress
 import logging
 import os
+import resource
 import signal
 import socket
+import sqlite3
+import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from http import HTTPStatus
-from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
-import uvicorn
 from pydantic import ValidationError
 from starlette.applications import Starlette
-from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kiosk.board import web
+from kiosk.board.accounts import AccountFault, Accounts, board_config
+from kiosk.board.crew import Crew, Page, TooManyPages
+from kiosk.board.gate import Door, SignInFirst, Turned, json_body
+from kiosk.board.sessions import Session, Sessions
+from kiosk.board.sign_in import SignIn
 from kiosk.board.station import AnswerRefused, Ask, Station
-from kiosk.config import BoardConfig, ServeSection
+from kiosk.config import ServeSection
 from kiosk.messages import Record, one_line
+from kiosk.store_config import StoreConfig
 
-STATIC = Path(__file__).parent / "static"
-BODY_LIMIT_BYTES = 4096
-PAGES_LIMIT = 64
 TICK_S = 1.0
-ALIVE_S = 15.0
-RELOAD_S = 5.0
-
-HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-    "cache-control": "no-store",
-}
+IDLE_S = 15 * 60.0
+IDLE_LOOK_S = 5.0
 
 log = logging.getLogger("stayby.board")
 
 
 class BoardError(OSError):
     """The board cannot run; its text is one line that says why and what to do."""
-
-
-class Turned(Exception):
-    """A request that is turned away, with the plain words that the page shows."""
-
-    def __init__(self, status: HTTPStatus, says: str) -> None:
-        super().__init__(says)
-        self.status = status
 
 
 class Seen(Record):
@@ -71,261 +55,269 @@ class Seen(Record):
 
 
 class Alive(Record):
-    """A page's sign of life."""
+    """A page's sign of life, and whether somebody touched it since the last one."""
 
     page: str
+    touched: bool = False
 
 
-@dataclass(slots=True)
-class Page:
-    """One open browser page: when it last gave a sign of life, and since when its stream is gone."""
+class Break(Record):
+    """Somebody goes on break, or comes back."""
 
-    alive_s: float
-    left_s: float | None = None
-    streams: int = 0
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def shows(self, now_s: float) -> bool:
-        """Return whether a person can be looking at it; a reload gets a moment of grace."""
-        if self.left_s is not None:
-            return now_s - self.left_s < RELOAD_S
-        return now_s - self.alive_s < ALIVE_S
-
-
-# --- who may ask ------------------------------------------------------------------------------------------------------
-
-
-def host_is_ours(host: str, serve_host: str) -> bool:
-    """Return whether a Host header can mean this machine: no foreign name may be rebound to it.
-
-    An address, this machine's own name, `localhost`, or the configured host.
-    """
-    name = (urlsplit(f"//{host}").hostname or "").lower()
-    own = socket.gethostname().lower()
-    if name in {"localhost", serve_host.lower(), own, own.split(".", maxsplit=1)[0] + ".local"}:
-        return True
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def is_foreign(request: Request) -> bool:
-    """Return whether another site's page sent this request through the person's browser."""
-    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-        return True
-    origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
-
-
-async def _body(request: Request) -> bytes:
-    if is_foreign(request):
-        raise Turned(HTTPStatus.FORBIDDEN, "Answers are taken only from the board's own page.")
-    if request.headers.get("content-type", "").split(";")[0] != "application/json":
-        raise Turned(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send JSON.")
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_LIMIT_BYTES:
-            raise Turned(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "That is too long.")
-    return body
-
-
-def _turned(_: Request, error: Exception) -> Response:
-    if isinstance(error, Turned):
-        return JSONResponse({"error": str(error)}, error.status)
-    if isinstance(error, ValidationError):
-        return JSONResponse({"error": one_line(error)}, HTTPStatus.UNPROCESSABLE_ENTITY)
-    return JSONResponse({"error": str(error)}, HTTPStatus.CONFLICT)
-
-
-class Guard:
-    """Turns away requests under a foreign name, and puts the security headers on every answer."""
-
-    def __init__(self, app: ASGIApp, serve_host: str) -> None:
-        self._app, self._serve_host = app, serve_host
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
-            await send(message)
-
-        app = self._app
-        if scope["type"] == "http" and not host_is_ours(Request(scope).headers.get("host", ""), self._serve_host):
-            says = {"error": "Open the board by this machine's own name or address."}
-            app = JSONResponse(says, HTTPStatus.MISDIRECTED_REQUEST)
-        await app(scope, receive, send_with_headers)
-
-
-def _file(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(_: Request) -> Response:
-        return FileResponse(STATIC / name, media_type=media_type)
-
-    return endpoint
-
-
-# --- the server -------------------------------------------------------------------------------------------------------
-
-
-class QuietServer(uvicorn.Server):
-    """uvicorn without its own signal handling, which would end the process before we said goodbye to the broker."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the board."""
-        yield
+    on: bool
 
 
 class Board:
-    """The pages, the station, and the loop between them."""
+    """The pages, the crew, and the loop between them."""
 
-    def __init__(self, config: BoardConfig) -> None:
+    def __init__(self, store: StoreConfig, *, idle_s: float = IDLE_S) -> None:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._death: BaseException | None = None
-        self._pages: dict[str, Page] = {}
-        self._view_json = ""
         self._closing = False
-        self.station = Station(config, "board", self._call_wake, self._call_death)
-        self._server = QuietServer(self._uvicorn(config.serve))
+        self._ended = False
+        self._idle_s, self._idle_due_s = idle_s, 0.0
+        self._touched_s: dict[str, float] = {}
+        self.sessions = Sessions(store.store.state_dir, log.error)
+        self.accounts = Accounts(store, self.sessions)
+        self.crew = Crew(store, self._wake.set, self._call_death)
+        tls = store.serve.cert_file is not None
+        self.door = Door(self.sessions, self.accounts.account, self._touch, store_name=store.store.name, secure=tls)
+        app = web.Guard(self._app(store), {store.serve.host, *store.serve.names}, tls=tls)
+        self._server = web.server(app, cert_file=store.serve.cert_file, key_file=store.serve.key_file)
 
-    def _uvicorn(self, serve: ServeSection) -> uvicorn.Config:
+    def _app(self, store: StoreConfig) -> Starlette:
+        sign_in = SignIn(self.door, self.accounts, self.sessions, store.serve, self._end_sessions)
         routes = [
-            Route("/", _file("index.html", "text/html")),
-            Route("/board.js", _file("board.js", "text/javascript")),
-            Route("/board.css", _file("board.css", "text/css")),
-            Route("/icon.svg", _file("icon.svg", "image/svg+xml")),
+            Route("/", self._board),
+            *web.static_routes(),
             Route("/events", self._events),
             Route("/health", self._health),
             Route("/reply", self._reply, methods=["POST"]),
             Route("/seen", self._seen, methods=["POST"]),
             Route("/alive", self._alive, methods=["POST"]),
+            Route("/break", self._break, methods=["POST"]),
+            *sign_in.routes(),
         ]
-        handlers = {Turned: _turned, ValidationError: _turned, AnswerRefused: _turned}
-        app = Guard(Starlette(routes=routes, exception_handlers=handlers), serve.host)
-        return uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+        kinds = (
+            Turned,
+            SignInFirst,
+            ValidationError,
+            AnswerRefused,
+            AccountFault,
+            TooManyPages,
+            sqlite3.Error,
+            HTTPException,
+        )
+        return Starlette(routes=routes, exception_handlers=dict.fromkeys(kinds, self._turn_away))
+
+    # --- what is turned away ------------------------------------------------------------------------------------------
+
+    async def _turn_away(self, request: Request, error: Exception) -> Response:
+        """Answer in plain words: a page for a person, JSON for a page's script."""
+        if isinstance(error, SignInFirst):
+            return self._sign_in_first(request)
+        status, says = _words(error)
+        if isinstance(error, sqlite3.Error):
+            log.error("the board's memory: %s", error)
+        if web.wants_page(request):
+            return self.door.html(request, "turned.html", says=says, status=status)
+        return JSONResponse({"error": says}, status)
+
+    def _sign_in_first(self, request: Request) -> Response:
+        if not web.wants_page(request):
+            return JSONResponse({"error": "Sign in first."}, HTTPStatus.UNAUTHORIZED)
+        if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
+            # a link on another site: the browser kept the cookie back, and sends it once our own page asks
+            return self.door.html(request, "again.html")
+        return RedirectResponse("/sign-in", HTTPStatus.SEE_OTHER)
 
     # --- from other threads -------------------------------------------------------------------------------------------
 
-    def _call_wake(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to wake
-            self._loop.call_soon_threadsafe(self._wake.set)
-
     def _call_death(self, error: BaseException) -> None:
         self._death = error
-        self._call_wake()
+        self._loop.call_soon_threadsafe(self._wake.set)
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
     async def serve(self, sock: socket.socket) -> None:
-        """Serve until a signal, or until the link's thread dies (raises `BoardError`)."""
+        """Serve until a signal, or until a link's thread dies (raises `BoardError`)."""
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._stop)
-        self._turn(time.monotonic())
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._server.serve([sock]))
                 group.create_task(self._pump())
         finally:
-            await asyncio.to_thread(self.station.close)
+            await self.crew.close()
+            self.sessions.close()
         if self._death is not None:
-            raise BoardError(f"the MQTT thread died ({self._death!r}); please report this") from self._death
+            raise BoardError(f"an MQTT thread died ({self._death!r}); please report this") from self._death
 
     def _stop(self) -> None:
         self._closing = self._server.should_exit = True
         self._wake.set()
 
     async def _pump(self) -> None:
+        turn_s = 0.0
         while not self._closing:
-            self._turn(time.monotonic())
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), TICK_S)
+            self._wake.clear()
+            now_s = time.monotonic()
+            if self._ended or now_s - turn_s >= TICK_S:
+                turn_s = now_s
+                self._turn(now_s)
+            else:
+                self.crew.take_news(now_s)
+            await web.at_most(max(0.0, turn_s + TICK_S - time.monotonic()), self._wake.wait())
             if self._death is not None:
                 self._stop()
-        for page in self._pages.values():
-            page.changed.set()
+        self.crew.hurry_pages()
 
     def _turn(self, now_s: float) -> None:
-        self._wake.clear()
-        self.station.take_inbox(now_s)
-        self.station.tick(now_s)
-        self._mind_pages(now_s)
-        self._view_json = self.station.view(now_s).model_dump_json()
-        for page in self._pages.values():
-            page.changed.set()
+        self._ended = False
+        self._end_idle(now_s)
+        self.crew.end_sessions(self._still_in)
+        self.crew.turn(now_s)
 
-    def _mind_pages(self, now_s: float) -> None:
-        for name, page in list(self._pages.items()):
-            if page.left_s is not None and now_s - page.left_s > RELOAD_S:
-                del self._pages[name]
-        self.station.listen(now_s, listening=any(page.shows(now_s) for page in self._pages.values()))
+    # --- sessions -----------------------------------------------------------------------------------------------------
+
+    def _still_in(self, key: str) -> bool:
+        session = self.sessions.look(key)
+        return session is not None and self.accounts.account(session) is not None
+
+    def _end_sessions(self) -> None:
+        """Sessions were ended: look at once whose pages must close."""
+        self._ended = True
+        self._wake.set()
+
+    def _touch(self, session: Session) -> None:
+        self._touched_s[session.digest] = time.monotonic()
+
+    def _end_idle(self, now_s: float) -> None:
+        """Sign out who has not touched the store's device for a while; nobody on the way, at a desk, or alone listening."""
+        if now_s < self._idle_due_s:
+            return
+        self._idle_due_s = now_s + min(IDLE_LOOK_S, self._idle_s / 4)
+        busy = self.crew.sessions_that_go()
+        by_pin = {one.digest: one.staff for one in self.sessions.all() if one.kind == "pin"}
+        self._touched_s = {key: self._touched_s.get(key, now_s) for key in by_pin}
+        for key, touched_s in self._touched_s.items():
+            if now_s - touched_s > self._idle_s and key not in busy:
+                log.info("%s did not touch the store's device for a while: signed out", by_pin[key])
+                self.sessions.end(key)
 
     # --- what pages ask -----------------------------------------------------------------------------------------------
 
-    async def _events(self, request: Request) -> Response:
-        name = request.query_params.get("page", "")[:64]
-        page = self._pages.get(name)
-        if page is None:
-            if len(self._pages) >= PAGES_LIMIT:
-                raise Turned(HTTPStatus.SERVICE_UNAVAILABLE, "Too many pages are open on this board.")
-            page = self._pages[name] = Page(alive_s=time.monotonic(), left_s=time.monotonic())
-        return StreamingResponse(self._stream(page), media_type="text/event-stream")
+    async def _board(self, request: Request) -> Response:
+        self._touch(self.door.session(request))
+        return FileResponse(web.STATIC / "index.html", media_type="text/html")
 
-    async def _stream(self, page: Page) -> AsyncIterator[str]:
+    async def _events(self, request: Request) -> Response:
+        session = self.door.session(request)
+        name = request.query_params.get("page", "")[:64]
+        page = await self.crew.open_page(session.staff, name, session.digest, time.monotonic())
+        return StreamingResponse(self._stream(page, session), media_type="text/event-stream")
+
+    async def _stream(self, page: Page, session: Session) -> AsyncIterator[str]:
+        member = self.crew.members[session.staff]
         page.alive_s, page.left_s = time.monotonic(), None
         page.streams += 1
-        self._wake.set()
+        member.turn(page.alive_s)
         try:
             yield "retry: 500\n\n"
-            while not self._closing:
+            while not self._closing and not page.ended:
                 page.changed.clear()
-                yield f"data: {self._view_json}\n\n"
+                yield f"data: {member.view_json}\n\n"
                 await page.changed.wait()
         finally:
             page.streams -= 1
             if page.streams == 0:
                 page.left_s = time.monotonic()
 
+    def _station(self, session: Session) -> Station:
+        station = self.crew.members[session.staff].station
+        if station is None:
+            raise AnswerRefused("Open the board first.")
+        return station
+
     async def _reply(self, request: Request) -> Response:
-        ask = Ask.model_validate_json(await _body(request))
-        reply_id = self.station.answer(ask, time.monotonic())
-        self._wake.set()
+        session = self.door.session(request)
+        ask = Ask.model_validate_json(await json_body(request))
+        reply_id = self._station(session).answer(ask, time.monotonic())
+        self._touch(session)
+        self.crew.members[session.staff].turn(time.monotonic())
         return JSONResponse({"reply_id": reply_id}, HTTPStatus.ACCEPTED)
 
     async def _seen(self, request: Request) -> Response:
-        seen = Seen.model_validate_json(await _body(request))
-        self.station.seen(seen.incident, time.monotonic())
+        session = self.door.session(request)
+        seen = Seen.model_validate_json(await json_body(request))
+        self._station(session).seen(seen.incident, time.monotonic())
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def _alive(self, request: Request) -> Response:
-        alive = Alive.model_validate_json(await _body(request))
-        page = self._pages.get(alive.page)
-        if page is not None:
+        session = self.door.session(request)
+        alive = Alive.model_validate_json(await json_body(request))
+        page = self.crew.members[session.staff].pages.get(alive.page)
+        if page is not None and page.session == session.digest:
             page.alive_s = time.monotonic()
+        if alive.touched:
+            self._touch(session)
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
-    async def _health(self, _: Request) -> Response:
-        view = self.station.view(time.monotonic())
-        return JSONResponse(
-            {
-                "connected": view.connected,
-                "down": view.down,
-                "listening": self.station.listening,
-                "pages": len(self._pages),
-                "responder": self.station.me.id,
-                "desks": view.desks,
-                "alerts": [
-                    {"incident": one.incident, "revision": one.revision, "state": one.state} for one in view.alerts
-                ],
-            }
-        )
+    async def _break(self, request: Request) -> Response:
+        session = self.door.session(request)
+        asked = Break.model_validate_json(await json_body(request))
+        self._touch(session)
+        self.crew.take_break(session.staff, on=asked.on, now_s=time.monotonic())
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    async def _health(self, request: Request) -> Response:
+        """Say that the board runs, and to who is signed in how it is for them."""
+        try:
+            session = self.door.session(request)
+        except SignInFirst:
+            return JSONResponse({"board": "ok"})
+        member = self.crew.members[session.staff]
+        health: dict[str, Any] = {"board": "ok", "responder": session.staff, "pages": len(member.pages), "alerts": []}
+        if member.station is not None:
+            view = member.station.view(time.monotonic())
+            alerts = [{"incident": one.incident, "revision": one.revision, "state": one.state} for one in view.alerts]
+            says = {"connected": view.connected, "down": view.down, "desks": view.desks, "alerts": alerts}
+            health |= {"listening": member.station.listening, **says}
+        return JSONResponse(health)
+
+
+FIXED_WORDS: dict[type[Exception], tuple[HTTPStatus, str]] = {
+    TooManyPages: (
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Too many pages are open. Close some, here or on your other devices.",
+    ),
+    sqlite3.Error: (HTTPStatus.SERVICE_UNAVAILABLE, "The board cannot write its memory. Try again, or tell a manager."),
+}
+
+
+def _words(error: Exception) -> tuple[HTTPStatus, str]:
+    """Return status and plain words of what is turned away."""
+    match error:
+        case Turned():
+            return error.status, str(error)
+        case ValidationError():
+            return HTTPStatus.UNPROCESSABLE_ENTITY, one_line(error)
+        case HTTPException():
+            missing = error.status_code == HTTPStatus.NOT_FOUND
+            return HTTPStatus(error.status_code), "There is no such page." if missing else error.detail
+    said = HTTPStatus.CONFLICT if isinstance(error, AnswerRefused) else HTTPStatus.SERVICE_UNAVAILABLE
+    return next((one for kind, one in FIXED_WORDS.items() if isinstance(error, kind)), (said, str(error)))
+
+
+# --- starting ---------------------------------------------------------------------------------------------------------
 
 
 def _listen(serve: ServeSection) -> socket.socket:
+    """Return the open port; raise `BoardError` when there cannot be one, or strangers could listen to it."""
+    if serve.cert_file is None and not _is_this_machine(serve.host):
+        wrong = f"[serve] host {serve.host}: without TLS the board is served to this machine only"
+        raise BoardError(f'{wrong}; set cert_file and key_file in [serve], or host = "127.0.0.1"')
     try:
         family = socket.AF_INET6 if ":" in serve.host else socket.AF_INET
         return socket.create_server((serve.host, serve.port), family=family, backlog=128)
@@ -335,14 +327,56 @@ def _listen(serve: ServeSection) -> socket.socket:
         ) from None
 
 
-async def _run(config: BoardConfig, sock: socket.socket) -> None:
-    await Board(config).serve(sock)
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
-def run(config: BoardConfig) -> None:
-    """Serve the board of one responder until SIGTERM or Ctrl-C; say where, in one line. Raises `BoardError`."""
-    with _listen(config.serve) as sock:
+def _check_certificate(serve: ServeSection) -> None:
+    if serve.cert_file is None or serve.key_file is None:
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(serve.cert_file, serve.key_file, password="")
+    except (OSError, ssl.SSLError) as error:
+        why = error.strerror or getattr(error, "reason", "") or str(error)
+        raise BoardError(
+            f"[serve] cert_file {serve.cert_file} and key_file {serve.key_file}: {why}; "
+            "both must be there in PEM form, made together, the key without a passphrase"
+        ) from None
+
+
+def _make_room() -> None:
+    """Let this process hold as many connections as the machine allows: some clients open many."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _say_who_is_left_out(store: StoreConfig) -> None:
+    for one in store.staff:
+        try:
+            board_config(store, one)
+        except AccountFault as fault:
+            log.warning("%s", fault)
+
+
+async def _run(store: StoreConfig, sock: socket.socket) -> None:
+    await Board(store).serve(sock)
+
+
+def run(store: StoreConfig) -> None:
+    """Serve the board of a store until SIGTERM or Ctrl-C; say where, in one line. Raises `BoardError`."""
+    _check_certificate(store.serve)
+    _make_room()
+    _say_who_is_left_out(store)
+    with _listen(store.serve) as sock:
         host, port = sock.getsockname()[:2]
         address = f"[{host}]" if ":" in host else host
-        print(f"The board of {config.responder.name} is at http://{address}:{port}/", flush=True)
-        asyncio.run(_run(config, sock))
+        scheme = "https" if store.serve.cert_file is not None else "http"
+        print(f"The board of {store.store.name} is at {scheme}://{address}:{port}/", flush=True)
+        try:
+            asyncio.run(_run(store, sock))
+        except AccountFault as fault:
+            raise BoardError(str(fault)) from None

@@ -162,6 +162,10 @@ class Sessions:
         rows = self._db.execute("SELECT * FROM session ORDER BY staff, seen_unix_s DESC").fetchall()
         return [Session(*row) for row in rows]
 
+    def age_s(self, session: Session) -> float:
+        """Return how long ago a device was seen."""
+        return max(0.0, self._clock() - session.seen_unix_s)
+
     # --- invitations --------------------------------------------------------------------------------------------------
 
     def invite(self, staff: Id) -> str:

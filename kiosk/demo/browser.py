@@ -120,12 +120,14 @@ def browser() -> Iterator[Browser]:
 
 
 def open_phone(running: Browser, url: str, name: str) -> Phone:
-    """Open a board as on a phone, and wait until it is connected."""
+    """Open a board as on a phone, by an invitation or signed in already, and wait until it is connected."""
     page = running.new_page(viewport=PHONE, has_touch=True)
     page.add_init_script(WATCH_PAINTING)
     page.goto(url)
     phone = Phone(page, name)
     try:
+        if "/invite/" in url:
+            page.locator("#let-me-in").click()
         page.locator("body:not(.down)").wait_for(timeout=CONNECT_S * 1000)
     except BrowserFailure:
         raise BrowserError(f"{name}'s board is not connected; it says: {phone.text()}") from None

@@ -18,7 +18,7 @@ import typer
 from firmware_bridge.simulator import SimulatorError
 from firmware_bridge.simulator.control import ACTIONS, ControlSocket, ask, default_control_path
 from kiosk.demo import stories
-from kiosk.demo.stage import ALEX, SAM, Stage, display_there
+from kiosk.demo.stage import ALEX, PINS, SAM, Stage, display_there
 from kiosk.ui.remote import RemoteError, ScreenRemote
 
 LOOK_S = 0.5
@@ -75,7 +75,7 @@ def _refuse(says: str) -> NoReturn:
 
 
 def _by_hand(folder: Path, microphone: str | None, *, headless: bool) -> None:
-    print("Starting a store on this machine: broker, button, microphone, hub, screen, ear, two boards …", flush=True)
+    print("Starting a store on this machine: broker, button, microphone, hub, screen, ear, board …", flush=True)
     with ExitStack() as stack:
         stage = stack.enter_context(Stage(folder, headless=headless, real_microphone=microphone))
         stack.callback(
@@ -83,7 +83,7 @@ def _by_hand(folder: Path, microphone: str | None, *, headless: bool) -> None:
         )  # a second Ctrl-C must not leave half of it running
         stage.start_unit()
         control = _control(stack, stage)
-        boards = {one.person.name: stage.start_board(one)[1] for one in (SAM, ALEX)}
+        boards = {one.person.name: stage.board_page(one) for one in (SAM, ALEX)}
         print(_what_to_try(boards, control, headless=headless, virtual=microphone is None), flush=True)
         _watch(stage, control)
 
@@ -101,12 +101,13 @@ def _what_to_try(boards: dict[str, str], control: Path, *, headless: bool, virtu
     touch = "tap I need help" if headless else "touch “I need help” in the kiosk's window"
     speak = "say Call an ambulance!" if virtual else "say “Call an ambulance!” into the microphone"
     return f"""
-The store is open. The boards of the staff:
+The store is open. Each of the staff opens the board by an invitation, which works once:
   Sam (asked first):         {boards["Sam"]}
   Alex, the manager (next):  {boards["Alex"]}
 
 Five things to try. What is typed here goes to the desk; Ctrl-C ends it all.
-  1. Open both boards in a browser: only then does the desk know that somebody listens.
+  1. Open both in a browser: only then does the desk know that somebody listens. Later, by name and PIN:
+                      Sam {PINS[SAM]}, Alex {PINS[ALEX]}.
   2. press            then answer on Sam's board: “Coming”, “I’m here”, and how it ended.
                       (In another terminal: .venv/bin/stayby sim tap{option})
   3. {speak:<24} before it, any ordinary sentence: nothing happens.

@@ -1,4 +1,4 @@
-"""A whole store on one machine: broker, button, microphone, hub, ear, screen and boards, in one throw-away folder.
+"""A whole store on one machine: broker, button, microphone, hub, ear, screen and board, in one throw-away folder.
 
 Every part is the real one, as a process of its own, started as a unit starts it; only the button's chip and the microphone's
 sound are simulated. Used by the demo, its stories, the tests and the benchmarks.
@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from firmware_bridge.simulator import SimulatedButton
+from kiosk.board.sessions import invite
 from kiosk.bus import BusError, ask, runtime_socket
 from kiosk.config import BrokerSection
 from kiosk.demo.broker import PrivateBroker
 from kiosk.demo.microphone import VirtualMicrophone
 from kiosk.messages import AskStatus, Hearing, Person, StatusAnswer
+from kiosk.pins import store_pin
 
 STORE, UNIT, PLACE = "harbour", "desk-3", "Service desk 3"
 ADDRESS = "Harbour Stores, 12 Quay Street, Leeds LS1 4DL. Ground floor, east door."
@@ -43,6 +45,7 @@ class Responder:
 SAM = Responder(Person(id="sam", name="Sam"), 1)
 ALEX = Responder(Person(id="alex", name="Alex"), 2)
 STAFF = (SAM, ALEX)
+PINS = {SAM: "2704", ALEX: "8315"}
 
 
 class StageError(RuntimeError):
@@ -136,6 +139,7 @@ class Stage:
         self.button = SimulatedButton(self.folder / "button", eeprom=self.folder / "button.eeprom")
         self.microphone = VirtualMicrophone(self.folder / "microphone")
         self.parts: dict[str, Part] = {}
+        self.board_url = ""
         self._ending: list[Callable[[], None]] = []
 
     # --- paths and files ----------------------------------------------------------------------------------------------
@@ -229,24 +233,56 @@ class Stage:
         wait_for("the screen", lambda: self._check(part) or self.screen_remote.exists())
         return part
 
-    def start_board(self, responder: Responder, port: int = 0) -> tuple[Part, str]:
-        """Start a responder's board; return it and the address of its page."""
-        part = self._start(
-            f"board-{responder.person.id}", ["board", "--config", str(self._board_file(responder, port))]
-        )
-        url = wait_for("the board's address", lambda: self._check(part) or _address(part.said()))
-        return part, url
+    @property
+    def store_file(self) -> Path:
+        """The store's store.toml."""
+        return self.folder / "store.toml"
 
-    def _board_file(self, responder: Responder, port: int) -> Path:
-        path = self.folder / f"board-{responder.person.id}.toml"
-        who = _table("responder", store=STORE, id=responder.person.id, name=responder.person.name, tier=responder.tier)
-        path.write_text(
-            "\n".join(
-                [who, _broker_table(self.broker.section_for_responder(responder.person.id)), _table("serve", port=port)]
-            )
+    @property
+    def board_state_dir(self) -> Path:
+        """The board's own folder."""
+        return self.folder / "board-state"
+
+    def write_store(self, port: int = 0) -> None:
+        """Write the store's store.toml: who is on which tier, by a rota without hours."""
+        lines = [
+            _table("store", id=STORE, name="Harbour Stores", state_dir=self.board_state_dir),
+            _broker_table(self.broker.section_for_board()),
+            _table("serve", port=port),
+            *(self._staff_table(one) for one in STAFF),
+            *(_table("[rota]", tier=one.tier, staff=[one.person.id]) for one in STAFF),
+            _table("[unit]", id=UNIT, place=PLACE),
+        ]
+        self.store_file.write_text("\n".join(lines))
+        self.store_file.chmod(0o600)
+
+    def _staff_table(self, one: Responder) -> str:
+        section = self.broker.section_for_responder(one.person.id)
+        signs_in = section.model_dump(include={"cert_file", "key_file", "username"}, exclude_none=True)
+        role = "manager" if one.tier > 1 else "staff"
+        return _table(
+            "[staff]", id=one.person.id, name=one.person.name, role=role, pin=store_pin(PINS[one]), **signs_in
         )
-        path.chmod(0o600)
-        return path
+
+    def start_board(self, port: int = 0) -> Part:
+        """Start the board of the whole store; `board_page` is where one of the staff opens it."""
+        self.write_store(port)
+        part = self._start("board", ["board", "--config", str(self.store_file)])
+        self.board_url = wait_for("the board's address", lambda: self._check(part) or _address(part.said()))
+        # after a restart it shall be where open pages look for it
+        self.write_store(int(self.board_url.rstrip("/").rsplit(":", 1)[-1]))
+        return part
+
+    def board_page(self, responder: Responder) -> str:
+        """Return a link that signs a responder in once, as on their own phone; start the board if it does not run.
+
+        Sam's is at localhost, everybody else's at 127.0.0.1: one browser keeps them apart.
+        """
+        if "board" not in self.parts:
+            self.start_board()
+        code = invite(self.board_state_dir, responder.person.id)
+        host = "localhost" if responder is SAM else "127.0.0.1"
+        return f"{self.board_url.replace('127.0.0.1', host)}invite/{code}"
 
     def _start(self, name: str, arguments: list[str], env: Mapping[str, str] | None = None) -> Part:
         part = Part(name, [sys.executable, "-m", "kiosk", *arguments], self.folder, env)

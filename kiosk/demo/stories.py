@@ -76,8 +76,7 @@ class Play:
         self.stage.start_unit()
         running = self._stack.enter_context(browser())
         for one in staff:
-            _, url = self.stage.start_board(one)
-            self.phones[one.person.id] = open_phone(running, url, one.person.name)
+            self.phones[one.person.id] = open_phone(running, self.stage.board_page(one), one.person.name)
             self.report.note(f"board {one.person.name}", "open and connected")
         wait_for("the unit to know who listens", lambda: self._listening(len(staff)))
         self.wait_screen("We are here.")  # its greeting turns each minute
