@@ -216,8 +216,8 @@ class Wrong(NamedTuple):
     do: str
 
 
-TAKEN_UNIT, TAKEN_STAFF = "staff", "relay"
-"""Places of the topic tree that are not a unit's, and not one of the staff's."""
+TAKEN_UNIT = "staff"
+"""The place of the topic tree where a unit would stand, and the staff's presences do."""
 
 
 def wrong_names(data: Mapping[str, Any]) -> Iterator[Wrong]:
@@ -279,10 +279,9 @@ def _half_given(data: Mapping[str, Any]) -> Iterator[Wrong]:
 
 
 def _taken(data: Mapping[str, Any]) -> Iterator[Wrong]:
-    for table, taken in (("unit", TAKEN_UNIT), ("staff", TAKEN_STAFF)):
-        for number, one in enumerate(_known(data, table)):
-            if one == taken:
-                yield Wrong((table, number, "id"), f"{one!r} is Stayby's own name on the broker", "choose another id")
+    for number, one in enumerate(_known(data, "unit")):
+        if one == TAKEN_UNIT:
+            yield Wrong(("unit", number, "id"), f"{one!r} is Stayby's own name on the broker", "choose another id")
     home = data.get("home_assistant")
     prefix = home.get("prefix") if isinstance(home, dict) else None
     if isinstance(prefix, str) and ("" in prefix.split("/") or prefix.split("/")[0] == PREFIX.split("/")[0]):
