@@ -19,7 +19,7 @@ def tier_at(store: StoreConfig, staff: str, unit: str, now: datetime, *, on_brea
     """Return the tier of one of the staff at a unit at local time `now`: the lowest of the lines that hold."""
     if not store.rota and not on_break:
         return 1
-    lines = [line.tier for line in store.rota if _holds(line, now) and staff in line.staff and _at(line, unit)]
+    lines = [line.tier for line in store.rota if holds(line, now) and staff in line.staff and _at(line, unit)]
     return LAST_TIER if on_break else min(lines, default=LAST_TIER)
 
 
@@ -28,7 +28,7 @@ def duty(store: StoreConfig, staff: str, now: datetime, *, on_break: bool = Fals
     if on_break:
         return Duty.BREAK
     return (
-        Duty.ON if not store.rota or any(staff in line.staff and _holds(line, now) for line in store.rota) else Duty.OFF
+        Duty.ON if not store.rota or any(staff in line.staff and holds(line, now) for line in store.rota) else Duty.OFF
     )
 
 
@@ -36,8 +36,8 @@ def _at(line: RotaSection, unit: str) -> bool:
     return not line.desks or unit in line.desks
 
 
-def _holds(line: RotaSection, now: datetime) -> bool:
-    """Whether a line holds now; hours that pass midnight belong to the day on which they begin."""
+def holds(line: RotaSection, now: datetime) -> bool:
+    """Return whether a line holds at local time `now`; hours that pass midnight belong to the day on which they begin."""
     if line.hours is not None and not within(line.hours, now):
         return False
     begins, _, _ = (line.hours or "00:00-00:00").partition("-")
