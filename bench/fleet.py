@@ -2,20 +2,18 @@
 
 import random
 import resource
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.sync_api import Page
-from rich.console import Console
 
 from bench.measure import Measure, percentile, rss_mb
-from bench.units import Fleet, unit_ids
+from bench.units import Fleet, place_of, unit_ids
 from kiosk.demo.broker import PrivateBroker
 from kiosk.demo.browser import browser, open_phone
-from kiosk.demo.stage import SAM, STORE, Part, StageError, wait_for
+from kiosk.demo.stage import SAM, STAFF, STORE, Stage, StageError, wait_for
 
 SEED = 6
 SIZES = ((200, 40.0), (1000, 80.0))
@@ -60,6 +58,21 @@ class Painted:
     twice: int
 
 
+class BigStore(Stage):
+    """A store with very many units, which are not of the stage: only its broker and its board are."""
+
+    def __init__(self, folder: Path, number: int) -> None:
+        super().__init__(folder)
+        staff = [one.person.id for one in STAFF]
+        self.broker = PrivateBroker(self.folder / "fleet", STORE, unit_ids(number), staff)
+
+    def write_store(self, port: int = 0) -> None:
+        """Write the store.toml with every unit in it."""
+        super().write_store(port)
+        with self.store_file.open("a") as file:
+            file.writelines(f'\n[[unit]]\nid = "{unit}"\nplace = "{place_of(unit)}"\n' for unit in self.broker.units)
+
+
 def measure(folder: Path) -> dict[str, Measure]:
     """Run each size of fleet in `folder` and return its figures."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -72,12 +85,11 @@ def measure(folder: Path) -> dict[str, Measure]:
 
 def _fleet(folder: Path, number: int, steady_s: float) -> dict[str, Measure]:
     with ExitStack() as stack:
-        broker = PrivateBroker(folder / "broker", STORE, unit_ids(number), [SAM.person.id])
-        stack.enter_context(broker)
-        board, url = _board(folder, broker)
-        stack.callback(board.stop)
-        page = open_phone(stack.enter_context(browser()), url, "Sam").page
-        fleet = Fleet(broker, SEED)
+        stage = stack.enter_context(BigStore(folder, number))
+        stage.start_broker()
+        page = open_phone(stack.enter_context(browser()), stage.board_page(SAM), "Sam").page
+        board = stage.parts["board"]
+        fleet = Fleet(stage.broker, SEED)
         stack.callback(fleet.close)
         wait_for(f"{number} units to be connected", fleet.ready, PATIENCE_S)
         page.evaluate(WATCH)
@@ -85,7 +97,7 @@ def _fleet(folder: Path, number: int, steady_s: float) -> dict[str, Measure]:
         steady = _steady(fleet, page, steady_s)
         calm_mb = rss_mb(board.pid)
         burst = _burst(fleet, page)
-        return _figures(number, steady, burst, (calm_mb, rss_mb(board.pid), rss_mb(broker.pid)))
+        return _figures(number, steady, burst, (calm_mb, rss_mb(board.pid), rss_mb(stage.broker.pid)))
 
 
 def _steady(fleet: Fleet, page: Page, over_s: float) -> Painted:
@@ -140,23 +152,3 @@ def _figures(number: int, steady: Painted, burst: Painted, memory_mb: tuple[floa
         f"{name}_board_burst_mb": Measure(burst_mb, "MiB", 1, f"the board with {number} alerts open"),
         f"{name}_broker_mb": Measure(broker_mb, "MiB", 1, "mosquitto"),
     }
-
-
-def _board(folder: Path, broker: PrivateBroker) -> tuple[Part, str]:
-    """Start Sam's board; return it and the address of its page."""
-    section = broker.section_for_responder(SAM.person.id)
-    config = folder / "board.toml"
-    config.write_text(
-        f'[responder]\nstore = "{STORE}"\nid = "sam"\nname = "Sam"\n\n[broker]\nhost = "{section.host}"\n'
-        f'port = {section.port}\nca_file = "{section.ca_file}"\ncert_file = "{section.cert_file}"\n'
-        f'key_file = "{section.key_file}"\n\n[serve]\nport = 0\n'
-    )
-    config.chmod(0o600)
-    part = Part("board", [sys.executable, "-m", "kiosk", "board", "--config", str(config)], folder)
-    part.start()
-    wait_for("the board's address", lambda: "http" in part.said())
-    return part, part.said().split()[-1]
-
-
-if __name__ == "__main__":
-    Console().print(measure(Path(sys.argv[1])))

@@ -122,8 +122,7 @@ def measure(folder: Path) -> dict[str, Measure]:
     with ExitStack() as stack:
         stage = stack.enter_context(Stage(folder))
         stage.start_unit()
-        _, url = stage.start_board(SAM)
-        phone = open_phone(stack.enter_context(browser()), url, "Sam")
+        phone = open_phone(stack.enter_context(browser()), stage.board_page(SAM), "Sam")
         wait_for("Sam to be known", lambda: _reached(stage))
         peers = [Roundtrip(stage.broker, at_once=at_once) for at_once in (False, True)]
         tap = Tap(stage.broker)

@@ -59,12 +59,17 @@ def unit_ids(number: int) -> list[str]:
     return [f"desk-{one:04}" for one in range(1, number + 1)]
 
 
+def place_of(unit: str) -> str:
+    """Return what staff call a unit's desk."""
+    return f"Desk {unit.removeprefix('desk-').lstrip('0')}"
+
+
 class FleetUnit:
     """One simulated unit; all of it runs on its fleet's thread."""
 
     def __init__(self, fleet: "Fleet", unit: str, section: BrokerSection) -> None:
         self._fleet, self.unit = fleet, unit
-        self.place = f"Desk {unit.removeprefix('desk-').lstrip('0')}"
+        self.place = place_of(unit)
         self._beat = 0
         self._incident = ""
         self._revision = 0
