@@ -110,6 +110,11 @@ def _what(snapshot: Snapshot) -> list[Said]:
     return said or [Said(text="Somebody asked for help. We do not know yet what is wrong.")]
 
 
+def _sentence(begins: str, fact: str) -> str:
+    """Return a sentence that ends with a fact of somebody's own writing, and with one full stop."""
+    return f"{begins} {fact.rstrip('. ')}."
+
+
 def _began(elapsed_s: float) -> str:
     minutes = int(elapsed_s // 60)
     if minutes < 1:
@@ -120,17 +125,17 @@ def _began(elapsed_s: float) -> str:
 def _say(snapshot: Snapshot, face: Face | None, elapsed_s: float) -> tuple[Said, ...]:
     """Return the sentences in the order in which a dispatcher asks."""
     address = face.address if face and face.address else ""
-    where = f"The address is {address}." if address else "Say the address of the store."
-    texts = [where, f"Go to: {snapshot.place}."]
+    where = _sentence("The address is", address) if address else "Say the address of the store."
+    texts = [where, _sentence("Go to:", snapshot.place)]
     if face and face.phone:
-        texts.append(f"The phone here is {face.phone}.")
+        texts.append(_sentence("The phone here is", face.phone))
     after = [_began(elapsed_s)]
     if snapshot.name:
-        after.append(f"Their first name is {snapshot.name}.")
+        after.append(_sentence("Their first name is", snapshot.name))
     if snapshot.language is not (snapshot.home_language or Language.ENGLISH):
         after.append(f"They read {LANGUAGES[snapshot.language]}.")
     if face and face.meet:
-        after.append(f"We meet the crew here: {face.meet}.")
+        after.append(_sentence("We meet the crew here:", face.meet))
     return (*(Said(text=text) for text in texts), *_what(snapshot), *(Said(text=text) for text in after))
 
 

@@ -53,7 +53,8 @@ class AlertView(Record):
 
     `going` is whether a person is on the way or there: if not, it is red and sounds. `seen` is whether the desk knows that
     this device shows it. `marks` are what nobody may overlook: a covert call, a drill. `ask_note` is what a line of text is
-    asked with, where one can be sent along. `call` is the number and what to say there, for when nothing else can be loaded.
+    asked with, where one can be sent along. `card` is what opens the card for an emergency call, `call` the number and what to
+    say there, for when nothing else can be loaded.
     """
 
     incident: str
@@ -78,6 +79,7 @@ class AlertView(Record):
     buttons: tuple[Button, ...]
     ask_close: str = ""
     ask_note: str = ""
+    card: str = ""
     call: tuple[str, ...] = ()
 
 
@@ -186,6 +188,8 @@ COMING = tuple(
         ("5", "5 min", 5, "plain"),
     )
 )
+COMING_TOO = (COMING[0].model_copy(update={"look": "wide", "label": "Coming too · 1 min"}), *COMING[1:])
+"""What is offered once somebody else is on the way."""
 HERE = Button(key="h", label="I’m here", kind="here")
 CANNOT = Button(key="n", label="I can’t: ask the next", kind="call_next", look="quiet")
 LOOKED = Button(key="f", label="I looked: all fine", kind="close", outcome=Outcome.FALSE_ALARM, look="quiet")
@@ -335,7 +339,7 @@ def buttons_of(snapshot: Snapshot, me: Id) -> tuple[Button, ...]:
     if any(one.id == me for one in snapshot.declined):
         return (*COMING, HERE)
     looked = (LOOKED,) if snapshot.state is State.CHECKING else ()
-    return (*COMING, HERE, CANNOT, *looked)
+    return (*(COMING_TOO if snapshot.coming else COMING), HERE, CANNOT, *looked)
 
 
 def _head(snapshot: Snapshot) -> str:
@@ -359,12 +363,19 @@ def _ask_close(snapshot: Snapshot, me: Id) -> str:
     return f"{snapshot.here.name} closes it. If they cannot, you can:"
 
 
+def _card(snapshot: Snapshot) -> str:
+    if snapshot.drill:
+        return "Ambulance card (drill)"
+    police = snapshot.silent or snapshot.choice in {Choice.NOT_SAFE, Choice.ROBBERY}
+    return "Need the police" if police else "Need an ambulance"
+
+
 def call_lines(snapshot: Snapshot, face: Face | None) -> tuple[str, ...]:
     """Return which number to call and what to say first; a drill says that nobody is called."""
     number = face.emergency_number if face else "the emergency number"
     where = f"{face.address}, {snapshot.place}" if face and face.address else snapshot.place
     call = f"DRILL: do not call {number}." if snapshot.drill else f"Call {number}."
-    return (call, f"Say where: {where}.")
+    return (call, f"Say where: {where}")
 
 
 def alert_view(
@@ -398,6 +409,7 @@ def alert_view(
         buttons=buttons_of(snapshot, me),
         ask_close=_ask_close(snapshot, me),
         ask_note=ASK_NOTE if snapshot.state is State.ATTENDED else "",
+        card=_card(snapshot),
         call=call_lines(snapshot, desk.status.face if desk else None),
     )
 

@@ -6,7 +6,7 @@ const ASLEEP_MS = 2500;       // a page that was put to sleep has missed at leas
 const ALIVE_MS = 4000;
 const SEEN_AGAIN_MS = 3000;   // said again until the desk knows it
 const SETTLE_MS = 500;        // buttons that just moved or changed take no touch: it was meant for another
-const ROOMY = 8;              // in a crowd, so many alerts are shown whole
+const ROOMY = 3;              // in a crowd, so many alerts are shown whole
 
 const byId = (id) => document.getElementById(id);
 const page = crypto.getRandomValues(new Uint32Array(2)).join("-");
@@ -255,7 +255,7 @@ const MORE = { key: "m", label: "Show all of it", look: "quiet" };
 function buttonsOf(alert, brief) {
   const own = alert.buttons.map((button) => ({ ...button, act: () => answer(alert, button) }));
   if (brief) return [...(alert.going ? [] : own.slice(0, 1)), { ...MORE, act: () => { opened.add(alert.incident); paintAlerts(); } }];
-  return [...own, { key: "a", label: alert.drill ? "Ambulance card (drill)" : "Need an ambulance", look: "help", act: () => openCard(alert.incident) }];
+  return [...own, { key: "a", label: alert.card, look: "help", act: () => openCard(alert.incident) }];
 }
 
 function paintAnswers(card, alert, brief) {
