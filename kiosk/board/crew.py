@@ -116,7 +116,7 @@ class Crew:
             "board",
             wake,
             self._on_death,
-            standing=standing(self._store, member.staff.id, self._now(), on_break=member.on_break),
+            standing=standing(self._store, member.staff.id, self.now(), on_break=member.on_break),
             manager=member.staff.role == "manager",
         )
 
@@ -154,12 +154,13 @@ class Crew:
             self._mind_pages(member, now_s)
             member.turn(now_s)
 
-    def _now(self) -> datetime:
+    def now(self) -> datetime:
+        """Return the time of day at the store."""
         return datetime.now(self._zone) if self._zone is not None else datetime.now().astimezone()
 
     def _stand(self, now_s: float) -> None:
         """Look at the rota once a minute: hours have no seconds."""
-        now = self._now()
+        now = self.now()
         minute = now.isoformat(timespec="minutes")
         if minute != self._minute:
             self._minute = minute
@@ -174,7 +175,7 @@ class Crew:
         """Begin or end somebody's break, by their own word."""
         member = self.members[staff]
         member.on_break = on
-        self._stand_one(member, self._now(), now_s)
+        self._stand_one(member, self.now(), now_s)
         member.turn(now_s)
 
     def _mind_pages(self, member: Member, now_s: float) -> None:

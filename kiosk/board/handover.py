@@ -12,12 +12,11 @@ from datetime import datetime, timedelta
 from http import HTTPStatus
 
 import segno
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from kiosk.board import timeline
-from kiosk.board.gate import Gate
+from kiosk.board.gate import Gate, Turned
 from kiosk.board.model import Desk, Incident, Model
 from kiosk.board.view import HEADS, LANGUAGES, REQUEST_HEAD, clock, going_words
 from kiosk.guidance import CASES
@@ -232,6 +231,6 @@ def respond(request: Request, gate: Gate, model: Model, now_s: float, local: dat
     gate.account(request)
     incident = model.incident(request.path_params["incident"])
     if incident is None:
-        raise HTTPException(HTTPStatus.NOT_FOUND, "This alert is not known here. Go back to the board and look again.")
+        raise Turned(HTTPStatus.NOT_FOUND, "This alert is not known here. Go back to the board and look again.")
     card = handover(incident, model.desk(incident.snapshot.unit), now_s, local)
     return gate.html(request, "handover.html", card=card, svg=code_svg(card.code) if card.code else "")

@@ -26,7 +26,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from kiosk.board import web
+from kiosk.board import handover, web
 from kiosk.board.accounts import AccountFault, Accounts, board_config
 from kiosk.board.crew import Crew, Page, TooManyPages
 from kiosk.board.gate import Door, SignInFirst, Turned, json_body
@@ -93,6 +93,7 @@ class Board:
             *web.static_routes(),
             Route("/events", self._events),
             Route("/health", self._health),
+            Route("/handover/{incident}", self._handover),
             Route("/reply", self._reply, methods=["POST"]),
             Route("/seen", self._seen, methods=["POST"]),
             Route("/alive", self._alive, methods=["POST"]),
@@ -270,6 +271,10 @@ class Board:
         self._touch(session)
         self.crew.take_break(session.staff, on=asked.on, now_s=time.monotonic())
         return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    async def _handover(self, request: Request) -> Response:
+        model = self._station(self.door.session(request)).model
+        return handover.respond(request, self.door, model, time.monotonic(), self.crew.now())
 
     async def _health(self, request: Request) -> Response:
         """Say that the board runs, and to who is signed in how it is for them."""
