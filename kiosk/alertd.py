@@ -13,10 +13,10 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from firmware_bridge.events import (
     ButtonEvent,
@@ -45,13 +45,14 @@ from kiosk import __version__, events, mqtt
 from kiosk.bus import BusServer, runtime_socket
 from kiosk.button_health import METER_S, Extremes, button_health
 from kiosk.config import UnitConfig, UnitSection
-from kiosk.effects import Beacon, Effect, Publish, SetBeacon
+from kiosk.effects import Beacon, Effect, Proven, Publish, SetBeacon
 from kiosk.faults import FaultBook
 from kiosk.inbox import Inbox
 from kiosk.incident import REVISION_LEAP, Incident, IncidentMachine
 from kiosk.messages import (
     HELP_WORD,
     MAX_SNAPSHOT_BYTES,
+    OPENING,
     AskButton,
     AskStatus,
     BadMessage,
@@ -96,6 +97,7 @@ from kiosk.messages import (
     reply_topic,
     status_topic,
 )
+from kiosk.opening import Opening
 from kiosk.store import HEARD_KEPT_S, Clock, Heard, Store, is_open
 from kiosk.texts import NEVER_READ_BACK
 
@@ -112,6 +114,8 @@ PRESENCE_FRESH_S = 45.0
 PRESENCE_SETTLE_S = 3.0
 """After a reconnect, how long staff devices have to come back before "nobody is listening" is true."""
 CLOSED_SHOWN_S = 10.0
+MISSED_SHOWN_S = 600.0
+"""How long staff are told that nobody pressed at the opening."""
 PAUSE_S = 600.0
 """How long a person at the desk may have the microphone paused before it listens again by itself."""
 PAUSE_AGAIN_S = 120.0
@@ -130,8 +134,8 @@ LOOP_CODES = {Input.OPEN: "button-loop", Input.COVERT: "button-covert-loop"}
 STUCK_CODES = {Input.OPEN: "button-stuck", Input.COVERT: "button-covert-stuck"}
 NOT_AT_THE_DESK = frozenset({LOOP_CODES[Input.COVERT], STUCK_CODES[Input.COVERT]})
 """Whoever looks at the desk must not learn of the covert button."""
-NO_BLINK = NOT_AT_THE_DESK | {"mic-paused"}
-"""Faults that make no light blink. A pause is what a person at the desk wanted."""
+NO_BLINK = NOT_AT_THE_DESK | {"mic-paused", "opening-missed"}
+"""Faults that make no light blink. A pause is what a person at the desk wanted, and no part is broken where nobody pressed."""
 LOOP_NAMES = {Input.OPEN: "the button", Input.COVERT: "the covert button"}
 LOOP_ADVICE = {
     LoopState.CUT: "a wire is off: check both ends of its cable and the end-of-line resistor",
@@ -227,6 +231,8 @@ class Hub:
         self._detections: deque[tuple[str, float]] = deque(maxlen=8)
         self._paused_until_s: float | None = None
         self._press: PressId | None = None
+        self._opening: Opening | None = None
+        self._missed_until_s: float | None = None
         self._lent_to: int | None = None
         self._lent_until_s = 0.0
         self._tester: int | None = None
@@ -245,6 +251,7 @@ class Hub:
         self._store = self._open_store()
         self._machine = self._resume()
         self._heard = self._store.heard()
+        self._proven_unix_s = self._store.proven()
         self._resume_pause(read_clock())
 
     # --- starting -----------------------------------------------------------------------------------------------------
@@ -368,6 +375,7 @@ class Hub:
         self._give_refused_again(now_s)
         self._check_button(now_s)
         self._check_pause(now_s)
+        self._check_opening(now_s)
         self._forget_heard()
         self._beat += 1
         if self._status_due or self._beat % int(BEAT_S / TICK_S) == 0:
@@ -379,7 +387,9 @@ class Hub:
     def _tell(self, event: events.Event) -> None:
         clock = read_clock()
         was_open = self._machine.incident
-        effects = self._machine.handle(event, clock.now_s)
+        begun = self._opening.drill_of(event, clock.now_s) if self._opening else None
+        effects = self._machine.handle(begun or event, clock.now_s)
+        self._mind_opening()
         if was_open is not None and self._machine.incident is None:
             self._closed_s = clock.now_s
         for effect in effects:
@@ -392,6 +402,10 @@ class Hub:
             self._publish(clock)
         elif isinstance(effect, SetBeacon):
             self._set_beacon()
+        elif isinstance(effect, Proven):
+            self._proven_unix_s = clock.unix_s
+            self._store.keep_proven(clock.unix_s)
+            self._tell_status()
 
     def _publish(self, clock: Clock) -> None:
         incident = self._machine.incident or self._machine.last
@@ -502,13 +516,19 @@ class Hub:
         self._check_reach(time.monotonic())
 
     def _answer(self, answer: Reply | StartDrill, *, retained: bool) -> None:
-        if not isinstance(answer, StartDrill):
+        if isinstance(answer, StartDrill):
+            self._start_drill(answer, retained=retained)
+        else:
             self._reply(answer, retained=retained)
 
     def _reply(self, reply: Reply, *, retained: bool) -> None:
         presence, _ = self._presences.get(reply.responder, (None, 0.0))
-        incident = self._machine.incident
-        if incident is None or incident.id != reply.incident:
+        incident, last = self._machine.incident, self._machine.last
+        if incident is None and last is not None and last.id == reply.incident and not retained:
+            # A broker that confirms and drops may have lost the end of it: whoever still answers has not heard.
+            log.info("reply from %s: incident %s is closed; saying so again", reply.responder, reply.incident)
+            self._publish(read_clock())
+        elif incident is None or incident.id != reply.incident:
             if not retained:
                 log.warning("reply from %s: incident %s is not open here; ignored", reply.responder, reply.incident)
         elif presence is None:
@@ -563,9 +583,78 @@ class Hub:
             place=unit.place,
             state=state,
             faults=faults,
+            last_proven=None if self._proven_unix_s is None else datetime.fromtimestamp(self._proven_unix_s, UTC),
+            opening=self._opening is not None and self._opening.armed and state is not UnitState.LOST,
+            face=None if state is UnitState.LOST else _face(unit),
             version=__version__,
             beat=self._beat,
         )
+
+    # --- drills -------------------------------------------------------------------------------------------------------
+
+    def _start_drill(self, order: StartDrill, *, retained: bool) -> None:
+        presence, _ = self._presences.get(order.responder, (None, 0.0))
+        refusal = "it is an old one, which the broker kept" if retained else self._drill_refusal(order)
+        if presence is None or refusal:
+            refusal = refusal or "nobody of that id has signed on at this store"
+            log.warning("drill %s from %s: %s; ignored", order.drill, order.responder, refusal)
+            return
+        self._store.note_drill(order.drill)
+        by = Person(id=presence.responder, name=presence.name)
+        if order.scenario == OPENING:
+            self._await_press(order.drill, by)
+        else:
+            log.info("drill %s (%s) begun by %s", order.drill, order.scenario, by.id)
+            self._tell(events.DrillStarted(order.drill, order.scenario, by))
+
+    def _drill_refusal(self, order: StartDrill) -> str | None:
+        if self._store.knows_drill(order.drill):
+            return "it was begun before"
+        if self._machine.incident is not None:
+            return "an incident is open here: close it first"
+        if self._opening is not None:
+            return "the opening press is waited for: press the button, or wait a minute"
+        return None
+
+    def _await_press(self, drill: str, by: Person) -> None:
+        log.info("opening press %s begun by %s: waiting for it", drill, by.id)
+        self._opening = Opening(drill, by, time.monotonic(), has_button=self._config.button is not None)
+        self._missed_until_s = None
+        self._faults.clear("opening-missed")
+        self._tell_status()
+        self._show()
+
+    def _mind_opening(self) -> None:
+        """An incident ends the wait for the press; of a silent one the screen must not tell."""
+        incident, opening = self._machine.incident, self._opening
+        if opening is None or incident is None or not opening.armed:
+            return
+        log.info(
+            "opening press %s: %s", opening.drill, "pressed" if incident.id == opening.drill else "a call came first"
+        )
+        self._opening = replace(opening, armed=False) if self._machine.desk is None else None
+        self._tell_status()
+
+    def _check_opening(self, now_s: float) -> None:
+        opening = self._opening
+        if opening is not None and now_s >= opening.until_s:
+            self._opening = None
+            if opening.armed:
+                self._opening_missed(opening)
+            self._tell_status()
+        if self._missed_until_s is not None and now_s >= self._missed_until_s:
+            self._missed_until_s = None
+            self._faults.clear("opening-missed")
+
+    def _opening_missed(self, opening: Opening) -> None:
+        what = "pressed the button" if opening.has_button else 'touched "I need help"'
+        says = f"nobody {what} in the minute after {opening.by.name} began it at {_time_of_day(opening.since_s)}"
+        self._missed_until_s = opening.until_s + MISSED_SHOWN_S
+        self._fault("opening-missed", "opening press", says, "begin it again when somebody stands at the desk")
+
+    def _tell_status(self) -> None:
+        """Staff get the status with the next tick, which is now."""
+        self._status_due, self._next_tick_s = True, 0.0
 
     # --- the desk: button ---------------------------------------------------------------------------------------------
 
@@ -918,7 +1007,13 @@ class Hub:
             faults=self._faults.open,
             heard=tuple(_heard_phrase(one) for one in self._heard),
             hearing_back_s=back_s,
+            opening=self._shown_opening(),
         )
+
+    def _shown_opening(self) -> Literal["press", "touch"] | None:
+        if self._opening is None:
+            return None
+        return "press" if self._opening.has_button else "touch"
 
     def _shown(self, clock: Clock) -> Snapshot | None:
         """Return what the screen is told; of an incident that is over too, unless the desk may not have known it."""
@@ -950,8 +1045,7 @@ class Hub:
         self._faults.set(Fault(code=code, where=where, says=says, do=do))
 
     def _faults_changed(self) -> None:
-        self._status_due = True
-        self._next_tick_s = 0.0
+        self._tell_status()
 
 
 def _face(unit: UnitSection) -> Face:

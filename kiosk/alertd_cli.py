@@ -54,5 +54,9 @@ def status_lines(answer: StatusAnswer) -> list[str]:
         lines.append(
             f"open incident: {answer.incident.state}, {answer.incident.elapsed_s:.0f} s, tier {answer.incident.tier}"
         )
+    if status.opening:
+        lines.append("opening press: waiting for it")
+    if status.last_proven is not None:
+        lines.append(f"proven by an answered opening press: {status.last_proven.astimezone():%Y-%m-%d %H:%M}")
     lines += [f"fault {fault.code}: {fault.where}: {fault.says}; {fault.do}" for fault in status.faults]
     return lines

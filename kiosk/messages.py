@@ -601,6 +601,7 @@ class HeardPhrase(Record):
 class Show(Record):
     """Hub to screen: the whole of what is so. Sent on each change and every second.
 
+    `opening` is what the opening press is waited for by: a press of the button, or a touch where there is none.
     `told` is whether the broker has taken anything of this incident: before that, nobody was asked. `heard` are the last
     phrases, newest first; `hearing_back_s` is when a paused ear listens again by itself.
     """
@@ -615,6 +616,7 @@ class Show(Record):
     faults: tuple[Fault, ...] = ()
     heard: tuple[HeardPhrase, ...] = ()
     hearing_back_s: float | None = Field(default=None, ge=0)
+    opening: Literal["press", "touch"] | None = None
 
 
 class PauseEar(Record):

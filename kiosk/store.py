@@ -25,6 +25,8 @@ CREATE TABLE IF NOT EXISTS outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, top
 CREATE TABLE IF NOT EXISTS known (number INTEGER PRIMARY KEY AUTOINCREMENT, incident TEXT UNIQUE);
 CREATE TABLE IF NOT EXISTS heard (number INTEGER PRIMARY KEY AUTOINCREMENT, phrase TEXT, score REAL, at_unix_s REAL);
 CREATE TABLE IF NOT EXISTS paused (number INTEGER PRIMARY KEY AUTOINCREMENT, at_unix_s REAL);
+CREATE TABLE IF NOT EXISTS drill (number INTEGER PRIMARY KEY AUTOINCREMENT, drill TEXT UNIQUE);
+CREATE TABLE IF NOT EXISTS proven (slot INTEGER PRIMARY KEY CHECK (slot = 1), at_unix_s REAL);
 CREATE TABLE IF NOT EXISTS pause (slot INTEGER PRIMARY KEY CHECK (slot = 1), until_unix_s REAL);
 """
 PRESS_SCHEMA = """
@@ -33,11 +35,13 @@ CREATE TABLE press (
     UNIQUE (boot, input, count)
 )
 """
-TABLES = ("incident", "outbox", "known", "press", "heard", "pause", "paused")
+TABLES = ("incident", "outbox", "known", "press", "heard", "pause", "paused", "drill", "proven")
 TAILS = ("", "-wal")
 PRESSES_KEPT = 1024
 """One frame of the button may stand for 256 presses, and is acknowledged only when each of them is known."""
 INCIDENTS_KNOWN = 200
+DRILLS_KNOWN = 10_000
+"""Two a day for more than ten years: what began a drill once begins none again."""
 HEARD_KEPT = 20
 HEARD_KEPT_S = 86400.0
 PAUSES_KEPT = 20
@@ -166,12 +170,12 @@ class Store:
             self._start_over(error)
             self._transact(statements)
 
-    def _read(self, sql: str) -> list[Any]:
+    def _read(self, sql: str, *values: object) -> list[Any]:
         try:
-            return self._db.execute(sql).fetchall()
+            return self._db.execute(sql, values).fetchall()
         except sqlite3.Error as error:
             self._start_over(error)
-            return self._db.execute(sql).fetchall()
+            return self._db.execute(sql, values).fetchall()
 
     def _transact(self, statements: tuple[tuple[str, tuple[object, ...]], ...]) -> None:
         self._db.execute("BEGIN IMMEDIATE")
@@ -235,6 +239,28 @@ class Store:
     def sent(self, number: int) -> None:
         """Forget one: a broker acknowledged it."""
         self._write(("DELETE FROM outbox WHERE number = ?", (number,)))
+
+    # --- drills -------------------------------------------------------------------------------------------------------
+
+    def note_drill(self, drill: str) -> None:
+        """Keep that this drill was begun."""
+        self._write(
+            ("INSERT OR IGNORE INTO drill (drill) VALUES (?)", (drill,)),
+            ("DELETE FROM drill WHERE number <= (SELECT max(number) FROM drill) - ?", (DRILLS_KNOWN,)),
+        )
+
+    def knows_drill(self, drill: str) -> bool:
+        """Return whether this drill was begun here before."""
+        return bool(self._read("SELECT 1 FROM drill WHERE drill = ?", drill)) or self.knows(drill)
+
+    def keep_proven(self, at_unix_s: float) -> None:
+        """Keep when the opening press was answered last."""
+        self._write(("INSERT OR REPLACE INTO proven VALUES (1, ?)", (at_unix_s,)))
+
+    def proven(self) -> float | None:
+        """Return when the opening press was answered last (seconds since 1970), if ever."""
+        rows = self._read("SELECT at_unix_s FROM proven")
+        return float(rows[0][0]) if rows else None
 
     # --- the button ---------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from kiosk.messages import (
     Presence,
     Record,
     Snapshot,
+    StartDrill,
     Status,
     incident_topic,
     parse_snapshot,
@@ -94,3 +95,9 @@ class Staff:
         made = kind(reply_id=uuid.uuid4().hex, incident=incident, responder=self.who.person.id, **facts)
         self._say(reply_topic(STORE, UNIT, self.who.person.id), made, retain=True)
         return made
+
+    def start_drill(self, scenario: str, drill: str | None = None, *, retain: bool = False) -> str:
+        """Begin a drill at the unit; return its id."""
+        order = StartDrill(responder=self.who.person.id, drill=drill or f"drill-{uuid.uuid4().hex}", scenario=scenario)
+        self._say(reply_topic(STORE, UNIT, self.who.person.id), order, retain=retain)
+        return order.drill

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import tomllib
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ from kiosk import mqtt
 from kiosk.alertd import (
     HANDLERS,
     LENT_S,
+    MISSED_SHOWN_S,
     NOT_IN_THE_LOG,
     PAUSE_AGAIN_S,
     PAUSE_S,
@@ -54,9 +56,11 @@ from kiosk.bus import Leaf, ask, encode, runtime_socket
 from kiosk.config import load_unit
 from kiosk.demo.stage import ALEX, SAM, UNIT, Part, Stage, wait_for
 from kiosk.guidance import CASES
+from kiosk.incident import REVISION_LEAP
 from kiosk.messages import (
     COVERT_PHRASE,
     HELP_WORD,
+    OPENING,
     AskButton,
     ButtonAnswer,
     ButtonHealth,
@@ -81,12 +85,15 @@ from kiosk.messages import (
     Severity,
     Show,
     Speaking,
+    StartDrill,
     State,
     ToLeaf,
     Touch,
     TouchAction,
     Trigger,
+    UnitState,
 )
+from kiosk.opening import OPENING_S
 from kiosk.page import Page
 from kiosk.pages import Desk, Local, page, settle
 from kiosk.store import Heard, Store
@@ -600,6 +607,191 @@ def test_a_call_that_a_dying_hub_saved_but_did_not_confirm_counts_once(unit: Sta
     again.send(heard.model_copy(update={"audio_end_s": time.monotonic()}))
     assert sam.wait(lambda snapshot: snapshot.state is State.RAISED).id == checking.id, "a new call counts"
     again.close()
+
+
+# ---- drills ----
+
+
+def test_a_drill_goes_the_whole_way(sam: Staff, screen: Screen, unit: Stage) -> None:
+    drill = sam.start_drill("chest_pain")
+    raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    assert (raised.id, raised.drill, raised.scenario, raised.trigger) == (drill, True, "chest_pain", Trigger.DRILL)
+    assert ("drill_started", "Sam") in [(entry.what, entry.who) for entry in raised.timeline]
+    shown = screen.wait(State.RAISED)
+    assert shown.incident is not None
+    assert shown.incident.drill
+    sam.start_drill("fall")
+    wait_for("the line", lambda: "an incident is open here: close it first; ignored" in hub(unit).said())
+    sam.reply(HereReply, drill)
+    sam.wait(lambda snapshot: snapshot.state is State.ATTENDED)
+    sam.reply(CloseReply, drill, outcome=Outcome.TEST)
+    sam.wait(lambda snapshot: snapshot.state is State.CLOSED)
+
+
+def test_a_drill_begins_once_ever(unit: Stage, sam: Staff) -> None:
+    drill = sam.start_drill("fall")
+    sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    hub(unit).kill()
+    hub(unit).start()
+    sam.wait(lambda snapshot: snapshot.revision > REVISION_LEAP)
+    sam.reply(CloseReply, drill, outcome=Outcome.TEST)
+    sam.wait(lambda snapshot: snapshot.state is State.CLOSED)
+    sam.start_drill("fall", drill)
+    wait_for("the line", lambda: f"drill {drill} from sam: it was begun before; ignored" in hub(unit).said())
+    kept = sam.start_drill("fall", retain=True)
+    assert sam.wait(lambda snapshot: snapshot.state is State.RAISED).id == kept
+    sam.reply(SeenReply, kept)  # takes its place at the broker
+    sam.reply(CloseReply, kept, outcome=Outcome.TEST)
+    sam.wait(lambda snapshot: snapshot.state is State.CLOSED)
+
+
+def test_an_order_that_the_broker_kept_begins_nothing(unit: Stage, sam: Staff) -> None:
+    hub(unit).kill()
+    drill = sam.start_drill("fall", retain=True)
+    hub(unit).start()
+    line = f"drill {drill} from sam: it is an old one, which the broker kept; ignored"
+    wait_for("the line", lambda: line in hub(unit).said())
+    assert not sam.snapshots
+
+
+def test_the_opening_press_proves_every_hop_by_a_human_answer(unit: Stage, sam: Staff, screen: Screen) -> None:
+    assert sam.wait_status(lambda status: status.state != "lost").last_proven is None
+    drill = sam.start_drill(OPENING)
+    armed = sam.wait_status(lambda status: status.opening)
+    assert armed.last_proven is None
+    assert not sam.snapshots, "nothing is raised yet"
+    wait_for("the screen to ask", lambda: getattr(screen.shown[-1], "opening", None) == "press")
+    unit.tap_button()
+    raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    assert (raised.id, raised.drill, raised.scenario) == (drill, True, OPENING)
+    sam.wait_status(lambda status: not status.opening)
+    sam.reply(ComingReply, drill, eta_s=60)
+    proven = sam.wait_status(lambda status: status.last_proven is not None).last_proven
+    assert proven is not None
+    assert abs((datetime.now(UTC) - proven).total_seconds()) < 60
+    hub(unit).kill()
+    hub(unit).start()
+    sam.statuses.clear()
+    assert sam.wait_status(lambda status: status.state != "lost").last_proven == proven
+    sam.reply(CloseReply, drill, outcome=Outcome.TEST)
+    sam.wait(lambda snapshot: snapshot.state is State.CLOSED)
+    sam.snapshots.clear()
+    unit.tap_button()
+    again = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    assert (again.drill, again.id == drill) == (False, False)
+
+
+def _order(scenario: str, responder: str = "sam") -> StartDrill:
+    return StartDrill(responder=responder, drill=f"drill-{uuid.uuid4().hex}", scenario=scenario)
+
+
+def _signed_on(made: Hub) -> None:
+    made._presences["sam"] = Presence(responder="sam", name="Sam", tier=1, listening=True), time.monotonic()
+
+
+def _press(made: Hub, count: int = 1, *, covert: bool = False, age_s: float = 0.0) -> None:
+    input_ = Input.COVERT if covert else Input.OPEN
+    made._pressed(Pressed(PressId(7, input_, count), time.monotonic(), age_s))
+
+
+def test_nobody_who_never_signed_on_begins_a_drill(alone: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    alone._answer(_order("fall"), retained=False)
+    assert alone._machine.incident is None
+    assert "nobody of that id has signed on at this store; ignored" in caplog.text
+
+
+def test_an_opening_press_that_nobody_makes_is_told_for_ten_minutes(alone: Hub) -> None:
+    _signed_on(alone)
+    alone._answer(_order(OPENING), retained=False)
+    assert (alone._status(UnitState.READY).opening, alone._status(UnitState.LOST).opening) == (True, False)
+    began_s = time.monotonic()
+    alone._check_opening(began_s + OPENING_S - 1.0)
+    assert alone._make_show().opening == "press"
+    alone._check_opening(began_s + OPENING_S)
+    assert (alone._make_show().opening, alone._status(UnitState.READY).opening) == (None, False)
+    (fault,) = alone._faults.open
+    assert (fault.code, idle_beacon(alone._faults.open)) == ("opening-missed", Beacon.OFF)
+    assert re.fullmatch(r"nobody pressed the button in the minute after Sam began it at [0-2]\d:[0-5]\d", fault.says)
+    _press(alone)
+    assert alone._machine.incident is not None
+    assert not alone._machine.incident.drill, "too late: it is real"
+    alone._check_opening(began_s + OPENING_S + MISSED_SHOWN_S)
+    assert _codes(alone) == set()
+
+
+def test_a_press_from_before_the_wait_is_real(alone: Hub) -> None:
+    _signed_on(alone)
+    alone._answer(_order(OPENING), retained=False)
+    _press(alone, age_s=5.0)
+    assert alone._machine.incident is not None
+    assert (alone._machine.incident.drill, alone._make_show().opening) == (False, None)
+
+
+@pytest.mark.parametrize("action", [TouchAction.HELP, TouchAction.PERSON, TouchAction.WORSE])
+def test_a_touch_in_the_minute_of_the_opening_press_is_real_and_ends_the_wait(alone: Hub, action: TouchAction) -> None:
+    _signed_on(alone)
+    alone._answer(_order(OPENING), retained=False)
+    alone._touch(Touch(action=action))
+    assert alone._machine.incident is not None
+    assert (alone._machine.incident.drill, alone._opening) == (False, None)
+
+
+def test_a_phrase_in_the_minute_of_the_opening_press_is_real(alone: Hub) -> None:
+    _signed_on(alone)
+    alone._answer(_order(OPENING), retained=False)
+    alone._detection(1, Detection(phrase="help_me", score=2.0, audio_end_s=time.monotonic()))
+    assert (alone._machine.state, alone._opening) == (State.CHECKING, None)
+
+
+def test_a_covert_press_in_the_minute_of_the_opening_press_is_silent_and_the_screen_asks_on(alone: Hub) -> None:
+    _signed_on(alone)
+    alone._answer(_order(OPENING), retained=False)
+    _press(alone, covert=True)
+    assert alone._machine.incident is not None
+    assert (alone._machine.incident.drill, alone._machine.incident.silent) == (False, True)
+    assert (alone._status(UnitState.READY).opening, alone._make_show().opening) == (False, "press")
+    alone._check_opening(time.monotonic() + OPENING_S)
+    assert (alone._make_show().opening, _codes(alone)) == (None, set())
+
+
+def test_at_a_unit_without_a_button_the_touch_is_the_opening_press(stage: Stage) -> None:
+    made = Hub(load_unit(re.sub(r"\[button\]\nport = .*\n", "", stage.config_file.read_text())))
+    _signed_on(made)
+    order = _order(OPENING)
+    made._answer(order, retained=False)
+    assert made._make_show().opening == "touch"
+    made._touch(Touch(action=TouchAction.HELP))
+    assert made._machine.incident is not None
+    assert (made._machine.incident.id, made._machine.incident.drill) == (order.drill, True)
+    made._close()
+
+
+def test_a_second_order_while_the_press_is_waited_for_is_refused(alone: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    _signed_on(alone)
+    first = _order(OPENING)
+    alone._answer(first, retained=False)
+    alone._answer(_order("fall"), retained=False)
+    assert "the opening press is waited for" in caplog.text
+    assert alone._machine.incident is None
+    _press(alone)
+    assert alone._machine.incident is not None
+    assert alone._machine.incident.id == first.drill
+
+
+def test_a_restart_while_the_press_is_waited_for_makes_it_a_real_one(stage: Stage) -> None:
+    """Nobody can tell any more what the press was meant for: then it is a call."""
+    made = Hub(load_unit(stage.config_file.read_text()))
+    _signed_on(made)
+    order = _order(OPENING)
+    made._answer(order, retained=False)
+    made._close()
+    again = Hub(load_unit(stage.config_file.read_text()))
+    _signed_on(again)
+    again._answer(order, retained=False)
+    _press(again)
+    assert again._machine.incident is not None
+    assert not again._machine.incident.drill
+    again._close()
 
 
 # ---- the button: every fault of its own, shown and taken back ----
