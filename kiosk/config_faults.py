@@ -56,6 +56,8 @@ LENGTHS = {
     "too_long": ("max_length", "entries"),
 }
 SEE = "see docs/config.md"
+CLOSES = re.compile(r"""]|}|\"{3}|'{3}""")
+"""One of these is in the last line of whatever stands on several lines."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,10 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
     """Cut TOML at the shortest runs of lines that are TOML by themselves: a value over several lines is one run."""
     start, run = 1, ""
     for number, line in enumerate(text.split("\n"), 1):
+        ends = not run or CLOSES.search(line)
         run += line + "\n"
+        if not ends:
+            continue
         try:
             tomllib.loads(run)
         except ValueError:
@@ -305,6 +310,11 @@ def _first_line(text: str) -> str:
 def _section(field: FieldInfo) -> type[BaseModel] | None:
     kinds = (field.annotation, *get_args(field.annotation))
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
+def has_section(field: FieldInfo) -> bool:
+    """Whether it is a table, or a list of tables."""
+    return _section(field) is not None
 
 
 def is_list(field: FieldInfo) -> bool:

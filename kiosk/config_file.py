@@ -4,20 +4,24 @@ import os
 import ssl
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from kiosk.certificates import validities
 from kiosk.config import BoardConfig, UnitConfig, load_board, load_unit
-from kiosk.config_faults import ConfigFault, ConfigFaults, key_lines
+from kiosk.config_faults import ConfigFault, ConfigFaults, Loc, faults_at
 from kiosk.covert import wrong_choice
 from kiosk.detection import ManifestError, parse_manifest
 from kiosk.messages import Fault
+from kiosk.pins import PinError, check_stored
+from kiosk.store_config import PIN, StoreConfig, load_store
 
 MAX_CONFIG_BYTES = 64 * 1024
+MAX_STORE_BYTES = 2 * 1024 * 1024
 DEFAULT_STATE_DIR = Path("/var/lib/stayby")
 LAST_GOOD = "last-good.toml"
 PACKAGED_MODEL = Path(__file__).resolve().parent.parent / "models" / "distress_en"
@@ -32,19 +36,22 @@ class Loaded:
     faults: tuple[Fault, ...] = ()
 
 
-def read_text(path: Path) -> str:
+def read_store(path: Path) -> StoreConfig:
+    """Return the store's configuration in `path`; raise `ConfigFaults` with every fault that it has."""
+    return load_store(read_text(path, MAX_STORE_BYTES))
+
+
+def read_text(path: Path, most_bytes: int = MAX_CONFIG_BYTES) -> str:
     """Return the text of a configuration file; raise `ConfigFaults` when it cannot be read as text."""
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_CONFIG_BYTES + 1)
+            raw = file.read(most_bytes + 1)
     except OSError as error:
         raise _whole(
             f"cannot be read ({error.strerror})", f"put the configuration at {path}, readable for stayby"
         ) from None
-    if len(raw) > MAX_CONFIG_BYTES:
-        raise _whole(
-            f"is longer than {MAX_CONFIG_BYTES // 1024} KiB", "this is not a configuration; give the right file"
-        )
+    if len(raw) > most_bytes:
+        raise _whole(f"is longer than {most_bytes // 1024} KiB", "this is not a configuration; give the right file")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -122,19 +129,23 @@ def write_durably(path: Path, data: bytes, mode: int = 0o640) -> None:
 
 # --- stayby check -----------------------------------------------------------------------------------------------------
 
+Config = UnitConfig | BoardConfig | StoreConfig
 
-def check(path: Path, now: datetime) -> tuple[str, UnitConfig | BoardConfig]:
-    """Return the text and the configuration of a unit or a board (the one with [responder]).
+
+def check(path: Path, now: datetime) -> tuple[str, Config]:
+    """Return the text and the configuration of a unit, a store (the one with [store]) or a pager (the one with [responder]).
 
     `now` is aware of its time zone. Raises `ConfigFaults` with every fault of the text and of the
     files that it names.
     """
-    text = read_text(path)
-    faults: list[ConfigFault] = []
-    config: UnitConfig | BoardConfig | None = None
+    text = read_text(path, MAX_STORE_BYTES)
     data = _tables(text)
+    if "store" not in data:
+        text = read_text(path)
+    faults: list[ConfigFault] = []
+    config: Config | None = None
     try:
-        config = load_board(text) if "responder" in data else load_unit(text)
+        config = load_store(text) if "store" in data else load_board(text) if "responder" in data else load_unit(text)
     except ConfigFaults as wrong:
         faults += wrong.faults
     faults += file_faults(data, text, path, now)
@@ -152,35 +163,44 @@ def _tables(text: str) -> dict[str, Any]:
 
 def file_faults(data: Mapping[str, Any], text: str, path: Path, now: datetime) -> Iterator[ConfigFault]:
     """Yield what is wrong with the files that the tables of a configuration name, as far as they name any."""
-    lines = key_lines(text) if data else {}
-    for table, key, says, do in (*_broker_faults(data, now), *_model_faults(data), *_open_faults(data, path)):
-        yield ConfigFault(f"[{table}] {key}", lines.get((table, key)), says, do)
+    tables = list(_sections(data))
+    wrong: list[Wrong] = [fault for table in tables for fault in _credential_faults(*table, now)]
+    yield from faults_at(text, [*wrong, *_model_faults(data), *_store_faults(data), *_open_faults(tables, path)])
 
 
-Wrong = tuple[str, str, str, str]
+Wrong = tuple[Loc, str, str]
+Section = tuple[Loc, Mapping[str, Any]]
 
 
-def _named(data: Mapping[str, Any], table: str, key: str) -> Path | None:
-    section = data.get(table)
-    value = section.get(key) if isinstance(section, dict) else None
+def _sections(data: Mapping[str, Any]) -> Iterator[Section]:
+    """Yield each table, with where it stands."""
+    for name, value in data.items():
+        if isinstance(value, dict):
+            yield (name,), value
+        elif isinstance(value, list):
+            yield from (((name, number), one) for number, one in enumerate(value) if isinstance(one, dict))
+
+
+def _named(table: Mapping[str, Any], key: str) -> Path | None:
+    value = table.get(key)
     return Path(value) if isinstance(value, str) and value else None
 
 
-def _broker_faults(data: Mapping[str, Any], now: datetime) -> Iterator[Wrong]:
+def _credential_faults(loc: Loc, table: Mapping[str, Any], now: datetime) -> Iterator[Wrong]:
     readable = {}
     for key in ("ca_file", "cert_file", "key_file"):
-        path = _named(data, "broker", key)
+        path = _named(table, key)
         if path is None:
             continue
         unreadable = _unreadable(path)
         if unreadable:
-            yield "broker", key, unreadable, "put the file there, readable for stayby"
+            yield (*loc, key), unreadable, "put the file there, readable for stayby"
         else:
             readable[key] = path
     if "ca_file" in readable:
-        yield from _authority_faults(readable["ca_file"], now)
+        yield from _authority_faults(loc, readable["ca_file"], now)
     if "cert_file" in readable and "key_file" in readable:
-        yield from _pair_faults(readable["cert_file"], readable["key_file"], now)
+        yield from _pair_faults(loc, readable["cert_file"], readable["key_file"], now)
 
 
 def _unreadable(path: Path) -> str | None:
@@ -192,97 +212,110 @@ def _unreadable(path: Path) -> str | None:
     return None
 
 
-def _authority_faults(ca_file: Path, now: datetime) -> Iterator[Wrong]:
+def _authority_faults(loc: Loc, ca_file: Path, now: datetime) -> Iterator[Wrong]:
+    here = (*loc, "ca_file")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(ca_file)
     except ssl.SSLError:
-        yield (
-            "broker",
-            "ca_file",
-            f"{ca_file} holds no certificate in PEM form",
-            "ask who runs the broker for its CA file",
-        )
+        yield here, f"{ca_file} holds no certificate in PEM form", "ask who runs the broker for its CA file"
         return
     if not context.get_ca_certs():
-        yield (
-            "broker",
-            "ca_file",
-            f"{ca_file} holds no certificate authority",
-            "name the CA's certificate, not the broker's",
-        )
+        yield here, f"{ca_file} holds no certificate authority", "name the CA's certificate, not the broker's"
         return
-    yield from _expiry_faults("ca_file", ca_file, now)
+    yield from _expiry_faults(here, ca_file, now)
 
 
-def _pair_faults(cert_file: Path, key_file: Path, now: datetime) -> Iterator[Wrong]:
+def _pair_faults(loc: Loc, cert_file: Path, key_file: Path, now: datetime) -> Iterator[Wrong]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         # a pass phrase would be asked for on the terminal, where nobody sits when a unit starts
         context.load_cert_chain(cert_file, key_file, password=lambda: "")
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
-            yield (
-                "broker",
-                "key_file",
-                f"{key_file} is not the key of {cert_file}",
-                "name the two that were made together",
-            )
+            says = f"{key_file} is not the key of {cert_file}"
+            yield (*loc, "key_file"), says, "name the two that were made together"
         else:
-            yield (
-                "broker",
-                "cert_file",
-                f"{cert_file} and {key_file} do not load",
-                "make both PEM, the key without pass phrase",
-            )
+            says = f"{cert_file} and {key_file} do not load"
+            yield (*loc, "cert_file"), says, "make both PEM, the key without pass phrase"
         return
-    yield from _expiry_faults("cert_file", cert_file, now)
+    yield from _expiry_faults((*loc, "cert_file"), cert_file, now)
 
 
-def _expiry_faults(key: str, path: Path, now: datetime) -> Iterator[Wrong]:
+def _expiry_faults(loc: Loc, path: Path, now: datetime) -> Iterator[Wrong]:
     for valid in validities(path.read_text("ascii", errors="replace")):
         if valid.ends < now:
-            yield (
-                "broker",
-                key,
-                f"{path} expired on {valid.ends:%Y-%m-%d %H:%M}Z",
-                "have it renewed and put the new one there",
-            )
+            says = f"{path} expired on {valid.ends:%Y-%m-%d %H:%M}Z"
+            yield loc, says, "have it renewed and put the new one there"
         elif valid.begins > now:
-            yield (
-                "broker",
-                key,
-                f"{path} is valid only from {valid.begins:%Y-%m-%d %H:%M}Z",
-                "check this machine's clock",
-            )
+            says = f"{path} is valid only from {valid.begins:%Y-%m-%d %H:%M}Z"
+            yield loc, says, "check this machine's clock"
 
 
 def _model_faults(data: Mapping[str, Any]) -> Iterator[Wrong]:
     listen = data.get("listen")
     if not isinstance(listen, dict):
         return
-    folder = _named(data, "listen", "model_dir") or PACKAGED_MODEL
+    folder = _named(listen, "model_dir") or PACKAGED_MODEL
+    here = ("listen", "model_dir")
     try:
         manifest = parse_manifest((folder / "manifest.json").read_bytes(), "manifest.json")
     except OSError:
         says = f"{folder} holds no manifest.json that can be read"
-        yield "listen", "model_dir", says, "name the folder of a model, or leave the setting out"
+        yield here, says, "name the folder of a model, or leave the setting out"
     except ManifestError as error:
         says, _, do = str(error).rpartition("; ")
-        yield "listen", "model_dir", f"{folder}: {says}", do
+        yield here, f"{folder}: {says}", do
     else:
         chosen = listen.get("covert_phrase")
         wrong = wrong_choice(manifest, chosen) if isinstance(chosen, str) else None
         if wrong is not None:
-            yield "listen", "covert_phrase", *wrong
+            yield ("listen", "covert_phrase"), *wrong
 
 
-def _open_faults(data: Mapping[str, Any], path: Path) -> Iterator[Wrong]:
+def _store_faults(data: Mapping[str, Any]) -> Iterator[Wrong]:
+    """Yield what of a store is not to be had on this machine: its time zone, the numbers of a PIN, its programs."""
+    for loc, table in _sections(data):
+        zone, pin, program = table.get("zone"), table.get("pin"), _named(table, "program")
+        if loc == ("store",) and isinstance(zone, str) and zone and not _is_zone(zone):
+            yield ("store", "zone"), f"{zone[:60]!r} is no time zone", 'write it like "Europe/London", or leave it out'
+        if loc[0] == "staff" and isinstance(pin, str) and not _is_pin(pin):
+            yield (*loc, "pin"), "is not what `stayby store pin` prints", "run it and put its line here"
+        if loc[0] == "command" and program and not (program.is_file() and os.access(program, os.X_OK)):
+            yield (
+                (*loc, "program"),
+                f"{program} is no program that can be run",
+                f"put it there, and run: chmod +x {program}",
+            )
+
+
+def _is_zone(zone: str) -> bool:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def _is_pin(stored: str) -> bool:
+    try:
+        check_stored(stored)
+    except PinError:
+        return not PIN.fullmatch(stored)  # said already, where the text was read
+    return True
+
+
+SECRETS = ("password", "pin", "secret")
+
+
+def _open_faults(tables: Iterable[Section], path: Path) -> Iterator[Wrong]:
     """Yield secrets that every user of this machine can read."""
-    key_file = _named(data, "broker", "key_file")
-    broker = data.get("broker")
-    secrets = [("key_file", key_file)] if key_file else []
-    secrets += [("password", path)] if isinstance(broker, dict) and "password" in broker else []
-    for key, file in secrets:
+    secrets: list[tuple[Loc, Path]] = []
+    own: list[tuple[Loc, Path]] = []
+    for loc, table in tables:
+        key_file = _named(table, "key_file")
+        secrets += [((*loc, "key_file"), key_file)] if key_file else []
+        own += [((*loc, key), path) for key in SECRETS if key in table]
+    for loc, file in (*secrets, *own[:1]):
         if file.is_file() and file.stat().st_mode & stat.S_IROTH:
-            yield "broker", key, f"everybody on this machine can read {file}", f"run: chmod o= {file}"
+            yield loc, f"everybody on this machine can read {file}", f"run: chmod o= {file}"

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from kiosk.config_faults import Loc, key_lines
+from kiosk.config_faults import Loc, has_section, is_list, key_lines
 
 MASK = "********"
 FILLED = frozenset({("unit", "emergency_number"), ("unit", "police_number")})
@@ -25,17 +25,35 @@ def show(config: BaseModel, text: str) -> str:
 
 
 def _tables(config: BaseModel, lines: Mapping[Loc, int]) -> Iterator[str]:
-    for name in type(config).model_fields:
+    fields = type(config).model_fields
+    plain = [name for name, field in fields.items() if not has_section(field)]
+    for name in plain:
+        yield _setting(name, getattr(config, name), _source((name,), lines))
+    yield from [""] if plain else []
+    for name, field in fields.items():
         section = getattr(config, name)
-        if section is None:
-            yield f"# [{name}]  # not set\n"
+        if name in plain:
             continue
-        yield f"[{name}]"
-        for key in type(section).model_fields:
-            value, line = getattr(section, key), lines.get((name, key))
-            from_country = (name, key) in FILLED and value != type(section).model_fields[key].default
-            yield _setting(key, value, f"line {line}" if line else "from country" if from_country else "default")
-        yield ""
+        if not section:
+            yield f"# {f'[[{name}]]' if is_list(field) else f'[{name}]'}  # not set\n"
+        elif isinstance(section, tuple):
+            for number, one in enumerate(section):
+                yield from _table(f"[[{name}]]", (name, number), one, lines)
+        else:
+            yield from _table(f"[{name}]", (name,), section, lines)
+
+
+def _table(head: str, loc: Loc, section: BaseModel, lines: Mapping[Loc, int]) -> Iterator[str]:
+    yield head
+    for key, field in type(section).model_fields.items():
+        value, here = getattr(section, key), (*loc, key)
+        filled = here in FILLED and value != field.default
+        yield _setting(key, value, "from country" if filled and here not in lines else _source(here, lines))
+    yield ""
+
+
+def _source(loc: Loc, lines: Mapping[Loc, int]) -> str:
+    return f"line {lines[loc]}" if loc in lines else "default"
 
 
 def _setting(key: str, value: object, source: str) -> str:
