@@ -39,7 +39,7 @@ QUIETLY = "Covert call: go quietly. Show nothing at the desk."
 
 
 class Facts(Record):
-    """What is told of one incident; two that differ in more than the revision are news."""
+    """What is told of one incident; two that differ in more than revision and time are news."""
 
     store: Id
     unit: Id
@@ -131,7 +131,7 @@ def change(before: Facts | None, now: Facts) -> Change | None:
         return "opened" if now.open else None
     if not now.open:
         return "closed" if before.open else None
-    same = now.model_copy(update={"revision": before.revision, "place": before.place})
+    same = now.model_copy(update=before.model_dump(include={"revision", "place", "opened_at"}))
     return None if same == before else "changed"
 
 

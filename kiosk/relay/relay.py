@@ -45,6 +45,7 @@ TICK_S = 1.0
 LOST_S = 20.0
 DRILL_AGAIN_S = 60.0
 CLEAN_S = 600.0
+FINISH_S = 1.0
 RETRY_FIRST_S = 1.0
 BAD_KEPT = 200
 EVERYTHING, NOT_COVERT = "everything", "not covert"
@@ -189,6 +190,7 @@ class Relay:
             while not self._closing and self._death is None:
                 self._turn(time.monotonic(), time.time())
                 self._wake.wait(TICK_S)
+            self._finish(time.monotonic() + FINISH_S)
         finally:
             for teller in self._tellers.values():
                 teller.way.stop()
@@ -196,6 +198,14 @@ class Relay:
             self._box.close()
         if self._death is not None:
             raise self._death
+
+    def _finish(self, until_s: float) -> None:
+        """Wait a moment for what is under way, so that it need not be told twice."""
+        while any(one.busy for one in self._tellers.values()) and (now_s := time.monotonic()) < until_s:
+            self._wake.wait(until_s - now_s)
+            self._wake.clear()
+            for event in self._inbox.take():
+                self._take(event, now_s, time.time())
 
     def _names(self) -> list[str]:
         return ["Home Assistant"] * bool(self._home) + [one.way.name for one in self._tellers.values()]
