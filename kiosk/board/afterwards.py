@@ -7,6 +7,7 @@ Rules
 - A debrief belongs to one responder. Nobody else reads it unless they share it; whether it was filled in shows to nobody.
 """
 
+import hashlib
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Literal
 
@@ -81,7 +82,7 @@ def _there(kept: Kept) -> list[Person]:
 def _task(kind: Literal["call", "debrief"], kept: Kept, person: Person | None) -> Task:
     who = person.id if person else ""
     return Task(
-        key=f"{kind}-{kept.unit}-{kept.id}-{who}",
+        key=hashlib.sha256(f"{kind}\n{kept.unit}\n{kept.id}\n{who}".encode()).hexdigest()[:24],
         kind=kind,
         unit=kept.unit,
         incident=kept.id,

@@ -323,6 +323,10 @@ class Records:
         sql = "SELECT body FROM incident WHERE unit = ? AND id = ?"
         return next(iter(self._bodies(Kept, sql, (unit, incident_id))), None)
 
+    def incidents_named(self, incident_id: str) -> list[Kept]:
+        """Return the incidents with this id; ids of two units may be the same."""
+        return self._bodies(Kept, "SELECT body FROM incident WHERE id = ? ORDER BY unit", (incident_id,))
+
     def incidents(self, from_s: float, to_s: float) -> list[Kept]:
         """Return the incidents that opened in this time, the oldest first; drills among them."""
         sql = "SELECT body FROM incident WHERE opened_s >= ? AND opened_s < ? ORDER BY opened_s, unit, id"

@@ -11,7 +11,7 @@ import re
 import statistics
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -281,6 +281,47 @@ def _change(what: str, now: float | None, before: float | None, *, as_time: bool
         return None
     said, was = (duration(now), duration(before)) if as_time else (f"{now:g}", f"{before:g}")
     return ("better" if now < before else "worse"), f"{what}: {said}, the week before {was}."
+
+
+def week_line(now: Figures) -> str:
+    """Return a week in one short line."""
+    if not now.alerts:
+        return "no alert" if now.recorded_s else "nothing recorded"
+    parts = [times(now.alerts, "alert", "alerts")]
+    if now.median_s is not None and now.worst_s is not None:
+        parts.append(f"half answered within {duration(now.median_s)}, the longest wait {duration(now.worst_s)}")
+    parts += [f"{now.late} too late"] * bool(now.late) + [f"{now.unanswered} without an answer"] * bool(now.unanswered)
+    return "; ".join(parts)
+
+
+def table(now: Figures, before: Figures, norm: NormSection) -> list[tuple[str, str, str]]:
+    """Return the figures: what, in this week, in the week before."""
+
+    def time_of(value: float | None) -> str:
+        return duration(value) if value is not None else "–"
+
+    def share(value: float | None) -> str:
+        return f"{value:.0%}" if value is not None else "–"
+
+    rows: list[tuple[str, Callable[[Figures], str]]] = [
+        ("Alerts", lambda one: str(one.alerts)),
+        ("Middle time to a human answer", lambda one: time_of(one.median_s)),
+        ("Longest time to a human answer", lambda one: time_of(one.worst_s)),
+        ("Middle time until a person was there", lambda one: time_of(one.arrival_median_s)),
+        (f"Answered later than {norm.answer_s:g} s", lambda one: str(one.late)),
+        ("Without a human answer", lambda one: str(one.unanswered)),
+        ("Nobody reached or answered at first", lambda one: str(one.emergency)),
+        ("Requests for a person", lambda one: str(one.requests)),
+        ("Closed as real", lambda one: str(one.real)),
+        ("Closed as false alarm", lambda one: str(one.false)),
+        ("Share of false alarms", lambda one: share(one.false_rate)),
+        ("Closed as test", lambda one: str(one.tests)),
+        ("Drills, opening presses included", lambda one: str(one.drills_done)),
+        ("Time with something broken", lambda one: time_of(one.fault_s)),
+        ("Time in which nobody listened", lambda one: time_of(one.nobody_s)),
+        ("Time that was recorded", lambda one: time_of(one.recorded_s)),
+    ]
+    return [(what, say(now), say(before)) for what, say in rows]
 
 
 # --- from the records -------------------------------------------------------------------------------------------------
