@@ -31,6 +31,8 @@ COMMANDS = {
     "board": Command("kiosk.board.cli:board_command", "Serve the staff's web page of one responder."),
     "pager": Command("kiosk.board.cli:pager_command", "Show alerts in this terminal, answer them by keys."),
     "relay": Command("kiosk.relay.cli:relay_command", "Tell others than the board of alerts, by secondary ways."),
+    "store": Command("kiosk.store_cli:app", "Check store.toml, make the broker's files, a PIN; show the rota."),
+    "drill": Command("kiosk.board.drill_cli:drill_command", "Begin a drill at a unit, or its opening press."),
     "status": Command("kiosk.alertd_cli:status_command", "Ask the hub how the unit is."),
     "button": Command("kiosk.button_cli:app", "Watch the panic button live, flash it, prove its watchdog."),
     "demo": Command("kiosk.demo.cli:demo_command", "Start a whole store here to try, or play a story."),
@@ -111,7 +113,7 @@ def load_or_exit(path: Path, *, keep: bool = False) -> "Loaded":
 
 def check(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A unit's kiosk.toml or a responder's board.toml.")
+        Path, typer.Argument(metavar="FILE", help="A unit's kiosk.toml, a store.toml, or a pager's board.toml.")
     ] = DEFAULT_CONFIG,
     *,
     show: Annotated[
@@ -122,6 +124,8 @@ def check(
     from kiosk import config_file, config_show, guidance
     from kiosk.config import UnitConfig
     from kiosk.config_faults import ConfigFaults
+    from kiosk.store_cli import warnings
+    from kiosk.store_config import StoreConfig
 
     try:
         text, config = config_file.check(file, datetime.now(UTC))
@@ -133,3 +137,6 @@ def check(
     typer.echo(config_show.show(config, text), nl=False) if show else typer.echo(f"{file}: OK")
     if isinstance(config, UnitConfig) and not show:
         typer.echo(guidance.review(config.unit.country))
+    if isinstance(config, StoreConfig) and not show:
+        for note in warnings(config):
+            typer.echo(f"note: {note}")

@@ -117,7 +117,9 @@ class PrivateBroker:
 
     def _write_client(self, user: str, not_after: datetime | None = None) -> None:
         certificate = self.authority.issue_cert(common_name=user, not_after=not_after)
-        certificate.private_key_pem.write_to_path(self.folder / f"{user}.key")
+        key = self.folder / f"{user}.key"
+        certificate.private_key_pem.write_to_path(key)
+        key.chmod(0o600)
         self._write_chain(certificate, self.folder / f"{user}.pem")
 
     def _write_passwords(self) -> None:
