@@ -45,6 +45,8 @@ WORDS: dict[str, str] = {
     "nobody_answered": "Nobody of the staff answered.",
     "broker_unreachable": "The desk could not reach the staff.",
     "drill_became_real": "Somebody pressed in the drill: it is real now.",
+    "drill_started": "{who} began a drill.",
+    "drill_over": "The time of the drill was over.",
     "no_longer_silent": "Somebody called openly: it is not silent any more.",
     "found_again": "The desk had lost it and found it again.",
     "remind": "Still open: the desk asked how it ended.",
