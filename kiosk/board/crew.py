@@ -8,13 +8,14 @@ All of it belongs to the one asyncio loop; a station's link only calls `news`, w
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from kiosk.board.accounts import board_config, standing, zone_of
-from kiosk.board.station import Station
+from kiosk.board.station import AnswerRefused, Station
 from kiosk.messages import Id
 from kiosk.store_config import StaffSection, StoreConfig
 
@@ -23,6 +24,7 @@ PAGES_MOST = 16
 ALIVE_S = 15.0
 RELOAD_S = 5.0
 LEAVE_S = 10.0
+CONNECT_S = 5.0
 CLOSERS = 32
 
 log = logging.getLogger("stayby.board")
@@ -63,9 +65,11 @@ class Member:
     view_json: str = ""
     left_s: float = 0.0
     closing: asyncio.Future[None] | None = None
+    turned: asyncio.Event = field(default_factory=asyncio.Event)
 
     def turn(self, now_s: float) -> None:
         """Take what the link said, do what is due, and tell every page."""
+        self.turned.set()
         if self.station is None:
             return
         self.station.take_inbox(now_s)
@@ -177,6 +181,22 @@ class Crew:
         member.on_break = on
         self._stand_one(member, self.now(), now_s)
         member.turn(now_s)
+
+    async def start_drill(self, staff: Id, unit: Id, scenario: Id) -> str:
+        """Begin a drill as one of the staff, whether or not their board is open; return its id or raise `AnswerRefused`."""
+        member = self.members[staff]
+        if member.closing is not None:
+            await asyncio.shield(member.closing)
+        if member.station is None:
+            member.station, member.left_s = self._station(member), time.monotonic()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CONNECT_S):
+                while member.station is not None and not member.station.connected:
+                    member.turned.clear()
+                    await member.turned.wait()
+        if member.station is None:
+            raise AnswerRefused("You were signed out meanwhile. Nothing was begun.")
+        return member.station.start_drill(unit, scenario)
 
     def _mind_pages(self, member: Member, now_s: float) -> None:
         for name, page in list(member.pages.items()):

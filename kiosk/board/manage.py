@@ -7,7 +7,7 @@ read from the records is read in a thread: the live board never waits for it.
 import asyncio
 import functools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import date, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
@@ -29,18 +29,19 @@ from kiosk.store_config import StoreConfig
 
 STATIC = Path(__file__).parent / "static"
 DAY_S = 86400.0
+DEAF_S = 45.0
 LAST_SHOWN = 12
 SPAN_MOST = 2000
 CONTACT_MOST, WORDS_MOST, LEARNED_MOST = 200, 1000, 200
 FAULTS_SHOWN = 12
 
-StartDrill = Callable[[Account, str, str], str]
-"""Begin a drill for a person at a unit (unit, scenario) and return its id; raises `AnswerRefused` where it cannot be."""
+StartDrill = Callable[[str, str, str], Awaitable[str]]
+"""Begin a drill as a person (their id, unit, scenario) and return its id; raises `AnswerRefused` where it cannot be."""
 Endpoint = Callable[["Pages", Request], Any]
 T = TypeVar("T")
 
 
-def no_drills(_account: Account, _unit: str, _scenario: str) -> str:
+async def no_drills(_staff: str, _unit: str, _scenario: str) -> str:
     """Say that this board cannot begin a drill."""
     raise AnswerRefused("Drills cannot be begun from this board.")
 
@@ -191,6 +192,7 @@ class Pages:
         faults = self._records.faults(now_s, now_s + 1)
         weeks = self._weeks(now_s)
         return {
+            "troubles": [*self._records.troubles[-3:], *self._deaf(now_s)],
             "nudges": [*trust.nudges(lately, now_s, self._zone, self._store.norm), *([drill] if drill else [])],
             "over": [one for one in lines if one.over],
             "within": [one for one in lines if not one.over],
@@ -205,6 +207,11 @@ class Pages:
                 "The same stands below as a list.",
             ),
         }
+
+    def _deaf(self, now_s: float) -> list[str]:
+        heard = self._records.spans("recording", now_s - DEAF_S, now_s + DEAF_S)
+        says = "The board does not hear the desks now, so nothing is recorded. Look at the broker and at [broker] in store.toml."
+        return [] if heard else [says]
 
     def _weeks(self, now_s: float) -> list[report.Figures]:
         """Return the figures of the last weeks, the oldest first."""
@@ -340,21 +347,21 @@ class Pages:
         account = self._gate.manager(request)
         if request.method == "POST":
             form = await self._gate.form(request)
-            return _to(drill_link(self._begin(account, form.get("unit", ""), form.get("scenario", ""))))
+            return _to(drill_link(await self._begin(account, form.get("unit", ""), form.get("scenario", ""))))
         year = _year(request.query_params.get("year", ""), self._today().year)
         return await self._html(request, "manage_drills.html", lambda: self._drills(year))
 
-    def _begin(self, account: Account, unit: str, scenario: str) -> str:
-        if unit not in self._places():
+    async def _begin(self, account: Account, unit: str, scenario: str) -> str:
+        if unit not in await asyncio.to_thread(self._places):
             raise Turned(HTTPStatus.BAD_REQUEST, "This store has no such desk. Go back and choose one.")
         if scenario != OPENING and scenario not in drills.BY_ID:
             raise Turned(HTTPStatus.BAD_REQUEST, "There is no such drill. Go back and choose one.")
         try:
-            drill = self._start(account, unit, scenario)
+            drill = await self._start(account.person.id, unit, scenario)
         except AnswerRefused as refused:
             raise Turned(HTTPStatus.CONFLICT, str(refused)) from None
         asked = drills.Asked(drill=drill, unit=unit, scenario=scenario, by=account.person.id, at_s=time.time())
-        self._records.keep_drill(asked)
+        await asyncio.to_thread(self._records.keep_drill, asked)
         return drill
 
     def _drills(self, year: int) -> dict[str, Any]:
@@ -429,7 +436,7 @@ class Pages:
         account = self._gate.account(request)
         if request.method == "POST":
             form = await self._gate.form(request)
-            self._begin(account, form.get("unit", ""), OPENING)
+            await self._begin(account, form.get("unit", ""), OPENING)
             return _to("/manage/opening")
         return await self._html(request, "manage_opening.html", self._opening)
 

@@ -26,10 +26,11 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from kiosk.board import handover, web
+from kiosk.board import handover, manage, web
 from kiosk.board.accounts import AccountFault, Accounts, board_config
 from kiosk.board.crew import Crew, Page, TooManyPages
 from kiosk.board.gate import Door, SignInFirst, Turned, json_body
+from kiosk.board.recorder import Recorder, open_records
 from kiosk.board.sessions import Session, Sessions
 from kiosk.board.sign_in import SignIn
 from kiosk.board.station import AnswerRefused, Ask, Station
@@ -81,6 +82,8 @@ class Board:
         self.sessions = Sessions(store.store.state_dir, log.error)
         self.accounts = Accounts(store, self.sessions)
         self.crew = Crew(store, self._wake.set, self._call_death)
+        self.records = open_records(store, log.error)
+        self.recorder = Recorder(store, self.records, self._call_death)
         tls = store.serve.cert_file is not None
         self.door = Door(self.sessions, self.accounts.account, self._touch, store_name=store.store.name, secure=tls)
         app = web.Guard(self._app(store), {store.serve.host, *store.serve.names}, tls=tls)
@@ -99,6 +102,7 @@ class Board:
             Route("/alive", self._alive, methods=["POST"]),
             Route("/break", self._break, methods=["POST"]),
             *sign_in.routes(),
+            *manage.routes(self.records, store, self.door, self.crew.start_drill),
         ]
         kinds = (
             Turned,
@@ -151,6 +155,8 @@ class Board:
                 group.create_task(self._pump())
         finally:
             await self.crew.close()
+            await asyncio.to_thread(self.recorder.close)
+            self.records.close()
             self.sessions.close()
         if self._death is not None:
             raise BoardError(f"an MQTT thread died ({self._death!r}); please report this") from self._death

@@ -91,10 +91,11 @@ class SpanKept(NamedTuple):
 
 
 class Records:
-    """The file at `path`. `on_fault(says)` is called once for each thing that is wrong."""
+    """The file at `path`. `on_fault(says)` is called once for each thing that is wrong; `troubles` keeps them."""
 
     def __init__(self, path: Path, on_fault: Callable[[str], None]) -> None:
-        self._path, self._on_fault = path, on_fault
+        self._path, self._tell = path, on_fault
+        self.troubles: list[str] = []
         self._lock = threading.RLock()
         self._depth = 0
         self._told: set[str] = set()
@@ -204,6 +205,10 @@ class Records:
                     with contextlib.suppress(sqlite3.Error):
                         rows += [(table, row) for row in database.execute(f"SELECT * FROM {table}")]  # noqa: S608 - our own names
         return rows
+
+    def _on_fault(self, says: str) -> None:
+        self.troubles.append(says)
+        self._tell(says)
 
     def _once(self, says: str) -> None:
         if says not in self._told:

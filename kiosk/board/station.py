@@ -35,6 +35,7 @@ from kiosk.messages import (
     Record,
     Reply,
     SeenReply,
+    StartDrill,
     State,
     incident_topic,
     parse_presence,
@@ -284,6 +285,14 @@ class Station:
             reply = SeenReply(reply_id=uuid.uuid4().hex, incident=incident, responder=self.me.id)
             self.answers.add(reply, held.snapshot.unit, now_s)
             self._send_due(now_s)
+
+    def start_drill(self, unit: Id, scenario: Id) -> str:
+        """Begin a drill at a unit and return its id, which is the incident's; raise `AnswerRefused` when not connected."""
+        drill = StartDrill(responder=self.me.id, drill=f"drill-{uuid.uuid4().hex}", scenario=scenario)
+        topic = reply_topic(self.me.store, unit, self.me.id)
+        if not self.connected or self.link.publish(topic, drill.model_dump_json().encode()) is None:
+            raise AnswerRefused("Not connected to the desks. Nothing was begun. Try again in a moment.")
+        return drill.drill
 
     def listen(self, now_s: float, *, listening: bool) -> None:
         """A screen shows the board now, or none does any more."""
