@@ -98,6 +98,11 @@ def without_contact(task: Task) -> Task:
     return task.model_copy(update={"contact": "", "contact_at_s": None})
 
 
+def still_open(tasks: list[Task], now_s: float, contact_days: int) -> list[Task]:
+    """Return what is to be done; a call that nobody made is over when what the customer left must be deleted."""
+    return [one for one in tasks if one.done_s is None and (now_s - one.ready_s <= contact_days * 86400.0)]
+
+
 def mine(tasks: list[Task], person: str, *, manager: bool) -> list[Task]:
-    """Return the open tasks that are a person's to do: their own, and for a manager those that are nobody's."""
-    return [one for one in tasks if one.done_s is None and (one.who == person or (manager and not one.who))]
+    """Return the tasks that are a person's to do: their own, and for a manager those that are nobody's."""
+    return [one for one in tasks if one.who == person or (manager and not one.who)]

@@ -3,7 +3,8 @@
 Rules
 - Pure, and data first: a scenario is what a player says and does, what good staff do, two questions afterwards, and the row of
   the guidance that it stands on. A clinician or trainer can review and replace it.
-- The calendar is the same for a store and year whoever asks, and never has one scenario twice in a row, not over New Year either.
+- The calendar is the same for a store and year whoever asks, and has every scenario once before one comes again, over New
+  Year too.
 - A drill is for learning: the score says what happened and what was said, never who was good.
 """
 
@@ -257,17 +258,9 @@ def _number(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256("/".join(map(str, parts)).encode()).digest()[:8])
 
 
-def _bag(store: str, number: int) -> list[str]:
-    """Return all scenarios in the order of one round, whose first is never the last of the round before."""
-    order = sorted(BY_ID, key=lambda one: _number(store, number, one))
-    if number > 0 and _last(store, number - 1) == order[0]:
-        order[0], order[1] = order[1], order[0]
-    return order
-
-
-def _last(store: str, number: int) -> str:
-    """Return the last scenario of a round; changing places at its beginning leaves it."""
-    return max(BY_ID, key=lambda one: _number(store, number, one))
+def _order(store: str) -> list[str]:
+    """Return all scenarios in a store's own order; it goes round and round, so that each comes back as late as it can."""
+    return sorted(BY_ID, key=lambda one: _number(store, one))
 
 
 def plan(store: str, units: tuple[str, ...], year: int, every_days: int) -> tuple[Planned, ...]:
@@ -276,11 +269,12 @@ def plan(store: str, units: tuple[str, ...], year: int, every_days: int) -> tupl
 
 
 def _planned(store: str, units: tuple[str, ...], every_days: int, year: int) -> Iterator[Planned]:
+    order = _order(store)
     first = EPOCH + timedelta(days=_number(store) % every_days)
     number = max(0, -((first - date(year, 1, 1)).days // every_days) - 1)
     while (day := first + timedelta(days=number * every_days)).year <= year:
         if day.year == year:
-            scenario = _bag(store, number // len(SCENARIOS))[number % len(SCENARIOS)]
+            scenario = order[number % len(order)]
             unit = units[_number(store, "desk", number) % len(units)] if units else ""
             yield Planned(
                 day=day, scenario=scenario, unit=unit, when=TIMES[_number(store, "time", number) % len(TIMES)]

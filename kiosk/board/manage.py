@@ -472,9 +472,12 @@ class Pages:
         opened = export.when(kept.opened_s, self._zone) if kept else export.when(task.ready_s, self._zone)
         return f"{task.place}, {opened}"
 
+    def _open_tasks(self) -> list[Task]:
+        return afterwards.still_open(self._records.tasks(), time.time(), self._store.keep.contact_days)
+
     def _task_rows(self, account: Account) -> list[tuple[str, str, str, str]]:
         """Return link, what, which incident, and when due, for the open tasks of a person."""
-        found = afterwards.mine(self._records.tasks(), account.person.id, manager=account.manager)
+        found = afterwards.mine(self._open_tasks(), account.person.id, manager=account.manager)
         return [
             (_link(task), KINDS[task.kind], self._task_row(task), due_words(task.day(self._zone), self._today()))
             for task in found
@@ -487,9 +490,8 @@ class Pages:
 
     def _follow_ups(self, account: Account) -> dict[str, Any]:
         tasks = self._records.tasks() if account.manager else []
-        others = [
-            one for one in tasks if one.kind == "call" and one.done_s is None and one.who not in {"", account.person.id}
-        ]
+        calls = self._open_tasks() if account.manager else []
+        others = [one for one in calls if one.kind == "call" and one.who not in {"", account.person.id}]
         shared = [one for one in tasks if one.kind == "debrief" and one.shared and one.who != account.person.id]
         return {
             "mine": self._task_rows(account),
