@@ -1,4 +1,4 @@
-"""What a technician sets: one `kiosk.toml` for a unit, one `board.toml` for a responder's device.
+"""What a technician sets: one `kiosk.toml` for a unit, one `board.toml` for a responder's pager.
 
 Rules
 - Every key is known; an unknown one is a fault, with the nearest known name beside it.
@@ -231,7 +231,13 @@ class ServeSection(Section):
     key_file: File | None = None
     """The key to `cert_file` (PEM)."""
     names: tuple[str, ...] = Field(default=(), max_length=20, strict=False)
-    """Further names under which people open it, "board.harbour.example"."""
+    """Further names under which people open it, "board.harbour.example"; the first stands in invitations."""
+
+    @model_validator(mode="after")
+    def _pair(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("cert_file and key_file go together: set both or neither")
+        return self
 
 
 class BoardConfig(Section):
@@ -239,7 +245,6 @@ class BoardConfig(Section):
 
     responder: ResponderSection
     broker: BrokerSection
-    serve: ServeSection = ServeSection()
 
 
 # --- from text to configuration ---------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from kiosk.messages import (
     Reply,
     Severity,
     Snapshot,
+    StartDrill,
     State,
     Status,
     Trigger,
@@ -35,6 +36,7 @@ from kiosk.messages import (
     status_topic,
 )
 from kiosk.mqtt import Connected, MqttLink, Received
+from kiosk.pins import store_pin
 from tests.broker import STORE
 
 PATIENCE_S = 15.0
@@ -57,6 +59,7 @@ class Desk:
     def __init__(self, broker: PrivateBroker, unit: str = "desk-3", place: str = "Service desk 3") -> None:
         self.unit, self.place = unit, place
         self.replies: list[Reply] = []
+        self.drills: list[StartDrill] = []
         self.presences: dict[str, Presence] = {}
         self.bad: list[str] = []
         self.connections = 0
@@ -83,7 +86,11 @@ class Desk:
                 presence = parse_presence(event.topic, event.payload)
                 self.presences[presence.responder] = presence
             else:
-                self.replies.append(parse_reply(event.topic, event.payload))
+                reply = parse_reply(event.topic, event.payload)
+                if isinstance(reply, StartDrill):
+                    self.drills.append(reply)
+                else:
+                    self.replies.append(reply)
         except BadMessage as error:
             self.bad.append(str(error))
 
@@ -138,7 +145,7 @@ def desk(broker: PrivateBroker, *args: str) -> Iterator[Desk]:
 
 
 def board_toml(folder: Path, section: BrokerSection, responder: Person = PRIYA) -> Path:
-    """Write a responder's board.toml and return its path; where a password is wanted, it is the wrong one."""
+    """Write a pager's board.toml and return its path; where a password is wanted, it is the wrong one."""
     path = folder / f"board-{responder.id}.toml"
     sign_in = (
         f'username = "{section.username}"\npassword = "not the one"\n'
@@ -148,8 +155,35 @@ def board_toml(folder: Path, section: BrokerSection, responder: Person = PRIYA) 
     path.write_text(
         f'[responder]\nstore = "{STORE}"\nid = "{responder.id}"\nname = "{responder.name}"\n'
         f'[broker]\nhost = "{section.host}"\nport = {section.port}\nca_file = "{section.ca_file}"\n'
-        f"{sign_in}[serve]\nport = 0\n"
+        f"{sign_in}"
     )
+    return path
+
+
+PINS = {"priya": "2704", "sam": "8315"}
+STORED_PINS = {who: store_pin(pin) for who, pin in PINS.items()}
+
+
+def store_toml(folder: Path, broker: PrivateBroker, *more: str, serve: str = "", password: str = "") -> Path:
+    """Write a store.toml with Priya, and Sam who is the manager; return its path. `password`: everybody's at the broker."""
+
+    def signs_in(section: BrokerSection) -> str:
+        if section.username:
+            return f'username = "{section.username}"\npassword = "{password}"\n'
+        return f'cert_file = "{section.cert_file}"\nkey_file = "{section.key_file}"\n'
+
+    def staff(one: Person, role: str) -> str:
+        who = f'[[staff]]\nid = "{one.id}"\nname = "{one.name}"\nrole = "{role}"\npin = "{STORED_PINS[one.id]}"\n'
+        return who + signs_in(broker.section_for_responder(one.id))
+
+    own = broker.section_for_board()
+    path = folder / "store.toml"
+    path.write_text(
+        f'[store]\nid = "{STORE}"\nname = "Harbour Stores"\nstate_dir = "{folder}/board-state"\n'
+        f'[broker]\nhost = "{own.host}"\nport = {own.port}\nca_file = "{own.ca_file}"\n{signs_in(own)}'
+        f"[serve]\nport = 0\n{serve}\n{staff(PRIYA, 'staff')}{staff(SAM, 'manager')}" + "\n".join(more)
+    )
+    path.chmod(0o600)
     return path
 
 

@@ -1,82 +1,30 @@
 """The board for real: its own process, mosquitto with TLS, and a headless Chromium that a person's fingers could move."""
 
-import json
 import os
-import shutil
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from kiosk.board.page import host_is_ours
+from kiosk.board.web import host_is_ours
 from kiosk.demo.broker import PrivateBroker
 from kiosk.messages import CloseReply, ComingReply, Fault, Going, Outcome, Severity, State, Trigger, UnitState
-from tests.board_parts import PRIYA, SAM, Desk, Program, board_toml, desk, until
+from tests.board_parts import PRIYA, Desk, Program, desk, store_toml, until
 from tests.broker import make_broker, private_broker
+from tests.running_board import PHONE, Browserless, RunningBoard, ask, chromium, connected, stream
 
 pytestmark = pytest.mark.parts
 __all__ = ["make_broker"]
-PHONE = {"width": 390, "height": 760}
 RED_S = 10.0
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("Chromium is not installed: apt install chromium")
-    with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        one = playwright.chromium.launch(executable_path=chromium, args=options)
+    with chromium() as one:
         yield one
-        one.close()
-
-
-def ask(
-    url: str, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
-) -> tuple[int, dict[str, str], bytes]:
-    """Return status, headers and body of one request."""
-    connection = HTTPConnection(url.removeprefix("http://").rstrip("/"), timeout=10)
-    with closing(connection):
-        connection.request(method, path, body, headers or {})
-        answer = connection.getresponse()
-        return answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read()
-
-
-class RunningBoard:
-    """The board's process and its address, the same after a restart."""
-
-    def __init__(self, folder: Path, broker: PrivateBroker) -> None:
-        self._config = board_toml(folder, broker.section_for_responder("priya"))
-        self._log = folder / "board.log"
-        self.start("0")
-
-    def start(self, port: str) -> None:
-        self.program = Program("board", self._config, self._log, "--port", port)
-        self.url = self.program.first_line().split()[-1]
-
-    def restart(self, number: signal.Signals = signal.SIGKILL) -> int:
-        """End it, start it again on the same port, and return the exit code of the one that ended."""
-        code = self.program.end(number)
-        self.start(self.port)
-        return code
-
-    @property
-    def port(self) -> str:
-        return self.url.rstrip("/").rsplit(":", 1)[-1]
-
-    def health(self) -> dict[str, Any]:
-        health: dict[str, Any] = json.loads(ask(self.url, "GET", "/health")[2])
-        return health
-
-    def log(self) -> str:
-        return self._log.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +48,8 @@ def page(browser: Browser, board: RunningBoard) -> Iterator[Page]:
     one = browser.new_page(viewport=PHONE)
     one.on("pageerror", lambda error: complaints.append(str(error)))
     one.on("console", lambda message: complaints.append(message.text) if "Content Security" in message.text else None)
-    one.goto(board.url)
-    expect(one.locator("body:not(.down)")).to_be_attached(timeout=RED_S * 1000)
+    board.enter(one)
+    connected(one)
     yield one
     one.close()
     assert complaints == []
@@ -212,8 +160,7 @@ def test_a_frozen_board_is_red_within_ten_seconds(page: Page, board: RunningBoar
 
 def test_presence_is_true_only_while_a_page_is_open(browser: Browser, board: RunningBoard, unit: Desk) -> None:
     until(lambda: "priya" in unit.read().presences and not unit.listening())
-    one = browser.new_page(viewport=PHONE)
-    one.goto(board.url)
+    one = board.open(browser)
     until(unit.listening)
     one.reload()
     expect(one.locator("body:not(.down)")).to_be_attached()
@@ -270,27 +217,35 @@ def test_junk_and_giants_on_the_topics_hurt_nothing_and_are_named(page: Page, un
     assert board.health()["connected"]
 
 
-def test_sound_is_off_until_touched_and_says_so(page: Page) -> None:
-    hint = page.get_by_role("button", name="Sound is off")
+def test_sound_is_off_until_touched_and_says_so(browser: Browser, board: RunningBoard) -> None:
+    context = browser.new_context(viewport=PHONE)
+    board.enter(context.new_page())
+    untouched = context.new_page()
+    untouched.goto(board.url)
+    hint = untouched.get_by_role("button", name="Sound is off")
     expect(hint).to_be_visible()
     hint.click()
     expect(hint).to_be_hidden()
+    context.close()
 
 
 # --- what the server turns away ---------------------------------------------------------------------------------------
-
-
-def post(url: str, path: str, body: object, **headers: str) -> tuple[int, str]:
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    status, _, answer = ask(url, "POST", path, data, {"content-type": "application/json", **headers})
-    return status, json.loads(answer)["error"] if status >= 400 else answer.decode()
 
 
 def here(unit: Desk) -> dict[str, str]:
     return {"incident": unit.incident, "unit": unit.unit, "kind": "here"}
 
 
-def test_answers_that_make_no_sense_get_plain_words(board: RunningBoard, unit: Desk) -> None:
+@pytest.fixture
+def device(board: RunningBoard) -> Iterator[Browserless]:
+    """Priya's device, with the board open on it, but without a browser."""
+    one = board.device()
+    with stream(one) as page:
+        page.wait(lambda view: view["connected"])
+        yield one
+
+
+def test_answers_that_make_no_sense_get_plain_words(board: RunningBoard, device: Browserless, unit: Desk) -> None:
     unit.say()
     until(lambda: board.health()["alerts"])
     refused = [
@@ -303,13 +258,13 @@ def test_answers_that_make_no_sense_get_plain_words(board: RunningBoard, unit: D
         (b"x" * 5000, 413, "That is too long."),
     ]
     for body, code, says in refused:
-        status, text = post(board.url, "/reply", body)
+        status, text = device.send("/reply", body)
         assert (status, text[: len(says)]) == (code, says)
-    assert post(board.url, "/reply", here(unit))[0] == 202
+    assert device.send("/reply", here(unit))[0] == 202
     unit.say(revision=2, state=State.CLOSED)
     until(lambda: not board.health()["alerts"])
-    assert post(board.url, "/reply", here(unit)) == (409, "This alert is already closed.")
-    assert post(board.url, "/seen", {"incident": unit.incident})[0] == 409
+    assert device.send("/reply", here(unit)) == (409, "This alert is already closed.")
+    assert device.send("/seen", {"incident": unit.incident})[0] == 409
     assert [one.kind for one in unit.read().replies if one.kind != "here"] == []
 
 
@@ -317,59 +272,102 @@ def test_answers_that_make_no_sense_get_plain_words(board: RunningBoard, unit: D
     ("headers", "code"),
     [
         ({"origin": "https://evil.example"}, 403),
-        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec_fetch_site": "cross-site"}, 403),
+        ({"sec_fetch_site": "same-site"}, 403),
         ({"origin": "null"}, 403),
-        ({"content-type": "text/plain"}, 415),
+        ({"content_type": "text/plain"}, 415),
+        ({"content_type": "application/x-www-form-urlencoded"}, 415),
         ({"host": "evil.example"}, 421),
     ],
 )
 def test_another_site_cannot_answer_for_the_person(
-    board: RunningBoard, unit: Desk, headers: dict[str, str], code: int
+    board: RunningBoard, device: Browserless, unit: Desk, headers: dict[str, str], code: int
 ) -> None:
     unit.say()
     until(lambda: board.health()["alerts"])
-    assert post(board.url, "/reply", here(unit), **headers)[0] == code
+    assert device.send("/reply", here(unit), **headers)[0] == code
     assert unit.read().replies == []
 
 
 def test_every_answer_carries_the_security_headers(board: RunningBoard) -> None:
-    for path in ("/", "/board.js", "/board.css", "/icon.svg", "/health"):
-        status, headers, _ = ask(board.url, "GET", path)
-        assert status == 200
+    for path in (
+        "/",
+        "/sign-in",
+        "/board.js",
+        "/board.css",
+        "/icon.svg",
+        "/health",
+        "/events",
+        "/nothing",
+        "/invite/x",
+    ):
+        _, headers, _ = ask(board.url, "GET", path, None, {"accept": "text/html"})
         assert "default-src 'none'" in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+        assert "server" not in headers
 
 
 @pytest.mark.parametrize(
     ("host", "ours"),
     [("localhost:8080", True), ("127.0.0.1:8080", True), ("[::1]:8080", True), (socket.gethostname(), True),
-     ("evil.example", False), ("127.0.0.1.evil.example", False), ("", False)],
+     ("board.harbour.example", True), ("evil.example", False), ("127.0.0.1.evil.example", False), ("", False),
+     ("[::1", False)],
 )  # fmt: skip
 def test_the_host_header_must_be_this_machine(host: str, ours: bool) -> None:
-    assert host_is_ours(host, "127.0.0.1") is ours
+    assert host_is_ours(host, {"127.0.0.1", "Board.Harbour.example"}) is ours
 
 
 # --- the process ------------------------------------------------------------------------------------------------------
 
 
+def refused_start(config: Path, *options: str) -> str:
+    """Start a board that must refuse to; return what it says."""
+    log = config.with_suffix(".log")
+    program = Program("board", config, log, *options)
+    assert program.process.wait(20) == 1
+    program.close()
+    return log.read_text()
+
+
 def test_a_taken_port_is_one_clear_line(board: RunningBoard, broker: PrivateBroker, tmp_path: Path) -> None:
-    config = board_toml(tmp_path, broker.section_for_responder("sam"), SAM)
-    log = tmp_path / "sam.log"
-    second = Program("board", config, log, "--port", board.port)
-    assert second.process.wait(20) == 1
-    second.close()
-    assert log.read_text() == f"[serve] 127.0.0.1:{board.port}: Address already in use; choose another host or port\n"
+    says = refused_start(store_toml(tmp_path, broker), "--port", board.port)
+    assert says == f"[serve] 127.0.0.1:{board.port}: Address already in use; choose another host or port\n"
+
+
+OPEN_TO_ALL = (
+    "[serve] host 0.0.0.0: without TLS the board is served to this machine only; set cert_file and key_file in "
+    '[serve], or host = "127.0.0.1"\n'
+)
+NO_CERTIFICATE = (
+    "[serve] cert_file /nowhere.pem and key_file /nowhere.key: No such file or directory; both must be there in PEM "
+    "form, made together, the key without a passphrase\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("serve", "says"),
+    [
+        ('host = "0.0.0.0"', OPEN_TO_ALL),
+        ('cert_file = "/nowhere.pem"\nkey_file = "/nowhere.key"', NO_CERTIFICATE),
+    ],
+)
+def test_what_cannot_be_served_is_one_clear_line(serve: str, says: str, broker: PrivateBroker, tmp_path: Path) -> None:
+    assert refused_start(store_toml(tmp_path, broker, serve=serve)) == says
+
+
+def test_a_zone_that_does_not_exist_is_one_clear_line(broker: PrivateBroker, tmp_path: Path) -> None:
+    config = store_toml(tmp_path, broker)
+    config.write_text(config.read_text().replace("[store]\n", '[store]\nzone = "Mars/Olympus"\n'))
+    assert "Mars/Olympus" in refused_start(config)
 
 
 def test_a_wrong_password_is_red_on_the_page_and_one_line_in_the_log(
     make_broker: Callable[..., PrivateBroker], tmp_path: Path, browser: Browser
 ) -> None:
-    running = make_broker(sign_in="password")
-    config = board_toml(tmp_path, running.section_for_responder("priya"))
-    board = Program("board", config, tmp_path / "board.log", "--port", "0")
-    page = browser.new_page()
-    page.goto(board.first_line().split()[-1])
+    board = RunningBoard(tmp_path, make_broker(sign_in="password"), password="not the one")
+    page = board.open(browser)
     expect(page.locator("#down")).to_contain_text("does not let in our user 'staff-priya'")
     page.close()
-    assert board.end() == 0
-    assert (tmp_path / "board.log").read_text().count("does not let in") == 1
+    assert board.program.end() == 0
+    assert board.log().count("staff-priya") == 1

@@ -55,7 +55,7 @@ def test_a_good_one_is_taken_with_its_defaults() -> None:
     assert config.escalation.tiers == ("the staff", "the manager")
     assert config.broker.port == 8883
     assert config.button is None
-    assert load_board(BOARD).serve.port == 8080
+    assert load_board(BOARD).responder.tier == 1
 
 
 @pytest.mark.parametrize(
