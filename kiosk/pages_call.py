@@ -131,7 +131,7 @@ def _top(scene: Scene) -> str:
 def _corner(scene: Scene) -> tuple[Button, ...]:
     back = Button(scene.say("b_back_steps" if scene.case else "b_back"), Go.BACK)
     if not scene.incident.check_in_open:
-        return (_code_button(scene), back)
+        return (scene.real() if scene.incident.drill else _code_button(scene), back)
     ok = scene.touch(TouchAction.STILL_OK, "b_ok", Style.MAIN)
     return (ok, scene.touch(TouchAction.WORSE, "b_worse"), Button(scene.say("b_back"), Go.BACK))
 

@@ -64,18 +64,29 @@ def language_row(place: Place, style: Style = Style.SMALL) -> tuple[Button, ...]
 def idle(place: Place, show: Show) -> Page:
     """Return the page of a quiet desk."""
     reached = show.reach is Reach.OK
-    hello = "hello_other" if other_greeting(place.local, place.now_s) else "hello"
-    body = (place.say("touch_or_press" if button_works(show, place.desk) else "touch"),)
-    unreached = (place.say("idle_unreached"), place.say("idle_unreached_do", number=place.number))
+    headline, body = _greeting(place, show) if reached else _alone(place)
     return place.page(
         Kind.IDLE,
         top=(Button(_hearing(place, show), Go.EAR, Style.SMALL),),
-        headline=place.say(hello if reached else "hello_alone"),
-        body=body if reached else unreached,
+        headline=headline,
+        body=body,
         buttons=(place.help(), _person(place), place.call()),
         row=(*language_row(place), Button(LOOK_SIGN, Go.VIEW, Style.SMALL)),
         corner=(),
     )
+
+
+def _greeting(place: Place, show: Show) -> tuple[str, tuple[str, ...]]:
+    """Return the greeting; in the minute of the opening press what staff are to do now, and what it means."""
+    if show.opening is not None:
+        return place.say(f"opening_{show.opening}"), (place.say("opening_body"), place.say("opening_real"))
+    hello = "hello_other" if other_greeting(place.local, place.now_s) else "hello"
+    return place.say(hello), (place.say("touch_or_press" if button_works(show, place.desk) else "touch"),)
+
+
+def _alone(place: Place) -> tuple[str, tuple[str, ...]]:
+    do = place.say("idle_unreached_do", number=place.number)
+    return place.say("hello_alone"), (place.say("idle_unreached"), do)
 
 
 def starting(place: Place) -> Page:

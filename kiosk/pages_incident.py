@@ -120,14 +120,15 @@ def _waiting_prompts(scene: Scene) -> tuple[str, ...]:
 def _waiting_unreached(scene: Scene) -> Page:
     fine = scene.asides() if scene.incident.says_fine else ()
     seen = (scene.asked(), scene.phones()) if scene.incident.seen else ()
+    drill = scene.incident.drill
     return scene.page(
         Kind.WAITING,
         **_asking(scene),
         headline=scene.unreached(),
-        body=(scene.say("keep_trying", number=scene.number), *fine),
+        body=(scene.say("drill_no_call" if drill else "keep_trying", number=scene.number), *fine),
         waiting=(*seen, *scene.told()),
         bottom=scene.keep_on(),
-        prompts=scene.aloud("say_unreached"),
+        prompts=() if drill else scene.aloud("say_unreached"),
     )
 
 

@@ -332,9 +332,15 @@ class Scene(Place):
         return Button(self.say("b_call", number=self.number), Go.EMERGENCY, Style.CALL, picture)
 
     def with_fine(self) -> tuple[Button, ...]:
-        """Return the corner of a page on which a person waits."""
+        """Return the corner of a page on which a person waits; in a drill the way out of it, for who does not play."""
+        if self.incident.drill:
+            return (self.real(), self.call())
         fine = () if self.incident.says_fine else (self.touch(TouchAction.FINE, "b_fine_now"),)
         return (*fine, self.call())
+
+    def real(self) -> Button:
+        """Return the way out of a drill: it becomes a call like any other."""
+        return self.touch(TouchAction.HELP, "b_real")
 
     def top(self) -> tuple[Button, ...]:
         """Return what stands in the top line where a person waits: the name is offered there, and not pressed for."""

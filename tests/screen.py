@@ -123,6 +123,11 @@ SCENES: dict[str, Scene] = {
         "waiting",
     ),
     "raised_drill": Scene(show(snapshot(seen=(PRIYA,), drill=True, next=next_step("ask_next_tier"))), "waiting"),
+    "raised_drill_unreached": Scene(
+        show(snapshot(asked=(), drill=True), reach=Reach.DISCONNECTED, listeners=0), "waiting"
+    ),
+    "opening": Scene(show(opening="press"), "idle"),
+    "opening_touch": Scene(show(opening="touch"), "idle"),
     "steps_drill": Scene(show(snapshot(seen=(PRIYA,), drill=True, **CHEST)), "steps"),
     "raised_disconnected": Scene(
         show(snapshot(asked=(), next=next_step("emergency_page", 4)), reach=Reach.DISCONNECTED, listeners=0), "waiting"

@@ -155,6 +155,8 @@ def _check(message: Message) -> None:
 PLACES: dict[str, str] = {
     "hello": "Idle screen, its large greeting.",
     "idle_unreached": "Idle screen, while no staff can be reached.",
+    "opening_": "Idle screen, in the morning: staff press once, to prove that a call reaches them. No customer is meant.",
+    "b_real": "A button in a practice call: this is no practice. No word over 18 letters.",
     "touch": "Idle screen, under the greeting. “Press” is the panic button on the desk.",
     "listening": "Idle screen, at the top: what the microphone does.",
     "voice_off": "Idle screen, at the top: what the microphone does. “Press” is the panic button on the desk.",
