@@ -19,6 +19,7 @@ from kiosk.board.station import client_id
 from kiosk.messages import (
     PREFIX,
     BadMessage,
+    Snapshot,
     State,
     incident_topic,
     parse_presence,
@@ -30,7 +31,7 @@ from kiosk.messages import (
     status_topic,
 )
 from kiosk.mqtt import Acknowledged, Connected, Disconnected, LinkEvent, MqttLink, Received, Refused
-from kiosk.store_config import StoreConfig
+from kiosk.store_config import KeepSection, StoreConfig
 
 ROOM = 20_000
 """Snapshots and replies that may wait."""
@@ -55,6 +56,13 @@ def open_records(store: StoreConfig, on_fault: Callable[[str], None]) -> Records
 def _keep_private(path: Path) -> None:
     with suppress(OSError):  # a disk that cannot be written was told already
         path.chmod(0o600)
+
+
+def is_over(snapshot: Snapshot, utc: datetime, keep: KeepSection, *, retained: bool) -> bool:
+    """Return whether the broker kept the end of an incident for longer than we may: it was deleted here, and stays so."""
+    if not retained or snapshot.state is not State.CLOSED or snapshot.opened_at.tzinfo is None:
+        return False
+    return (utc - snapshot.opened_at).total_seconds() > keep.incident_days * DAY_S
 
 
 class Inbox:
@@ -195,10 +203,7 @@ class Recorder:
 
     def _take_snapshot(self, event: Received, utc: datetime) -> None:
         snapshot = parse_snapshot(event.topic, event.payload)
-        aware = snapshot.opened_at.tzinfo is not None
-        age_s = (utc - snapshot.opened_at).total_seconds() if aware else 0.0
-        over = age_s > self._store.keep.incident_days * DAY_S
-        if not (event.retained and over and snapshot.state is State.CLOSED):
+        if not is_over(snapshot, utc, self._store.keep, retained=event.retained):
             self._records.take_snapshot(snapshot, utc, retained=event.retained)
 
     def _fault(self, key: str, says: str) -> None:

@@ -47,6 +47,11 @@ REPLIES_MOST = 500
 STRAY_REPLY_S = 2 * DAY_S
 """A reply to an incident that never came is kept so long."""
 LOST = "unit_lost"
+DISK_ADVICE = "; check [store] state_dir, free or replace the disk, then restart the board"
+
+
+class NewerFile(sqlite3.OperationalError):
+    """A later version of this program wrote the file."""
 
 
 class FaultKept(NamedTuple):
@@ -174,10 +179,8 @@ class Records:
         broken = isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError)
         database = self._begin_anew(error) if broken else None
         if database is None:
-            self._on_fault(
-                f"{self._path}: {error}; records go on in memory and are lost when the board stops; "
-                "check [store] state_dir, free or replace the disk, then restart the board"
-            )
+            advice = "" if isinstance(error, NewerFile) else DISK_ADVICE
+            self._on_fault(f"{self._path}: {error}; records go on in memory and are lost when the board stops{advice}")
             database = _connect(":memory:")
         for table, row in rows:
             marks = ", ".join("?" * len(row))
@@ -388,8 +391,9 @@ class Records:
     # --- tasks --------------------------------------------------------------------------------------------------------
 
     def tasks(self) -> list[Task]:
-        """Return every task, the oldest first."""
-        return self._bodies(Task, "SELECT body FROM task ORDER BY ready_s, key")
+        """Return every task, the oldest first, an incident's call before its debriefs."""
+        found = self._bodies(Task, "SELECT body FROM task")
+        return sorted(found, key=lambda one: (one.ready_s, one.unit, one.kind, one.who))
 
     def task(self, key: str) -> Task | None:
         """Return one task."""
@@ -488,9 +492,7 @@ def _connect(path: Path | str) -> sqlite3.Connection:
 def _migrate(database: sqlite3.Connection) -> None:
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if version > len(MIGRATIONS):
-        raise sqlite3.OperationalError(
-            f"a newer Stayby wrote it (version {version}); update this board, or move it away"
-        )
+        raise NewerFile(f"a newer Stayby wrote it (version {version}); update this board, or move it away")
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
         database.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
 
