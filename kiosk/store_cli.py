@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kiosk import config_file, config_show, rota, rota_gaps
+from kiosk.board.sessions import invite
 from kiosk.broker_files import SignIn, acl_of, board_user, mosquitto_text, relay_user, staff_user, unit_user
 from kiosk.config_faults import ConfigFaults
 from kiosk.pins import PinError, new_digits, store_pin
@@ -182,6 +183,32 @@ def pin() -> None:
         typer.echo("the two are not the same; nothing was made, run it again", err=True)
         raise typer.Exit(1)
     typer.echo(f'pin = "{store_pin(plain)}"')
+
+
+# --- stayby store invite ----------------------------------------------------------------------------------------------
+
+
+@app.command(name="invite")
+def invite_command(
+    staff: Annotated[str, typer.Argument(metavar="STAFF", help="The id of one of [[staff]].")],
+    *,
+    config: CONFIG = DEFAULT_STORE,
+) -> None:
+    """Print a link that signs one of the staff in on their own phone, once, within a day."""
+    found = load_or_exit(config)
+    if staff not in {one.id for one in found.staff}:
+        typer.echo(f"{config}: there is no [[staff]] with the id {staff!r}; see them by `stayby store rota`", err=True)
+        raise typer.Exit(1)
+    try:
+        code = invite(found.store.state_dir, staff)
+    except OSError as error:
+        typer.echo(
+            f"{error}; run this as the user of the board: sudo -u stayby-board stayby store invite {staff}", err=True
+        )
+        raise typer.Exit(1) from None
+    serve = found.serve
+    scheme = "http" if serve.cert_file is None else "https"
+    typer.echo(f"{scheme}://{serve.names[0] if serve.names else serve.host}:{serve.port}/invite/{code}")
 
 
 # --- stayby store rota ------------------------------------------------------------------------------------------------

@@ -13,17 +13,23 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from kiosk.board.accounts import board_config, standing, zone_of
 from kiosk.board.station import AnswerRefused, Station
 from kiosk.messages import Id
 from kiosk.store_config import StaffSection, StoreConfig
 
+if TYPE_CHECKING:
+    from kiosk.board.view import FaultView
+
 PAGES_MOST = 16
 """One person's open pages."""
 ALIVE_S = 15.0
 RELOAD_S = 5.0
 LEAVE_S = 10.0
+SAY_S = 0.9
+"""Pages hear from the board about once a second, also when nothing is new."""
 CONNECT_S = 5.0
 CLOSERS = 32
 
@@ -63,6 +69,7 @@ class Member:
     pages: dict[str, Page] = field(default_factory=dict)
     on_break: bool = False
     view_json: str = ""
+    said_s: float = 0.0
     left_s: float = 0.0
     closing: asyncio.Future[None] | None = None
     turned: asyncio.Event = field(default_factory=asyncio.Event)
@@ -75,7 +82,10 @@ class Member:
         self.station.take_inbox(now_s)
         self.station.tick(now_s)
         self.station.listen(now_s, listening=any(page.shows(now_s) for page in self.pages.values()))
-        self.view_json = self.station.view(now_s).model_dump_json()
+        view_json = self.station.view(now_s).model_dump_json()
+        if view_json == self.view_json and now_s - self.said_s < SAY_S:
+            return  # a thousand calm desks say each 5 s how they are: a phone need not wake for that
+        self.view_json, self.said_s = view_json, now_s
         for page in self.pages.values():
             page.changed.set()
 
@@ -90,6 +100,7 @@ class Crew:
         self._closers = ThreadPoolExecutor(CLOSERS, "goodbye")
         self._news: set[Id] = set()
         self._minute = ""
+        self.faults: tuple[FaultView, ...] = ()
         self.members = {one.id: Member(one) for one in store.staff}
 
     # --- pages --------------------------------------------------------------------------------------------------------
@@ -151,11 +162,13 @@ class Crew:
             self.members[staff].turn(now_s)
 
     def turn(self, now_s: float) -> None:
-        """Turn everybody; about once a second."""
+        """Turn everybody; about once a second. `faults` are shown to all."""
         self._news.clear()
         self._stand(now_s)
         for member in self.members.values():
             self._mind_pages(member, now_s)
+            if member.station is not None:
+                member.station.board_faults = self.faults
             member.turn(now_s)
 
     def now(self) -> datetime:

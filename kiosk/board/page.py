@@ -34,11 +34,13 @@ from kiosk.board.recorder import Recorder, open_records
 from kiosk.board.sessions import Session, Sessions
 from kiosk.board.sign_in import SignIn
 from kiosk.board.station import AnswerRefused, Ask, Station
+from kiosk.board.view import FaultView
 from kiosk.config import ServeSection
 from kiosk.messages import Record, one_line
 from kiosk.store_config import StoreConfig
 
 TICK_S = 1.0
+REST_MOST_S = 0.25
 IDLE_S = 15 * 60.0
 IDLE_LOOK_S = 5.0
 
@@ -79,11 +81,12 @@ class Board:
         self._ended = False
         self._idle_s, self._idle_due_s = idle_s, 0.0
         self._touched_s: dict[str, float] = {}
-        self.sessions = Sessions(store.store.state_dir, log.error)
+        self._faults: dict[str, FaultView] = {}
+        self.sessions = Sessions(store.store.state_dir, self._memory_fault)
         self.accounts = Accounts(store, self.sessions)
         self.crew = Crew(store, self._wake.set, self._call_death)
         self.records = open_records(store, log.error)
-        self.recorder = Recorder(store, self.records, self._call_death)
+        self.recorder = Recorder(store, self.records, self._recorder_died)
         tls = store.serve.cert_file is not None
         self.door = Door(self.sessions, self.accounts.account, self._touch, store_name=store.store.name, secure=tls)
         app = web.Guard(self._app(store), {store.serve.host, *store.serve.names}, tls=tls)
@@ -143,6 +146,12 @@ class Board:
         self._death = error
         self._loop.call_soon_threadsafe(self._wake.set)
 
+    def _recorder_died(self, error: BaseException) -> None:
+        """Go on without: who answers must not fall because nobody writes it down."""
+        log.error("the recorder died (%r); please report this", error)
+        says = FaultView(what="The board writes down nothing any more.", do="Tell a manager: restart stayby-board.")
+        self._loop.call_soon_threadsafe(self._take_fault, "recorder", says)
+
     # --- the loop -----------------------------------------------------------------------------------------------------
 
     async def serve(self, sock: socket.socket) -> None:
@@ -161,6 +170,14 @@ class Board:
         if self._death is not None:
             raise BoardError(f"an MQTT thread died ({self._death!r}); please report this") from self._death
 
+    def _memory_fault(self, says: str) -> None:
+        log.error("%s", says)
+        what, _, do = says.rpartition("; ")
+        self._take_fault("memory", FaultView(what=f"The board’s memory: {what}.", do=f"{do[:1].upper()}{do[1:]}."))
+
+    def _take_fault(self, key: str, fault: FaultView) -> None:
+        self._faults[key] = fault
+
     def _stop(self) -> None:
         self._closing = self._server.should_exit = True
         self._wake.set()
@@ -175,6 +192,8 @@ class Board:
                 self._turn(now_s)
             else:
                 self.crew.take_news(now_s)
+            # as long a rest as the work took: the first news goes out at once, a flood of them takes half a core at most
+            await asyncio.sleep(min(time.monotonic() - now_s, REST_MOST_S))
             await web.at_most(max(0.0, turn_s + TICK_S - time.monotonic()), self._wake.wait())
             if self._death is not None:
                 self._stop()
@@ -184,6 +203,7 @@ class Board:
         self._ended = False
         self._end_idle(now_s)
         self.crew.end_sessions(self._still_in)
+        self.crew.faults = tuple(self._faults.values())
         self.crew.turn(now_s)
 
     # --- sessions -----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ A file that cannot be used is told to `on_fault` in one line, and the board goes
 
 import contextlib
 import hashlib
+import os
 import secrets
 import sqlite3
 import time
@@ -241,8 +242,12 @@ def _in_memory(path: Path, why: str) -> str:
 def invite(folder: Path, staff: Id) -> str:
     """Return an invitation's code, written beside a running board; raises `OSError` when its memory cannot be written."""
     faults: list[str] = []
+    fresh = not (folder / FILE).exists()
     with contextlib.closing(Sessions(folder, faults.append)) as sessions:
         code = sessions.invite(staff)
     if faults:
         raise OSError(faults[0])
+    if fresh and os.geteuid() == 0:  # whoever runs the board must be able to write it
+        owner = folder.stat()
+        os.chown(folder / FILE, owner.st_uid, owner.st_gid)
     return code

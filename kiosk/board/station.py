@@ -140,6 +140,7 @@ class Station:
     ) -> None:
         self.me = config.responder
         self.manager = manager
+        self.board_faults: tuple[FaultView, ...] = ()
         self.model = Model()
         self.answers = Answers()
         self.inbox = Inbox(wake)
@@ -328,7 +329,7 @@ class Station:
 
     def view(self, now_s: float) -> View:
         """Return what is to be shown now."""
-        faults = tuple(fault for _, fault in self._faults.values())
+        faults = (*self.board_faults, *(fault for _, fault in self._faults.values()))
         me, duty, manager = self.me, self.standing.duty, self.manager
         return make_view(
             self.model, self.answers, me.id, me.name, now_s, down=self._down, faults=faults, duty=duty, manager=manager
