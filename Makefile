@@ -1,7 +1,7 @@
 # Each target makes the machine ready by itself; see .ci/setup for what that means.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench gallery texts fuzz lock clean
+.PHONY: help demo test check bench gallery texts homeassistant fuzz lock clean
 
 help: ## say what there is
 	@sed -nE 's/^([a-z]+): ## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -29,6 +29,13 @@ gallery: ## draw every screen in every language, size and theme, into build/gall
 texts: ## bring the catalogues of the other languages up to date with the texts
 	@.ci/setup test
 	@exec .venv/bin/python -m kiosk.ui.catalogues
+
+HOMEASSISTANT := build/homeassistant/bin/python
+homeassistant: ## try the relay with a real Home Assistant core, installed into build (large; Python 3.13)
+	@.ci/setup test
+	@[[ -x $(HOMEASSISTANT) ]] || { python3.13 -m venv build/homeassistant && \
+	    $(HOMEASSISTANT) -m pip install --quiet homeassistant==2025.4.4 paho-mqtt==2.1.0; }
+	@exec .venv/bin/python -m pytest tests/test_relay_home_assistant.py
 
 FUZZ_S ?= 600
 fuzz: ## feed both ends of the button's link mutated bytes, FUZZ_S seconds each (600)

@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 from kiosk.demo.broker import PrivateBroker
-from kiosk.messages import OPENING, Fault, Going, Outcome, Severity, StartDrill, State, Trigger
+from kiosk.messages import OPENING, Fault, Going, Outcome, Severity, State, Trigger
 from kiosk.relay import home_assistant as ha
 from kiosk.relay.notice import SECONDARY
 from tests.board_parts import PRIYA, Desk, desk, until
@@ -218,7 +218,7 @@ def test_home_assistant_sees_a_device_for_each_unit_and_what_is_so(
         run.wait_for("connected to the broker")
         config = until(lambda: home.json(ha.discovery_topic("homeassistant", STORE, "desk-3")))
         assert config["device"]["name"] == "Stayby Service desk 3"
-        assert "drill" not in config["components"]
+        assert config["components"]["drill"] == {"platform": "button"}
         assert until(lambda: state_of(home))["available"] == "offline"
         unit.beat(faults=(fault,), version="1.2")
         until(lambda: state_of(home)["connection"] == "ON")
@@ -261,9 +261,8 @@ def test_a_drill_from_home_assistant_begins_in_the_name_of_who_is_set(
         run.wait_for("not a press of the drill button")
         assert home.link.publish(command, ha.PRESS) is not None
         run.wait_for("begun, the unit waits for its button")
-        until(lambda: unit.read().replies)
-    drill = unit.replies[0]
-    assert isinstance(drill, StartDrill)
+        until(lambda: unit.read().drills)
+    drill = unit.drills[0]
     assert (drill.responder, drill.scenario) == ("priya", OPENING)
 
 

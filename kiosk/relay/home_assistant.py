@@ -87,9 +87,11 @@ def _components(store: str, unit: str, *, drill: bool) -> dict[str, dict[str, An
         "last_proven": _component("sensor", "Last proven", "last_proven", device_class="timestamp", **there),
         "connection": _component("binary_sensor", "Connection", "connection", device_class="connectivity", **there),
     }
-    if drill:
+    if not drill:
+        parts["drill"] = {"platform": "button"}  # nothing but its platform: a button that was there goes
+    else:
         ask = {"command_topic": relay_command_topic(store, unit), "payload_press": PRESS.decode()}
-        parts["drill"] = {"platform": "button", "name": "Start a drill", **ask}
+        parts["drill"] = {"platform": "button", "name": "Start the opening press", **ask}
     return parts
 
 
@@ -98,7 +100,8 @@ def discovery(store: str, unit: str, place: str, desk: Desk | None, version: str
     device_id = f"stayby_{store}_{unit}"
     state, components = state_topic(store, unit), _components(store, unit, drill=drill)
     for key, component in components.items():
-        component["unique_id"] = f"{device_id}_{key}"
+        if "name" in component:
+            component["unique_id"] = f"{device_id}_{key}"
     device = {"identifiers": [device_id], "name": f"Stayby {plain(place)}", "manufacturer": "Stayby", "model": "Unit"}
     return {
         "device": {**device, **({"sw_version": plain(desk.version)} if desk and desk.version else {})},
