@@ -36,7 +36,7 @@ def short(seconds: float) -> str:
 def _axis(dots: Sequence[Dot], norm_s: float) -> list[int]:
     """Return the marks of an axis of times that grows by factors: what took a second and what took an hour both show."""
     took = [max(1.0, dot.answer_s) for dot in dots if dot.answer_s is not None]
-    top_s = max([*took, norm_s * 2])
+    top_s = max([2.0, *took, norm_s * 2])
     most = next((index for index, step in enumerate(STEPS_S) if step >= top_s), len(STEPS_S) - 1)
     return list(STEPS_S[: most + 1])
 

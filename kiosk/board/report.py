@@ -26,7 +26,7 @@ from kiosk.board.trust import duration, times, trust
 from kiosk.messages import Outcome, Record
 from kiosk.store_config import NormSection, StoreConfig
 
-WEEK = re.compile(r"^(\d{4})-W(\d{2})$")
+WEEK = re.compile(r"(\d{4})-W(\d{2})", re.ASCII)
 WEEKS_SHOWN = 8
 WEEK_DAYS = 7
 
@@ -98,7 +98,7 @@ def _local() -> tzinfo:
 
 def week_named(name: str, zone: tzinfo) -> Week:
     """Return the week "2026-W47"; raise `NoSuchWeek`."""
-    found = WEEK.match(name)
+    found = WEEK.fullmatch(name)
     try:
         monday = date.fromisocalendar(int(found[1]), int(found[2]), 1) if found else None
     except ValueError:
