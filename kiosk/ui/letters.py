@@ -13,9 +13,9 @@ from kivy.core.text import Label
 from kiosk.ui.fonts import Face, Fonts
 from kiosk.ui.shaping import Piece, pieces, words
 
-WIDTHS = 8192
-LINES = 1024
-TEXTURES = 80
+WIDTHS = 2048
+LINES = 512
+TEXTURES = 64
 MEASURED_PX = 128
 STROKE = 24
 """A size by the step that makes a stroke bold."""
@@ -60,7 +60,7 @@ class Letters:
         self._width = lru_cache(WIDTHS)(self._width_of)
         self._piece_width = lru_cache(WIDTHS)(self._piece_width_of)
         self._texture = lru_cache(TEXTURES)(self._texture_of)
-        self._ascent = lru_cache(256)(self._ascent_of)
+        self._ascents: dict[tuple[Face, int, bool], int] = {}
         self._below_middle = lru_cache(256)(self._below_middle_of)
 
     def measure(self, text: str, size: float, bold: bool) -> float:
@@ -76,7 +76,7 @@ class Letters:
         placed, x = [], 0.0
         for piece in self._line(text, rtl):
             if piece.face is not None:
-                one = Placed(round(x), self._ascent(piece.face, int(size), bold), self._texture(piece, int(size), bold))
+                one = Placed(round(x), self._ascent(piece, int(size), bold), self._texture(piece, int(size), bold))
                 # A face without a bold file is drawn twice, the second time a little to the right.
                 twice = bold and piece.face.bold == piece.face.regular
                 placed += [one, replace(one, x=one.x + max(1, round(size / STROKE)))] if twice else [one]
@@ -106,8 +106,12 @@ class Letters:
         label.refresh()
         return label.texture
 
-    def _ascent_of(self, face: Face, size: int, bold: bool) -> int:
-        return int(self._label(Piece(" ", face), size, bold).get_ascent())
+    def _ascent(self, piece: Piece, size: int, bold: bool) -> int:
+        """Return the ascent of a piece's face; asked of the font that draws it, since one for another script is one more open."""
+        key = (piece.face or self.fonts.first, size, bold)
+        if key not in self._ascents:
+            self._ascents[key] = int(self._label(piece, size, bold).get_ascent())
+        return self._ascents[key]
 
     def _below_middle_of(self, size: int, bold: bool) -> float:
         label = self._label(Piece(" ", self.fonts.first), size, bold)

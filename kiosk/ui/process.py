@@ -37,7 +37,7 @@ from kiosk.ui.remote import RemoteServer, Request
 from kiosk.ui.said import Said
 from kiosk.ui.touches import Touches
 from kiosk.ui.voice import Voice
-from kiosk.ui.window import fonts, open_window, own_dir
+from kiosk.ui.window import fonts, give_back, open_window, own_dir
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ AIM_S = 0.25
 PRESSED_S = 0.15
 CATALOGUE_S = 5.0
 """So far apart the languages that nobody asked for yet are read, while the screen rests."""
+TIDY_S = 5.0
 WORDS = {Pace.BREATHING: ("breathe_in", "breathe_out"), Pace.CPR: ("push",)}
 """What stands in what moves, one for each phase."""
 EXIT_THREAD_DIED = 70
@@ -110,7 +111,7 @@ class Screen:
         self._changed_s = self._touched_s = self._refreshed_s = float("-inf")
         self._pressed: Button | None = None
         self._touched: Button | None = None
-        self._posed = self._night = self._turns = False
+        self._posed = self._night = self._turns = self._untidy = False
         self._unread = list(catalogues.TRANSLATED)
         self._catalogue_faults: tuple[Fault, ...] = ()
         self._taken = 0
@@ -155,6 +156,7 @@ class Screen:
         if self._panels is not None:
             Clock.schedule_interval(lambda _: self._look_for_panels(), PANEL_S)
         Clock.schedule_interval(lambda _: self._read_a_catalogue(), CATALOGUE_S)
+        Clock.schedule_interval(lambda _: self._tidy(), TIDY_S)
         self._refresh(time.monotonic())
         runTouchApp()
         if self._voice is not None:
@@ -254,6 +256,12 @@ class Screen:
             catalogues.load(self._unread.pop())
             self._catalogue_faults = () if self._unread else catalogues.faults()
 
+    def _tidy(self) -> None:
+        """Give back memory once after pages were drawn, while nothing moves."""
+        if self._untidy and self._rests():
+            self._untidy = False
+            give_back()
+
     def _look_for_panels(self) -> None:
         """End, to be started again, when a panel was plugged in: Kivy reads only those that were there at its start."""
         now = panels()
@@ -311,7 +319,7 @@ class Screen:
     def _draw(self, new: Page | None, now_s: float, *, fade: bool) -> None:
         if new is None:
             return
-        self._page, self._drawn_look = new, self._local.look
+        self._page, self._drawn_look, self._untidy = new, self._local.look, True
         self._layout = self._laid_out(new)
         words = [self._tongue().say(key) for key in WORDS.get(new.pace, ())] if new.pace else []
         self._painter.show(self._layout, now_s, fade=fade, words=words)
