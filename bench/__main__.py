@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench import broker_kills, button, ear, fleet, press_to_board, screen
+from bench import acl, broker_kills, button, ear, fleet, press_to_board, screen
 from bench.measure import Measure, merge, show, write
 
 OUT = Path("build/bench.json")
@@ -20,6 +20,7 @@ class Part(StrEnum):
     PRESS = "press"
     FLEET = "fleet"
     KILLS = "kills"
+    ACL = "acl"
     BUTTON = "button"
     EAR = "ear"
     SCREEN = "screen"
@@ -29,6 +30,7 @@ RUN: dict[Part, Callable[[Path], dict[str, Measure]]] = {
     Part.PRESS: press_to_board.measure,
     Part.FLEET: fleet.measure,
     Part.KILLS: broker_kills.measure,
+    Part.ACL: acl.measure,
     Part.BUTTON: lambda _: button.measure(),
     Part.EAR: ear.measure,
     Part.SCREEN: screen.measure,
