@@ -13,10 +13,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from kiosk import events as ev
 from kiosk.config import EscalationSection, UnitSection
-from kiosk.effects import Beacon, Publish, SetBeacon
-from kiosk.incident import DRILL_LIMIT_S, TABLE, TIMELINE_LIMIT, Incident, IncidentMachine
+from kiosk.effects import Beacon, Proven, Publish, SetBeacon
+from kiosk.incident import DRILL_LIMIT_S, REACH_GRACE_S, TABLE, TIMELINE_LIMIT, Incident, IncidentMachine
 from kiosk.messages import (
     COVERT_PHRASE,
+    LAST_TIER,
     OPENING,
     Choice,
     Language,
@@ -1002,6 +1003,330 @@ def test_a_resumed_incident_keeps_its_language() -> None:
     made.handle(ev.HelpTouched(), 1.0)
     made.handle(ev.LanguageChosen(Language.CHINESE), 2.0)
     assert IncidentMachine(RULES, reply_id, made.incident, Language.FRENCH).language is Language.CHINESE
+
+
+# --- drills -----------------------------------------------------------------------------------------------------------
+
+PRESSED = ev.DrillStarted("drill-2", OPENING, SAM, age_s=2.0)
+
+
+def whats(incident: Incident | None) -> list[str]:
+    assert incident is not None
+    return [entry.what for entry in incident.timeline]
+
+
+def ended_s(made: IncidentMachine, until_s: float) -> float:
+    """Let time pass; return when it closed as a test, by nobody."""
+    out = run_until(made, until_s, 0.0)
+    assert made.last is not None
+    assert (made.state, made.last.outcome, made.last.closed_by) == (State.IDLE, Outcome.TEST, None)
+    assert whats(made.last)[-2:] == ["drill_over", "closed"]
+    return out[-1][0]
+
+
+def test_a_drill_is_the_incident_that_was_ordered() -> None:
+    made = machine()
+    assert made.handle(DRILL, 0.0) == [Publish(), SetBeacon(Beacon.LIGHT)]
+    open_ = opened(made)
+    assert (open_.id, open_.drill, open_.scenario, open_.trigger) == ("drill-1", True, "chest_pain", Trigger.DRILL)
+    assert whats(open_) == ["opened", "drill_started", "severity", "raised"]
+    assert open_.timeline[1].who == "Sam"
+    shown = made.snapshot(open_, UNIT, 1.0, datetime.now(UTC))
+    assert (shown.drill, shown.scenario, shown.id) == (True, "chest_pain", "drill-1")
+
+
+def test_a_drill_that_nobody_answers_ends_two_minutes_after_the_last_tier() -> None:
+    made = machine()
+    made.handle(DRILL, 0.0)
+    assert ended_s(made, 2000.0) == 2 * RULES.escalate_s + 120.0
+
+
+def test_a_drill_at_a_desk_that_nobody_hears_ends_too() -> None:
+    for made, after_s in ((machine(()), 120.0), (IncidentMachine(RULES, reply_id), REACH_GRACE_S + 120.0)):
+        made.handle(DRILL, 0.0)
+        assert ended_s(made, 2000.0) == after_s
+
+
+def test_an_attended_drill_ends_after_five_minutes() -> None:
+    made = machine()
+    made.handle(DRILL, 0.0)
+    made.handle(coming(), 10.0)
+    made.handle(ev.ResponderHere(SAM, reply_id()), 40.0)
+    assert ended_s(made, 2000.0) == 340.0
+
+
+def test_a_drill_ends_after_fifteen_minutes_whatever_comes() -> None:
+    made = machine()
+    made.handle(DRILL, 0.0)
+    for at_s in range(20, 900, 20):
+        run_until(made, float(at_s), 0.0)
+        made.handle(coming(SAM, 1800.0), float(at_s))
+    assert ended_s(made, 2000.0) == 900.0
+
+
+def test_who_says_coming_after_the_last_tier_is_not_left_walking() -> None:
+    made = machine()
+    made.handle(DRILL, 0.0)
+    run_until(made, 100.0, 0.0)
+    assert opened(made).emergency
+    made.handle(coming(eta_s=300), 100.0)
+    run_until(made, 390.0, 100.0)
+    assert made.state is State.COMING
+
+
+CALLS_IN_A_DRILL = [
+    ev.ButtonPressed(),
+    ev.ButtonPressed(covert=True),
+    ev.HelpTouched(),
+    ev.PersonTouched(),
+    ev.WorseTouched(),
+    ev.PhraseHeard("help_me", 3.0),
+    ev.PhraseHeard("breathe", 9.0, strong=True),
+    ev.PhraseHeard("angela", 3.0, covert=True),
+]
+
+
+@pytest.mark.parametrize("drill", [DRILL, PRESSED])
+@pytest.mark.parametrize("call", CALLS_IN_A_DRILL)
+@pytest.mark.parametrize("answer", [None, coming, ev.ResponderHere])
+def test_any_call_in_a_drill_makes_it_real_and_then_only_people_end_it(
+    drill: ev.Event, call: ev.Event, answer: type | None
+) -> None:
+    made = machine()
+    made.handle(drill, 0.0)
+    made.handle(ev.ResponderDeclined(PRIYA, reply_id()), 0.5)
+    if answer is not None:
+        made.handle(coming() if answer is coming else ev.ResponderHere(SAM, reply_id()), 1.0)
+    made.handle(call, 10.0 if answer is not ev.ResponderHere else 15.0)
+    if answer is ev.ResponderHere and isinstance(call, ev.PhraseHeard) and not (call.strong or call.covert):
+        assert opened(made).drill, "talk with a responder who has just come is theirs to judge"
+        return
+    open_ = opened(made)
+    assert (open_.drill, open_.scenario, open_.declined) == (False, None, ())
+    assert "drill_became_real" in whats(open_)
+    assert open_.severity is not Severity.CHECK
+    run_until(made, 5000.0, 15.0)
+    assert made.state is not State.IDLE
+
+
+def test_a_phrase_long_after_a_responder_came_makes_a_drill_real() -> None:
+    made = machine()
+    made.handle(DRILL, 0.0)
+    made.handle(ev.ResponderHere(SAM, reply_id()), 10.0)
+    made.handle(ev.PhraseHeard("help_me", 3.0), 140.0)
+    assert (opened(made).drill, made.state) == (False, State.CHECKING)
+
+
+@pytest.mark.parametrize("touch", [ev.ChoiceTouched(Choice.CHEST_PAIN), ev.NameGiven("Ana"), ev.StillOkTouched()])
+def test_who_plays_touches_the_pages_of_a_drill_and_it_stays_one(touch: ev.Event) -> None:
+    made = machine()
+    made.handle(DRILL, 0.0)
+    made.handle(touch, 5.0)
+    assert opened(made).drill
+
+
+def test_after_a_covert_call_in_a_drill_the_desk_ends_its_drill_as_if_none_had_come() -> None:
+    made, ordinary = machine(), machine()
+    for one in (made, ordinary):
+        one.handle(DRILL, 0.0)
+    made.handle(ev.ButtonPressed(covert=True), 5.0)
+    for now_s in range(6, 190):
+        for one in (made, ordinary):
+            run_until(one, float(now_s), 0.0)
+        assert (made.desk is None) == (ordinary.desk is None), now_s
+    assert (made.desk, opened(made).state, opened(made).drill) == (None, State.RAISED, False)
+
+
+def test_the_opening_press_is_proven_once_by_the_first_human_answer_and_soon_over() -> None:
+    made = machine()
+    assert made.handle(PRESSED, 10.0) == [Publish(), SetBeacon(Beacon.LIGHT)]
+    assert opened(made).opened_s == 8.0
+    assert made.handle(ev.ResponderSeen(SAM, reply_id()), 11.0) == [Publish()], "a device is no human"
+    assert made.handle(coming(eta_s=300), 12.0)[:2] == [Proven(), Publish()]
+    assert Proven() not in made.handle(coming(PRIYA, 300), 13.0)
+    assert ended_s(made, 2000.0) == 132.0
+
+
+def test_who_is_here_ends_the_opening_press_in_twenty_seconds() -> None:
+    made = machine()
+    made.handle(PRESSED, 0.0)
+    assert Proven() in made.handle(ev.ResponderHere(SAM, reply_id()), 5.0)
+    assert ended_s(made, 2000.0) == 25.0
+
+
+def test_nobody_is_called_late_at_an_opening_press() -> None:
+    made = machine()
+    made.handle(PRESSED, 0.0)
+    made.handle(coming(eta_s=20), 5.0)
+    assert ended_s(made, 2000.0) == 55.0
+    assert "late" not in whats(made.last)
+
+
+def test_an_unanswered_opening_press_proves_nothing() -> None:
+    made = machine()
+    out: list[object] = list(made.handle(PRESSED, 0.0))
+    out += [effect for _, effect in run_until(made, 2000.0, 0.0)]
+    assert made.state is State.IDLE
+    assert Proven() not in out
+
+
+def test_an_opening_press_that_became_real_proves_nothing() -> None:
+    made = machine()
+    made.handle(PRESSED, 0.0)
+    made.handle(ev.HelpTouched(), 1.0)
+    assert Proven() not in made.handle(coming(), 2.0)
+
+
+def test_a_lost_drill_is_a_drill_again_and_still_ends() -> None:
+    made = machine()
+    made.handle(DRILL, 0.0)
+    lost = made.snapshot(opened(made), UNIT, 30.0, datetime.now(UTC))
+    again = machine()
+    again.handle(ev.FoundOpen(lost), 500.0)
+    assert (opened(again).drill, opened(again).scenario) == (True, "chest_pain")
+    assert run_until(again, 3000.0, 500.0)
+    assert again.state is State.IDLE
+
+
+@pytest.mark.parametrize("after_s", [0.0, 100.0, 5000.0])
+def test_a_drill_ends_by_itself_after_a_power_cut_too(after_s: float) -> None:
+    made = machine()
+    made.handle(DRILL, 1000.0)
+    kept = Incident.model_validate_json(opened(made).model_dump_json()).shifted(-990.0 - after_s)
+    resumed = IncidentMachine(RULES, reply_id, kept)
+    resumed.handle(ev.ReachChanged(Reach.OK, ALL), 10.0)
+    run_until(resumed, 1000.0, 10.0)
+    assert resumed.state is State.IDLE
+
+
+def test_what_comes_next_in_a_drill_is_never_after_its_end() -> None:
+    made = machine()
+    made.handle(DRILL, 0.0)
+    made.handle(ev.ResponderHere(SAM, reply_id()), 5.0)
+    assert made.snapshot(opened(made), UNIT, 6.0, datetime.now(UTC)).next is None
+
+
+@pytest.mark.parametrize("drill", [DRILL, PRESSED])
+@pytest.mark.parametrize("state", OPEN_STATES)
+def test_an_open_incident_is_no_place_for_a_drill(state: State, drill: ev.Event) -> None:
+    made = brought_to(state)
+    before = made.incident
+    assert made.handle(drill, 2.0) == []
+    assert made.incident == before
+
+
+# --- who is asked -----------------------------------------------------------------------------------------------------
+
+
+def test_who_is_on_a_break_is_asked_only_with_everyone() -> None:
+    """A break, or being off duty, is the last tier: whatever tiers a unit has, who listens is not left out."""
+    rules = EscalationSection(tiers=("the staff", "the manager", "everyone"))
+    on_break = Person(id="noor", name="Noor")
+    made = machine((ev.Listener(SAM, 1), ev.Listener(ALEX, 2), ev.Listener(on_break, LAST_TIER)), rules)
+    made.handle(ev.ButtonPressed(), 0.0)
+    asked = {now_s: run_until(made, now_s, 0.0) and made.asked(opened(made)) for now_s in (29.0, 30.0, 60.0)}
+    assert asked == {29.0: (SAM,), 30.0: (SAM, ALEX), 60.0: (SAM, ALEX, on_break)}
+    alone = machine((ev.Listener(on_break, LAST_TIER),), rules)
+    alone.handle(ev.ButtonPressed(), 0.0)
+    assert (opened(alone).tier, alone.asked(opened(alone))) == (3, (on_break,))
+
+
+def test_an_alert_that_is_left_to_who_said_no_waits_on_nobody() -> None:
+    made = machine((ev.Listener(SAM, 1), ev.Listener(ALEX, 2)))
+    made.handle(ev.ButtonPressed(), 0.0)
+    made.handle(ev.ResponderDeclined(SAM, reply_id()), 1.0)
+    for at_s in (2.0, 4.0, 6.0):  # a device that comes and goes puts nothing off
+        made.handle(ev.ReachChanged(Reach.OK, (ev.Listener(SAM, int(at_s)),)), at_s)
+    run_until(made, 2.0 + REACH_GRACE_S, 6.0)
+    assert opened(made).emergency
+    assert opened(made).timeline[-1].what == "nobody_answered"
+
+
+def test_two_who_answer_at_once_are_both_kept_and_the_first_is_named_first() -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(), 0.0)
+    made.handle(coming(PRIYA, 60.0), 5.000)
+    made.handle(coming(SAM, 60.0), 5.009)
+    shown = made.snapshot(opened(made), UNIT, 6.0, datetime.now(UTC))
+    assert [one.responder for one in shown.coming] == [PRIYA, SAM]
+    assert shown.coming[0].eta_s < shown.coming[1].eta_s
+    assert [(entry.what, entry.who) for entry in shown.timeline if entry.what == "coming"] == [
+        ("coming", "Priya"),
+        ("coming", "Sam"),
+    ]
+
+
+def test_an_old_reply_that_comes_again_after_a_restart_counts_once() -> None:
+    made = machine()
+    made.handle(ev.ButtonPressed(), 0.0)
+    first = coming(eta_s=60)
+    made.handle(first, 1.0)
+    run_until(made, 91.0, 1.0)
+    resumed = IncidentMachine(RULES, reply_id, Incident.model_validate_json(opened(made).model_dump_json()))
+    resumed.handle(ev.ReachChanged(Reach.OK, ALL), 92.0)
+    assert resumed.handle(first, 93.0) == []
+    assert resumed.state is State.RAISED
+
+
+CREW = tuple(Person(id=f"p{number}", name=f"P{number}") for number in range(5))
+ROSTERS = st.dictionaries(st.sampled_from(CREW), st.integers(1, LAST_TIER), max_size=5)
+COMINGS_AND_GOINGS = st.one_of(
+    ROSTERS,
+    st.just("disconnected"),
+    st.builds(ev.ResponderDeclined, st.sampled_from(CREW), st.builds(reply_id)),
+    st.builds(ev.ResponderSeen, st.sampled_from(CREW), st.builds(reply_id)),
+    st.builds(ev.ResponderComing, st.sampled_from(CREW), st.builds(reply_id), st.floats(10, 100)),
+    st.sampled_from([*CALLS_IN_A_DRILL, ev.FineTouched(), ev.ChoiceTouched(Choice.FALL), DRILL]),
+    st.floats(0.1, 70.0),
+)
+
+
+def roster(listening: dict[Person, int]) -> ev.ReachChanged:
+    listeners = tuple(ev.Listener(person, tier) for person, tier in listening.items())
+    return ev.ReachChanged(Reach.OK if listeners else Reach.NOBODY, listeners)
+
+
+def waits_on_somebody(made: IncidentMachine, now_s: float) -> None:
+    """While an alert is RAISED, somebody is asked who has not said no; or the emergency page is up, or within seconds."""
+    open_ = made.incident
+    if open_ is None:
+        assert made.deadline_s is None
+        return
+    assert made.deadline_s is not None
+    if open_.state is not State.RAISED or open_.request:
+        return
+    said_no = {one.id for one in open_.declined}
+    reached = made.reach is Reach.OK and any(one.id not in said_no for one in made.asked(open_))
+    soon = open_.unreachable_due_s is not None and open_.unreachable_due_s <= now_s + REACH_GRACE_S
+    assert reached or open_.emergency or soon, (now_s, open_)
+
+
+@given(st.integers(1, 9), ROSTERS, st.lists(COMINGS_AND_GOINGS, max_size=25))
+@settings(max_examples=400, deadline=None)
+def test_there_is_no_roster_in_which_an_alert_waits_on_nobody(
+    tiers: int, first: dict[Person, int], happens: list[typing.Any]
+) -> None:
+    rules = EscalationSection(tiers=tuple(f"tier {number}" for number in range(tiers)))
+    made, now_s = IncidentMachine(rules, reply_id), 0.0
+    made.handle(roster(first), now_s)
+    made.handle(ev.ButtonPressed(), now_s)
+    waits_on_somebody(made, now_s)
+    for one in happens:
+        end_s = now_s + one if isinstance(one, float) else now_s
+        while made.deadline_s is not None and made.deadline_s <= end_s:
+            due_s = made.deadline_s
+            now_s = max(now_s, due_s)
+            made.handle(ev.TimePassed(), now_s)
+            assert made.deadline_s is None or made.deadline_s > due_s, "every deadline leads on"
+            waits_on_somebody(made, now_s)
+        now_s = end_s
+        if isinstance(one, dict):
+            made.handle(roster(one), now_s)
+        elif one == "disconnected":
+            made.handle(ev.ReachChanged(Reach.DISCONNECTED), now_s)
+        elif not isinstance(one, float):
+            made.handle(one, now_s)
+        waits_on_somebody(made, now_s)
 
 
 PEOPLE = st.sampled_from([SAM, PRIYA, ALEX])
