@@ -436,6 +436,36 @@ def test_a_page_that_nobody_sees_is_left_red_so_that_the_first_look_is_not_at_ol
     connected(page)
 
 
+def test_a_page_that_cannot_paint_what_the_board_says_is_red(browser: Browser, board: RunningBoard) -> None:
+    page = board.open(browser)
+    connected(page)
+    page.evaluate("source.onmessage({ data: '{}' })")
+    expect(page.locator("#down-why")).to_contain_text("This page does not understand the board.")
+    connected(page)  # it has loaded again
+    page.context.close()
+
+
+def test_a_device_that_lets_the_page_sleep_is_told_once(page: Page) -> None:
+    page.add_init_script("Object.defineProperty(navigator, 'wakeLock', { value: undefined })")
+    page.reload()
+    connected(page)
+    expect(page.locator("#awake")).to_contain_text("Keep this screen on")
+    assert violations(page) == []
+    page.get_by_role("button", name="I will").click()
+    page.reload()
+    connected(page)
+    expect(page.locator("#awake")).to_be_hidden()
+
+
+def test_whoever_is_signed_out_elsewhere_is_red_and_then_at_the_door(page: Page, board: RunningBoard) -> None:
+    other = page.context.new_page()
+    other.goto(f"{board.url}sign-out")
+    other.get_by_role("button", name="Sign out").click()
+    expect(page).to_have_url(f"{board.url}sign-in", timeout=15_000)
+    page.goto(board.url)
+    expect(page).to_have_url(f"{board.url}sign-in")
+
+
 def test_an_installed_board_opens_without_a_board_and_says_so(page: Page, unit: Desk, board: RunningBoard) -> None:
     unit.say(place="Secret place of old")
     expect(page.locator("article")).to_have_count(1)

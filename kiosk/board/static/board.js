@@ -6,6 +6,7 @@ const ASLEEP_MS = 2500;       // a page that was put to sleep has missed at leas
 const ALIVE_MS = 4000;
 const SEEN_AGAIN_MS = 3000;   // said again until the desk knows it
 const SETTLE_MS = 500;        // buttons that just moved or changed take no touch: it was meant for another
+const RELOAD_MS = 3000;
 const ROOMY = 3;              // in a crowd, so many alerts are shown whole
 
 const byId = (id) => document.getElementById(id);
@@ -64,9 +65,17 @@ function connect() {
 }
 
 function takeNewest() {
-  view = JSON.parse(newest);
+  const said = newest;
   newest = "";
-  paint();
+  try {
+    view = JSON.parse(said);
+    paint();
+  } catch (error) {   // whatever it is: a page that cannot paint must not look as if it did
+    view = null;
+    setTimeout(() => location.reload(), RELOAD_MS);
+    cut("This page does not understand the board. It loads again by itself.");
+    throw error;
+  }
   beAlive();
   sound();
 }
@@ -375,7 +384,7 @@ async function refreshCard() {
     const answer = await fetch("/handover/" + encodeURIComponent(shown.incident));
     const card = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".handover");
     if (!answer.ok || !card) throw new Error("the board has no card of it");
-    if (dialog.open) byId("card-body").replaceChildren(card);
+    if (dialog.open && shown.key === key) byId("card-body").replaceChildren(card);
   } catch (error) {
     shown.key = "";
     oops("The whole card is not here yet: " + error.message);
