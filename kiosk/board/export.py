@@ -158,7 +158,7 @@ def _fonts() -> tuple[Path, ...]:
 @functools.lru_cache(maxsize=256)
 def _letters_of(path: Path) -> frozenset[int]:
     try:
-        with TTFont(path, fontNumber=0, lazy=True) as font:
+        with path.open("rb") as file, TTFont(file, fontNumber=0, lazy=True) as font:
             return frozenset(font.getBestCmap() or ())
     except (OSError, TTLibError):
         return frozenset()
