@@ -37,6 +37,10 @@ homeassistant: ## try the relay with a real Home Assistant core, installed into 
 	    $(HOMEASSISTANT) -m pip install --quiet homeassistant==2025.4.4 paho-mqtt==2.1.0; }
 	@exec .venv/bin/python -m pytest tests/test_relay_home_assistant.py
 
+schema: ## write docs/schema and docs/asyncapi.yaml from the types that travel
+	@.ci/setup run
+	@exec .venv/bin/python -m kiosk.schema
+
 FUZZ_S ?= 600
 fuzz: ## feed both ends of the button's link mutated bytes, FUZZ_S seconds each (600)
 	@.ci/setup fuzz
