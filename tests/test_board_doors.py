@@ -1,0 +1,362 @@
+"""The board against those who should not be in: sessions, forms, PINs, names and clients that mean harm, on the real process."""
+
+import re
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from kiosk.demo.broker import PrivateBroker
+from kiosk.messages import State
+from tests.board_parts import PINS, PRIYA, SAM, Desk, desk, until
+from tests.broker import private_broker
+from tests.running_board import PHONE, Browserless, RunningBoard, ask, chromium, connected, stream
+
+pytestmark = pytest.mark.parts
+EVIL = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
+    with private_broker(tmp_path_factory.mktemp("broker")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iterator[RunningBoard]:
+    evil = f'[[staff]]\nid = "evil"\nname = "{EVIL}"\nrole = "staff"\nusername = "x"\npassword = "y"'
+    running = RunningBoard(tmp_path_factory.mktemp("board"), broker, evil)
+    yield running
+    running.program.close()
+
+
+@pytest.fixture
+def unit(broker: PrivateBroker) -> Iterator[Desk]:
+    with desk(broker) as one:
+        yield one
+
+
+# --- signing in -------------------------------------------------------------------------------------------------------
+
+
+def test_nobody_gets_anything_without_a_session(board: RunningBoard) -> None:
+    stranger = Browserless(board)
+    for path in ("/events?page=x", "/manage/sessions", "/manage", "/sign-out"):
+        assert stranger.ask("GET", path)[0] in {303, 401}, path
+    for path in ("/reply", "/seen", "/alive", "/break"):
+        assert stranger.send(path, {})[0] == 401, path
+    assert stranger.ask("GET", "/", accept="text/html")[1]["location"] == "/sign-in"
+    assert stranger.ask("GET", "/health")[2] == b'{"board":"ok"}'
+
+
+def test_signing_in_by_pin_by_keyboard_and_by_touch(browser: Browser, board: RunningBoard) -> None:
+    page = browser.new_page(viewport=PHONE)
+    page.goto(board.url)
+    expect(page.get_by_role("heading", name="Who are you?")).to_be_visible()
+    page.get_by_role("link", name="Priya").click()
+    page.keyboard.type("1111")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("Name and PIN do not fit. Try again.")
+    for digit in PINS["priya"]:
+        page.locator("#pad").get_by_role("button", name=digit, exact=True).click()
+    page.get_by_role("button", name="Sign in").click()
+    connected(page)
+    expect(page.locator("#headline")).to_contain_text("Priya")
+    page.close()
+
+
+def test_signing_in_works_without_a_script(browser: Browser, board: RunningBoard) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{board.url}sign-in?who=priya")
+    expect(page.locator("#pad")).to_be_hidden()
+    page.get_by_label("PIN", exact=True).fill(PINS["priya"])
+    page.get_by_role("button", name="Sign in").click()
+    assert urlsplit(page.url).path == "/"
+    assert page.locator("#bar").count() == 1
+    context.close()
+
+
+def test_the_cookie_is_for_this_board_alone(board: RunningBoard) -> None:
+    device = board.signed_in()
+    flags = {part.strip().lower() for part in device.set_cookie.split(";")[1:]}
+    assert {"httponly", "samesite=strict", "path=/", "max-age=7776000"} <= flags
+    assert not any(flag.startswith("domain") for flag in flags)
+    assert len(device.cookie.partition("=")[2]) >= 43  # 256 bit
+
+
+def test_a_session_that_somebody_planted_is_not_taken_over(board: RunningBoard) -> None:
+    device = Browserless(board, "stayby=planted-by-somebody-else")
+    assert device.sign_in("priya", PINS["priya"]) == 303
+    first = device.cookie
+    assert first != "stayby=planted-by-somebody-else"
+    assert device.sign_in("priya", PINS["priya"]) == 303
+    assert device.cookie != first
+    assert Browserless(board, first).ask("GET", "/manage/sessions")[0] == 401  # the one before is over
+    assert Browserless(board, "stayby=planted-by-somebody-else").send("/alive", {"page": "x"})[0] == 401
+
+
+def test_an_invitation_is_used_once_and_looking_does_not_use_it(board: RunningBoard) -> None:
+    path = urlsplit(board.invitation()).path
+    for _ in range(3):
+        status, _, page = Browserless(board).ask("GET", path, accept="text/html")
+        assert status == 200
+        assert b"Hello Priya" in page
+    assert Browserless(board).form(path)[0] == 303
+    status, headers, page = Browserless(board).form(path)
+    assert status == 410
+    assert "set-cookie" not in headers
+    assert b"Ask a manager for a new one." in page
+
+
+def test_a_restart_of_the_board_signs_nobody_out(board: RunningBoard) -> None:
+    device = board.signed_in()
+    assert board.restart() == -signal.SIGKILL
+    assert device.send("/alive", {"page": "x"})[0] == 204
+
+
+def test_signing_out_ends_the_session_and_its_streams(board: RunningBoard) -> None:
+    device = board.signed_in()
+    token = device.token()
+    with stream(device) as page:
+        page.wait(lambda view: view["connected"])
+        assert device.form("/sign-out", token="no")[0] == 403
+        cookie = device.cookie
+        assert device.form("/sign-out", token=token)[0] == 303
+        assert page.ended.wait(5)
+    assert device.cookie.endswith('=""')
+    assert Browserless(board, cookie).send("/alive", {"page": "x"})[0] == 401
+
+
+# --- guessing ---------------------------------------------------------------------------------------------------------
+
+
+def test_guessing_a_pin_is_locked_out_through_a_restart_and_hurts_nobody_else(board: RunningBoard, unit: Desk) -> None:
+    at_work = board.signed_in("priya")
+    thief = Browserless(board)
+    assert [thief.sign_in("priya", str(number)) for number in range(3000, 3006)] == [403] * 6
+    board.restart()
+    assert thief.sign_in("priya", PINS["priya"]) == 403, "the right PIN, too, must wait"
+    assert thief.cookie == ""
+    assert Browserless(board).sign_in("sam", PINS["sam"]) == 303, "another person is not locked out"
+    manager = board.signed_in("sam")
+    assert "wrong PINs for Priya" in manager.ask("GET", "/manage/sessions")[2].decode()
+    with stream(at_work) as page:
+        page.wait(lambda view: view["connected"])
+        unit.say()
+        alert = page.wait(lambda view: view["alerts"])["alerts"][0]
+        here = {"incident": alert["incident"], "unit": alert["unit"], "kind": "here"}
+        assert at_work.send("/reply", here)[0] == 202, "who is signed in already can answer"
+        assert unit.reply("here").responder == "priya"
+    token = manager.token()
+    assert manager.form("/manage/sessions", token=token, staff="priya", do="forgive")[0] == 303
+    assert thief.sign_in("priya", PINS["priya"]) == 303
+
+
+# --- other sites and other people -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("headers", [{"origin": "https://evil.example"}, {"sec_fetch_site": "cross-site"}, {}])
+def test_no_other_site_ends_a_session_or_invites(board: RunningBoard, headers: dict[str, str]) -> None:
+    manager = board.signed_in("sam")
+    before = manager.ask("GET", "/manage/sessions")[2]
+    for fields in (
+        {},
+        {"token": ""},
+        {"token": board.signed_in("sam").token()},
+    ):  # none, an empty one, another session's
+        assert manager.form("/manage/sessions", headers, staff="priya", do="end_all", **fields)[0] == 403
+    if headers:
+        token = manager.token()
+        assert manager.form("/manage/sessions", headers, staff="priya", do="end_all", token=token)[0] == 403
+        assert Browserless(board).form("/sign-in", headers, who="sam", pin=PINS["sam"])[0] == 403
+    assert before.count(b"Sign out</button>") <= manager.ask("GET", "/manage/sessions")[2].count(b"Sign out</button>")
+
+
+def test_only_a_manager_sees_who_is_signed_in(board: RunningBoard) -> None:
+    priya = board.signed_in("priya")
+    assert priya.ask("GET", "/manage/sessions", accept="text/html")[0] == 403
+    assert priya.form("/manage/sessions", token=priya.token(), staff="sam", do="invite")[0] == 403
+
+
+def test_a_manager_ends_a_session_and_its_page_is_closed_within_a_second(
+    board: RunningBoard, browser: Browser, unit: Desk
+) -> None:
+    page = board.open(browser)
+    connected(page)
+    until(unit.listening)
+    manager = board.signed_in("sam")
+    ended_s = time.monotonic()
+    assert manager.form("/manage/sessions", token=manager.token(), staff="priya", do="end_all")[0] == 303
+    until(lambda: not unit.listening())
+    page.wait_for_url("**/sign-in*")
+    assert time.monotonic() - ended_s < 10
+    page.close()
+
+
+def test_nobody_answers_in_another_name(board: RunningBoard, unit: Desk) -> None:
+    sam = board.signed_in("sam")
+    with stream(sam) as page:
+        unit.say()
+        page.wait(lambda view: view["alerts"])
+        forged = {
+            "incident": unit.incident,
+            "unit": unit.unit,
+            "kind": "here",
+            "responder": "priya",
+            "reply_id": "x" * 32,
+        }
+        assert sam.send("/reply", forged)[0] == 202
+        assert unit.reply("here").responder == "sam"
+        assert {one.responder for one in unit.read().replies} == {"sam"}
+
+
+def test_another_persons_page_is_kept_alive_by_nobody_else(board: RunningBoard) -> None:
+    priya, sam = board.signed_in("priya"), board.signed_in("sam")
+    with stream(priya, "one-page") as page:
+        page.wait(lambda view: view["me"] == "Priya")
+        assert sam.send("/alive", {"page": "one-page"})[0] == 204
+        with stream(sam, "one-page") as other:
+            other.wait(lambda view: view["me"] == "Sam")
+
+
+def test_two_devices_of_one_person_are_both_shown_and_one_presence(board: RunningBoard, unit: Desk) -> None:
+    phone, screen = board.signed_in("priya"), board.signed_in("priya")
+    with stream(screen, "screen") as other:
+        with stream(phone, "phone") as page:
+            until(unit.listening)
+            unit.say()
+            assert page.wait(lambda view: view["alerts"])["alerts"][0]["incident"] == unit.incident
+            assert other.wait(lambda view: view["alerts"])
+            assert phone.send("/reply", {"incident": unit.incident, "unit": unit.unit, "kind": "here"})[0] == 202
+            unit.reply("here")
+            unit.say(revision=2, state=State.ATTENDED, here=PRIYA)
+            other.wait(lambda view: view["alerts"][0]["going"])
+        until(lambda: board.health("priya")["pages"] == 1)
+        assert unit.listening()
+    until(lambda: not unit.listening())
+
+
+def test_a_break_is_told_at_once_and_kept_while_the_page_is_away(board: RunningBoard, unit: Desk) -> None:
+    device = board.signed_in("priya")
+    with stream(device) as page:
+        until(unit.listening)
+        assert unit.presences["priya"].tier_at("desk-3") == 1
+        assert device.send("/break", {"on": True})[0] == 204
+        until(lambda: unit.read().presences["priya"].duty == "break")
+        assert unit.presences["priya"].tier_at("desk-3") == 9
+        assert page.wait(lambda view: view["duty"] == "break")
+    until(lambda: not unit.listening())
+    with stream(device, "again") as page:
+        page.wait(lambda view: view["duty"] == "break")
+        assert device.send("/break", {"on": False})[0] == 204
+        until(lambda: unit.read().presences["priya"].duty == "on")
+
+
+# --- what is sent to harm ---------------------------------------------------------------------------------------------
+
+
+def test_names_with_markup_are_text_on_every_page(browser: Browser, board: RunningBoard) -> None:
+    context = browser.new_context(user_agent=EVIL)
+    page = context.new_page()
+    page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    board.enter(page, "sam")
+    page.goto(f"{board.url}manage/sessions")
+    expect(page.get_by_role("heading", name=EVIL)).to_be_visible()
+    assert page.locator("img").count() == 0
+    page.get_by_role("button", name=f"Invite {EVIL}’s phone").click()
+    page.goto(page.locator(".link").inner_text())
+    expect(page.get_by_role("heading", name=f"Hello {EVIL}")).to_be_visible()
+    assert page.locator("img").count() == 0
+    context.close()
+
+
+def test_the_board_stands_in_no_other_sites_frame(board: RunningBoard) -> None:
+    for path in ("/", "/sign-in", "/sign-out", "/manage/sessions"):
+        _, headers, _ = board.device("sam").ask("GET", path, accept="text/html")
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert headers["x-frame-options"] == "DENY"
+        assert "unsafe" not in headers["content-security-policy"]
+        assert "strict-transport-security" not in headers
+
+
+def test_no_page_asks_anybody_else_for_anything(browser: Browser, board: RunningBoard) -> None:
+    context = browser.new_context(viewport=PHONE)
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    board.enter(page, "sam")
+    for path in ("manage/sessions", "manage", "sign-out", "sign-in"):
+        page.goto(f"{board.url}{path}")
+    assert asked
+    assert {urlsplit(url).netloc for url in asked if not url.startswith("blob:")} == {urlsplit(board.url).netloc}
+    context.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/../page.py", "/%2e%2e/page.py", "/..%2fpage.py", "/static/../page.py", "//etc/passwd", "/index.html", "/%00"],
+)
+def test_no_path_leads_out_of_the_pages(board: RunningBoard, path: str) -> None:
+    status, _, page = board.device().ask("GET", path, accept="text/html")
+    assert status == 404
+    assert b"import" not in page
+
+
+def test_huge_bodies_and_heads_are_cut_off(board: RunningBoard) -> None:
+    device = board.device("sam")
+    assert device.send("/reply", b"x" * 1_000_000)[0] == 413
+    assert device.form("/sign-in", who="x" * 200_000)[0] == 413
+    assert device.form("/sign-in", None, **{f"field{number}": "" for number in range(300)})[0] == 400
+    assert device.ask("GET", "/", x_long="x" * 1_000_000)[0] == 400
+    assert device.ask("GET", "/sign-in")[0] == 200
+
+
+def test_clients_that_say_nothing_starve_nobody(board: RunningBoard) -> None:
+    where = (urlsplit(board.url).hostname or "", int(board.port))
+    idle = [socket.create_connection(where) for _ in range(200)]
+    for number, one in enumerate(idle):
+        one.sendall(b"" if number % 2 else b"GET / HTTP/1.1\r\nHost: ")
+    assert board.device("sam").ask("GET", "/sign-in")[0] == 200
+    idle[0].settimeout(30)
+    assert idle[0].recv(1) == b"", "who asks for nothing is hung up on"
+    for one in idle:
+        one.close()
+
+
+# --- TLS --------------------------------------------------------------------------------------------------------------
+
+
+def test_with_tls_the_cookie_never_travels_open(broker: PrivateBroker, tmp_path: Path) -> None:
+    certificate = broker.authority.issue_cert("localhost", "127.0.0.1")
+    certificate.private_key_pem.write_to_path(tmp_path / "board.key")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "board.pem")
+    serve = f'cert_file = "{tmp_path}/board.pem"\nkey_file = "{tmp_path}/board.key"\nhost = "0.0.0.0"'
+    board = RunningBoard(tmp_path, broker, serve=serve)
+    board.url = f"https://localhost:{board.port}/"
+    device = board.signed_in()
+    assert device.cookie.startswith("__Host-stayby=")
+    assert "secure" in device.set_cookie.lower()
+    _, headers, _ = device.ask("GET", "/", accept="text/html")
+    assert headers["strict-transport-security"] == "max-age=31536000"
+    with pytest.raises((OSError, ValueError)):
+        ask(f"http://localhost:{board.port}/", "GET", "/sign-in")
+    assert board.program.end() == 0
+
+
+def test_the_names_in_the_log_are_no_secrets(board: RunningBoard) -> None:
+    log = board.log()
+    assert "a wrong PIN for priya from 127.0.0.1" in log
+    assert not re.search(r"stayby=|invite/|scrypt\$", log)
+    assert SAM.name not in log
