@@ -7,11 +7,12 @@ Rules
 - Nothing here carries sound or a transcript: a phrase id, a score, a time.
 """
 
+import unicodedata
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 T = TypeVar("T")
 
@@ -21,7 +22,27 @@ MAX_BUS_LINE_BYTES = 128 * 1024
 
 ID_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=40, strip_whitespace=True)]
+TURNS_TEXT = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
+"""What changes the direction of the text around it: a name of any script needs none of these."""
+
+
+def _plain(given: object) -> object:
+    """Return a name as it may be shown anywhere: on one line, with nothing in it that a terminal or a text obeys.
+
+    Cleaned and not refused: who has an odd name on their device is still somebody who can come.
+    """
+    if not isinstance(given, str):
+        return given
+    kept = (char for char in given if char.isspace() or _harmless(char))
+    return " ".join("".join(kept).split())
+
+
+def _harmless(char: str) -> bool:
+    return unicodedata.category(char) not in {"Cc", "Cs"} and char not in TURNS_TEXT
+
+
+Name = Annotated[str, BeforeValidator(_plain), StringConstraints(min_length=1, max_length=40, strip_whitespace=True)]
+"""What people are called, in any script. Text and nothing else: whoever shows it escapes it."""
 LAST_TIER = 9
 """Asked when everyone is, whatever a unit calls its tiers."""
 Tier = Annotated[int, Field(ge=1, le=LAST_TIER)]

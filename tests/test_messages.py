@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from kiosk import messages as m
 
 IDS = st.from_regex(m.ID_PATTERN, fullmatch=True)
-NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40).map(str.strip).filter(bool)
+NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40)
+NAMES = NAMES.filter(lambda name: name.strip("".join(m.TURNS_TEXT)).strip())
 PARSERS = [m.parse_reply, m.parse_presence, m.parse_snapshot, m.parse_status]
 REPLY_IDS = st.uuids().map(lambda one: one.hex)
 REPLIES: st.SearchStrategy[m.Reply] = st.one_of(
@@ -78,6 +79,57 @@ def test_numbers_that_are_none_are_refused() -> None:
         line = b'{"kind": "detection", "phrase": "help", "score": %s, "audio_end_s": 1}' % score.encode()
         with pytest.raises(m.BadMessage, match="score"):
             m.parse_from_leaf(line)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("Zoë O’Brien-Łukasz", "Zoë O’Brien-Łukasz"),
+        ("مريم", "مريم"),
+        ("क्षितिज", "क्षितिज"),
+        ("مری\u200cم", "مری\u200cم"),
+        ("Sa\u202em\u2066", "Sam"),
+        ("Sam\r\nPLEASE  COME\u2028now", "Sam PLEASE COME now"),
+        ("\x1b[2JSam \x9b\x00 Li", "[2JSam Li"),
+        ("<b onload=x>&amp;", "<b onload=x>&amp;"),
+    ],
+)
+def test_a_name_is_one_line_of_plain_text_in_any_script(given: str, shown: str) -> None:
+    payload = json.dumps({"responder": "sam", "name": given, "tier": 1, "listening": True}).encode()
+    assert m.parse_presence("stayby/1/s/staff/sam", payload).name == shown
+
+
+@pytest.mark.parametrize("given", ["", " \n ", "\u202e\x07", "x" * 41, 7, None, "\ud800"])
+def test_a_name_that_is_none_is_refused_in_one_line(given: object) -> None:
+    payload = json.dumps({"responder": "sam", "name": given, "tier": 1, "listening": True}).encode()
+    with pytest.raises(m.BadMessage, match=r"^presence on [^\n]*; ignored$"):
+        m.parse_presence("stayby/1/s/staff/sam", payload)
+
+
+@given(st.text(max_size=60))
+def test_no_name_reaches_a_screen_with_anything_that_a_terminal_or_a_text_obeys(given: str) -> None:
+    payload = json.dumps({"responder": "sam", "name": given, "tier": 1, "listening": True}).encode("utf-8", "replace")
+    try:
+        name = m.parse_presence("stayby/1/s/staff/sam", payload).name
+    except m.BadMessage:
+        return
+    assert not set(name) & (set("\n\r\t\x1b\u2028\u2029") | m.TURNS_TEXT)
+    assert name == name.strip()
+
+
+def test_the_tier_at_a_desk_is_the_rotas_where_it_has_one() -> None:
+    presence = m.Presence(responder="sam", name="Sam", tier=2, desks={"desk-3": 1}, duty=m.Duty.ON, listening=True)
+    back = m.parse_presence("stayby/1/s/staff/sam", presence.model_dump_json().encode())
+    assert [back.tier_at(unit) for unit in ("desk-3", "returns")] == [1, 2]
+    old = m.parse_presence("stayby/1/s/staff/sam", b'{"responder":"sam","name":"Sam","tier":2,"listening":true}')
+    assert (old.tier_at("desk-3"), old.duty) == (2, m.Duty.ON)
+
+
+@pytest.mark.parametrize("drill", ["drill-1", "x" * 20, "drill-" + "g" * 20, "drill-" + "a" * 33, ""])
+def test_an_order_of_a_drill_has_an_id_that_no_incident_has(drill: str) -> None:
+    order = {"kind": "start_drill", "responder": "sam", "drill": drill, "scenario": "fall"}
+    with pytest.raises(m.BadMessage, match="drill"):
+        m.parse_reply("stayby/1/s/u/reply/sam", json.dumps(order).encode())
 
 
 TIMES = st.datetimes(timezones=st.just(UTC))
