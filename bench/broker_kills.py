@@ -299,23 +299,23 @@ def _still(desks: list[Desk], sam: Answerer) -> Iterator[bool]:
     yield from (desk.waits() for desk in desks)
 
 
-def _open_for_newcomer(station: Station) -> int:
-    """Return how many alerts a board shows that was opened only now."""
+def _open_for_newcomer(station: Station) -> set[str]:
+    """Return which alerts a board shows that was opened only now."""
 
     def heard() -> bool:
         station.take_inbox(time.monotonic())
         return len(station.model.desks()) == UNITS
 
     wait_for("a newcomer's board to know the desks", heard)
-    return len(station.model.open_incidents())
+    return {one.snapshot.id for one in station.model.open_incidents()}
 
 
-def _figures(desks: list[Desk], sam: Answerer, killer: Killer, left: int, took_s: float) -> dict[str, Measure]:
+def _figures(desks: list[Desk], sam: Answerer, killer: Killer, left: set[str], took_s: float) -> dict[str, Measure]:
     touches = sum(desk.touches for desk in desks)
     told = {key: one for desk in desks for key, one in desk.told.items()}
     answered = [one for one in told.values() if _answered(one)]
     more = sum(max(0, len(desk.told) - desk.touches) for desk in desks)
-    doubled = more + len(sam.shown - told.keys()) + len(sam.again) + left
+    doubled = more + len(sam.shown - told.keys()) + len(sam.again | (left & sam.over))
     waits = sorted(one.closed_s - one.raised_s for one in answered)
     return {
         "broker_kill_incidents": Measure(
