@@ -7,14 +7,18 @@ import signal
 import subprocess
 import sys
 import time
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kiosk.board.pager import printable
+from kiosk.board.pager_view import CLEAR, ESCAPE, RUB_OUT, Keys, Note, printable
+from kiosk.board.view import CLOSE
 from kiosk.demo.broker import PrivateBroker
-from kiosk.messages import CloseReply, ComingReply, Going, Outcome, Severity, State
+from kiosk.messages import CloseReply, ComingReply, Duty, Face, Going, Outcome, Severity, State
 from tests.board_parts import PATIENCE_S, PRIYA, SAM, Desk, Program, board_toml, desk, until
 from tests.broker import broker
 
@@ -28,6 +32,12 @@ class Output:
     def __init__(self, number: int) -> None:
         self._number = number
         self.text = ""
+
+    def read(self) -> str:
+        """Return what it said, with what comes within a moment."""
+        if select.select([self._number], [], [], 0.1)[0]:
+            self.text += os.read(self._number, 65536).decode(errors="replace")
+        return self.text
 
     def wait_for(self, text: str) -> None:
         """Read until `text` is there; what was read is then forgotten."""
@@ -148,5 +158,101 @@ def test_in_a_terminal_single_keys_answer_and_the_bell_rings(tmp_path: Path, bro
     os.close(ours)
 
 
+def test_the_card_for_an_ambulance_is_text(pager: Pager, unit: Desk) -> None:
+    face = Face(
+        store="harbour", unit=unit.unit, place=unit.place, address="12 Quay\x1b[2J Street", emergency_number="999",
+        meet="the north entrance",
+    )  # fmt: skip
+    unit.beat(face=face)
+    unit.say(severity=Severity.GRAVE)
+    pager.output.wait_for("> GRAVE: HELP NOW")
+    pager.press("a")
+    pager.output.wait_for("Call 999.")
+    pager.output.wait_for("The address is 12 Quay\ufffd[2J Street.")
+    pager.output.wait_for("We meet the crew here: the north entrance.")
+    pager.output.wait_for("Not set for this desk")
+    pager.press("c")
+    assert unit.reply("coming").incident == unit.incident
+
+
+def test_a_line_of_text_goes_with_a_close(pager: Pager, unit: Desk) -> None:
+    unit.say(state=State.ATTENDED, here=PRIYA)
+    pager.output.wait_for("How did it end?")
+    pager.press("r:Swept up the glass. \x1b[2J")
+    close = unit.reply("close")
+    assert isinstance(close, CloseReply)
+    assert close.outcome is Outcome.REAL
+    assert close.note.startswith("Swept up the glass.")
+
+
+def test_who_is_on_break_is_asked_last_and_hears_still(pager: Pager, unit: Desk) -> None:
+    until(unit.listening)
+    pager.press("b")
+    until(lambda: unit.read().presences["priya"].duty is Duty.BREAK)
+    assert (unit.presences["priya"].tier, unit.presences["priya"].listening) == (9, True)
+    pager.press("b")
+    until(lambda: unit.read().presences["priya"].duty is Duty.ON)
+    assert unit.presences["priya"].tier == 1
+
+
+def test_in_a_terminal_a_line_is_typed_and_sent_with_the_close(
+    tmp_path: Path, broker: PrivateBroker, unit: Desk
+) -> None:
+    ours, theirs = pty.openpty()
+    config = board_toml(tmp_path, broker.section_for_responder("sam"), SAM)
+    command = [sys.executable, "-c", "from kiosk.cli import app; app()", "pager", "--config", str(config)]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm", "LANG": "C.UTF-8"}
+    ) as run:
+        os.close(theirs)
+        output = Output(ours)
+        output.wait_for("No open alert.")
+        unit.say(state=State.ATTENDED, here=SAM)
+        output.wait_for("How did it end?")
+        until(lambda: os.write(ours, b"r") and "A line about it" in output.read())
+        os.write(ours, "gla\u00df 测试q\x7f\r".encode())
+        close = unit.reply("close")
+        assert isinstance(close, CloseReply)
+        assert close.note.endswith("gla\u00df 测试")
+        os.write(ours, b"q")
+        assert run.wait(PATIENCE_S) == 0
+    os.close(ours)
+
+
 def test_nothing_in_a_name_is_obeyed_by_a_terminal() -> None:
     assert printable("Zoë 测试 \x1b[2J\x07\u202e") == "Zoë 测试 \ufffd[2J\ufffd\ufffd"
+    assert printable("\u0646\u200c\u0627 \u0915\u094d\u200d\u0937") == "\u0646\u200c\u0627 \u0915\u094d\u200d\u0937"
+    assert printable("a" + "\u0301" * 50) == "a" + "\u0301" * 4
+
+
+@given(st.text())
+def test_no_text_at_all_is_obeyed_by_a_terminal(text: str) -> None:
+    assert not [char for char in printable(text) if unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"}]
+
+
+def pressed(sent: str) -> list[str]:
+    keys = Keys()
+    found = [key for key in map(keys.feed, sent) if key]
+    return [*found, *([keys.rest()] if keys.pending else [])]
+
+
+def test_arrows_and_other_long_keys_are_no_answers() -> None:
+    assert pressed("\x1b[B\x1b[Ac") == ["j", "k", "c"]
+    assert pressed("\x1b[15~\x1bOP\x1b[1;5Ch") == ["h"]
+    assert pressed("c\x1b") == ["c", ESCAPE]
+    assert pressed("\x1bx\x15\x7f") == ["x", CLEAR, RUB_OUT]
+
+
+@given(st.text())
+def test_no_bytes_from_a_keyboard_upset_the_keys(sent: str) -> None:
+    assert all(pressed(sent))
+
+
+def test_a_typed_line_has_an_end() -> None:
+    note = Note("one", "Desk", CLOSE[0])
+    for key in ["x"] * 300:
+        note = note.typed(key)
+    assert len(note.text) == 200
+    assert note.typed(RUB_OUT).text == "x" * 199
+    assert note.typed("\x1b").text == note.text
+    assert note.typed(CLEAR).text == ""
