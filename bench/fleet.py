@@ -87,7 +87,7 @@ def _fleet(folder: Path, number: int, steady_s: float) -> dict[str, Measure]:
     with ExitStack() as stack:
         stage = stack.enter_context(BigStore(folder, number))
         stage.start_broker()
-        page = _open_page(stack.enter_context(browser()), stage.board_page(SAM))
+        page = open_page(stack.enter_context(browser()), stage.board_page(SAM))
         board = stage.parts["board"]
         fleet = Fleet(stage.broker, SEED)
         stack.callback(fleet.close)
@@ -95,13 +95,13 @@ def _fleet(folder: Path, number: int, steady_s: float) -> dict[str, Measure]:
         time.sleep(SETTLE_S)
         steady = _steady(fleet, page, steady_s)
         calm_mb = rss_mb(board.pid)
-        burst = _burst(fleet, page)
+        burst = shown_in_burst(fleet, page)
         broke = Measure(fleet.reconnects, "times", number, "connections that units lost and made again")
         figures = _figures(number, steady, burst, (calm_mb, rss_mb(board.pid), rss_mb(stage.broker.pid)))
         return {**figures, f"fleet_{number}_reconnects": broke}
 
 
-def _open_page(running: Browser, url: str) -> Page:
+def open_page(running: Browser, url: str) -> Page:
     """Open Sam's board with a watch that costs little, however many cards there are."""
     page = running.new_page(viewport=PHONE, has_touch=True)
     page.add_init_script(WATCH)
@@ -121,7 +121,7 @@ def _steady(fleet: Fleet, page: Page, over_s: float) -> Painted:
     return _watched(fleet, page, over_s + HOLD_S)
 
 
-def _burst(fleet: Fleet, page: Page) -> Painted:
+def shown_in_burst(fleet: Fleet, page: Page) -> Painted:
     """Let all units raise an alert at once."""
     for unit in fleet.units:
         fleet.ask(0.0, unit.open)
