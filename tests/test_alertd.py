@@ -60,6 +60,7 @@ from kiosk.incident import REVISION_LEAP
 from kiosk.messages import (
     COVERT_PHRASE,
     HELP_WORD,
+    LAST_TIER,
     OPENING,
     AskButton,
     ButtonAnswer,
@@ -69,6 +70,7 @@ from kiosk.messages import (
     ComingReply,
     Detection,
     DetectionTaken,
+    Duty,
     Ear,
     Fault,
     Hearing,
@@ -79,6 +81,7 @@ from kiosk.messages import (
     PauseEar,
     Presence,
     Reach,
+    Reply,
     Role,
     ScreenBeat,
     SeenReply,
@@ -92,6 +95,9 @@ from kiosk.messages import (
     TouchAction,
     Trigger,
     UnitState,
+    incident_topic,
+    parse_snapshot,
+    reply_topic,
 )
 from kiosk.opening import OPENING_S
 from kiosk.page import Page
@@ -607,6 +613,97 @@ def test_a_call_that_a_dying_hub_saved_but_did_not_confirm_counts_once(unit: Sta
     again.send(heard.model_copy(update={"audio_end_s": time.monotonic()}))
     assert sam.wait(lambda snapshot: snapshot.state is State.RAISED).id == checking.id, "a new call counts"
     again.close()
+
+
+# ---- who answers, and who does not ----
+
+
+def _came(made: Hub, reply: Reply) -> None:
+    topic = reply_topic("harbour", UNIT, reply.responder)
+    made._received(mqtt.Received(topic, reply.model_dump_json().encode(), retained=False))
+
+
+def _coming(incident: str, responder: str = "sam") -> ComingReply:
+    return ComingReply(reply_id=uuid.uuid4().hex, incident=incident, responder=responder, eta_s=60)
+
+
+def test_a_reply_of_somebody_who_never_signed_on_is_one_line_and_no_more(
+    alone: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    _signed_on(alone)
+    _press(alone)
+    incident = alone._machine.incident
+    assert incident is not None
+    _came(alone, _coming(incident.id, "mallory"))
+    _came(alone, _coming("another-incident"))
+    assert alone._machine.incident == incident
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "reply from mallory: nobody of that id has signed on at this store; ignored",
+        "reply from sam: incident another-incident is not open here; ignored",
+    ]
+
+
+def test_the_same_reply_from_before_a_restart_counts_once(stage: Stage) -> None:
+    made = Hub(load_unit(stage.config_file.read_text()))
+    _signed_on(made)
+    _press(made)
+    assert made._machine.incident is not None
+    reply = _coming(made._machine.incident.id)
+    _came(made, reply)
+    made._close()
+    again = Hub(load_unit(stage.config_file.read_text()))
+    _signed_on(again)
+    _came(again, reply)
+    assert again._machine.incident is not None
+    assert [entry.what for entry in again._machine.incident.timeline].count("coming") == 1
+    again._close()
+
+
+def test_the_desk_asks_by_the_tiers_that_the_rota_gives_it(alone: Hub) -> None:
+    now_s = time.monotonic()
+    alone._connected_s = now_s - 60.0
+    for name, tier, desks in (("ana", 1, {UNIT: 2}), ("ben", 2, {UNIT: 1}), ("cai", 1, {"elsewhere": 9})):
+        presence = Presence(responder=name, name=name.title(), tier=tier, desks=desks, listening=True)
+        alone._received(
+            mqtt.Received(f"stayby/1/harbour/staff/{name}", presence.model_dump_json().encode(), retained=False)
+        )
+    assert {one.person.id: one.tier for one in alone._machine.listeners} == {"ana": 2, "ben": 1, "cai": 1}
+    _press(alone)
+    incident = alone._machine.incident
+    assert incident is not None
+    assert {one.id for one in alone._machine.asked(incident)} == {"ben", "cai"}
+    on_break = Presence(responder="ben", name="Ben", tier=LAST_TIER, duty=Duty.BREAK, listening=True)
+    alone._received(mqtt.Received("stayby/1/harbour/staff/ben", on_break.model_dump_json().encode(), retained=False))
+    assert {one.id for one in alone._machine.asked(incident)} == {"cai"}
+
+
+def test_what_the_broker_took_and_did_not_keep_reaches_who_comes_later(unit: Stage) -> None:
+    """An acknowledgement proves nothing about a person: until one answers, the alert is sent again and again."""
+    unit.button.press()
+    wait_for("the broker's word", lambda: (now := unit.status()) is not None and now.incident and now.unsent == 0)
+    came: list[bytes] = []
+
+    def read(event: mqtt.LinkEvent) -> None:
+        if isinstance(event, mqtt.Received):
+            came.append(event.payload)
+
+    topic = incident_topic("harbour", UNIT)
+    reader = mqtt.MqttLink(unit.broker.section_for_board(), "reader", (topic,), read, print)
+    wait_for("what the broker keeps", lambda: came)
+    wiper = mqtt.MqttLink(unit.broker.section_for_unit(UNIT), "forgetful", (), lambda _: None, print)
+    wait_for("the connection", lambda: wiper.publish(topic, b"", retain=True) is not None)
+    wait_for("the broker to forget it", lambda: b"" in came)
+    wait_for("it to come again", lambda: came[-1] != b"")
+    assert parse_snapshot(topic, came[-1]).trigger is Trigger.BUTTON
+    wiper.close()
+    reader.close()
+
+
+def test_staff_are_told_what_an_ambulance_needs_to_know_but_in_no_will(alone: Hub) -> None:
+    face = alone._status(UnitState.READY).face
+    assert face is not None
+    assert (face.unit, face.emergency_number, bool(face.address), bool(face.defibrillator)) == (UNIT, "999", True, True)
+    assert alone._status(UnitState.LOST).face is None
 
 
 # ---- drills ----

@@ -16,7 +16,7 @@ from firmware_bridge.presses import PressBook
 from firmware_bridge.protocol import PressReport
 from kiosk.incident import Incident
 from kiosk.messages import Severity, State, Trigger
-from kiosk.store import HEARD_KEPT, HEARD_KEPT_S, PRESSES_KEPT, Clock, Heard, Store, is_open
+from kiosk.store import DRILLS_KNOWN, HEARD_KEPT, HEARD_KEPT_S, PRESSES_KEPT, Clock, Heard, Store, is_open
 
 NOW = Clock("boot-a", 1000.0, 1_700_000_000.0)
 OPEN = Incident(
@@ -72,6 +72,25 @@ def test_only_the_newest_presses_are_kept(tmp_path: Path, said: list[str]) -> No
         store.save(OPEN, NOW, None, PressId(1, 0, count))
     assert store.presses() == [PressId(1, 0, count) for count in range(20, PRESSES_KEPT + 20)]
     store.close()
+
+
+def test_a_drill_that_began_is_known_for_ever_and_so_is_the_last_proof(tmp_path: Path, said: list[str]) -> None:
+    store = make(tmp_path / "state.db", said)
+    assert (store.proven(), store.knows_drill("drill-1")) == (None, False)
+    store.note_drill("drill-1")
+    store.note_drill("drill-1")
+    store.keep_proven(1000.0)
+    store.keep_proven(2000.0)
+    store.save(OPEN, NOW, None, None)
+    store.close()
+    again = make(tmp_path / "state.db", said)
+    assert (again.proven(), again.knows_drill("drill-1"), again.knows_drill("drill-2")) == (2000.0, True, False)
+    assert again.knows_drill(OPEN.id), "no drill takes the id of an incident"
+    again._write(*[("INSERT INTO drill (drill) VALUES (?)", (f"old-{number}",)) for number in range(DRILLS_KNOWN)])
+    again.note_drill("drill-3")
+    assert (again.knows_drill("drill-1"), again.knows_drill("drill-3")) == (False, True), "but the file stays small"
+    again.close()
+    assert not said
 
 
 def test_only_the_newest_phrases_are_kept_newest_first_and_none_for_long(tmp_path: Path, said: list[str]) -> None:
