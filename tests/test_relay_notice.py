@@ -1,0 +1,233 @@
+"""What secondary ways are told: who may know, what is news, the words; the outbox on disk; addresses and programs."""
+
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kiosk.messages import Choice, Outcome, Person, Reach, Severity, Snapshot, State, Trigger
+from kiosk.relay.command import refusal
+from kiosk.relay.notice import SECONDARY, Facts, Notice, change, notice, over, plain, text, title, told
+from kiosk.relay.notify import prioritised
+from kiosk.relay.outbox import RETRY_MOST_S, WAITING_MOST, WAITING_MOST_S, Outbox
+from kiosk.relay.relay import backoff_s
+from kiosk.relay.webhook import body, secret_bytes, signature
+
+SAM = Person(id="sam", name="Samantha-Unmistakable")
+OPEN_STATES = [State.CHECKING, State.RAISED, State.COMING, State.ATTENDED]
+
+
+def snapshot(**facts: Any) -> Snapshot:
+    base: dict[str, Any] = {
+        "store": "harbour", "unit": "desk-3", "place": "a place that the unit says", "id": "one", "revision": 1,
+        "state": State.RAISED, "severity": Severity.ALERT, "trigger": Trigger.BUTTON, "tier": 1, "tiers": ("staff",),
+        "reach": Reach.OK, "opened_at": datetime(2026, 11, 22, tzinfo=UTC), "elapsed_s": 0.0,
+    }  # fmt: skip
+    return Snapshot(**{**base, **facts})
+
+
+def facts(before: Facts | None = None, *, may_know: bool = False, **more: Any) -> Facts | None:
+    return told(snapshot(**more), "Service desk 3", before, silent=may_know)
+
+
+def known(**more: Any) -> Facts:
+    found = facts(may_know=True, **more)
+    assert found is not None
+    return found
+
+
+# --- who may know -----------------------------------------------------------------------------------------------------
+
+COVERT: list[dict[str, Any]] = [{"silent": True}, {"covert": True}, {"trigger": Trigger.COVERT}]
+
+
+@pytest.mark.parametrize("covert", COVERT)
+@pytest.mark.parametrize("state", [*OPEN_STATES, State.CLOSED])
+def test_a_covert_call_is_not_there_for_who_may_not_know(covert: dict[str, Any], state: State) -> None:
+    assert facts(**covert, state=state) is None
+    assert facts(known(id="another"), **covert, state=state) is None
+
+
+@given(
+    st.sampled_from(COVERT), st.sampled_from(OPEN_STATES), st.sampled_from(Severity), st.booleans(), st.booleans(),
+    st.sampled_from(OPEN_STATES), st.sampled_from(Severity),
+)  # fmt: skip
+def test_a_covert_call_in_what_was_told_changes_nothing_but_who_goes(
+    covert: dict[str, Any], state: State, severity: Severity, emergency: bool, drill: bool, before_state: State,
+    before_severity: Severity,
+) -> None:  # fmt: skip
+    before = facts(state=before_state, severity=before_severity)
+    now = facts(before, **covert, revision=2, state=state, severity=severity, emergency=emergency, drill=drill)
+    assert before is not None
+    assert now is not None
+    moved = state if state in {State.COMING, State.ATTENDED} else before_state
+    assert now == before.model_copy(update={"state": moved, "revision": 2})
+    ended = facts(now, **covert, revision=3, state=State.CLOSED, outcome=Outcome.REAL)
+    assert ended is not None
+    assert change(now, ended) == "closed"
+
+
+@pytest.mark.parametrize("covert", COVERT)
+def test_who_may_know_is_told_to_go_quietly(covert: dict[str, Any]) -> None:
+    assert "go quietly" in text(known(**covert))
+    assert "go quietly" not in text(known(**covert, state=State.CLOSED))
+
+
+@given(st.text(max_size=40), st.sampled_from(Choice), st.sampled_from([*OPEN_STATES, State.CLOSED]))
+def test_nothing_of_the_person_or_the_staff_goes_out(name: str, choice: Choice, state: State) -> None:
+    private = f"Zz{plain(name)[:30]}".strip()
+    one = notice(
+        "msg_1", "opened",
+        known(name=private, choice=choice, guess=choice, phrase="breathe", state=state, here=SAM, seen=(SAM,)),
+    )  # fmt: skip
+    said = one.model_dump_json() + body(one).decode()
+    assert private not in said
+    assert "Samantha" not in said
+    assert choice.value not in said.replace('"request"', "")
+    assert "breathe" not in said
+    assert SECONDARY in said
+
+
+# --- what is news -----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_news_and_what_is_not() -> None:
+    first = known()
+    assert change(None, first) == "opened"
+    assert change(None, known(state=State.CLOSED)) is None
+    assert change(first, known(revision=9, seen=(SAM,), opened_at=datetime(2026, 1, 1, tzinfo=UTC))) is None
+    assert change(first, known(revision=2, state=State.COMING)) == "changed"
+    assert change(first, known(revision=2, severity=Severity.GRAVE)) == "changed"
+    assert change(first, known(revision=2, emergency=True)) == "changed"
+    assert change(first, known(revision=2, state=State.CLOSED)) == "closed"
+    assert change(first, over(first)) == "closed"
+    assert change(over(first), over(first)) is None
+    assert change(first, known(id="another")) == "opened"
+
+
+def test_words_and_urgency() -> None:
+    grave = known(severity=Severity.GRAVE, emergency=True)
+    assert (title(grave), grave.urgency) == ("Grave: help now · Service desk 3", "emergency")
+    assert text(grave) == f"Nobody has answered.\n{SECONDARY}"
+    drill = known(drill=True)
+    assert (title(drill), drill.urgency) == ("DRILL: Help now · Service desk 3", "calm")
+    asked = known(trigger=Trigger.TOUCH, choice=Choice.PERSON, severity=Severity.CHECK)
+    assert (title(asked), asked.urgency) == ("Please come · Service desk 3", "check")
+    over_ = known(state=State.CLOSED, outcome=Outcome.FALSE_ALARM)
+    assert (title(over_), over_.urgency) == ("Over · Service desk 3", "calm")
+    assert text(over_).startswith("It is over. It was a false alarm.")
+
+
+# --- the outbox -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Outbox]:
+    one = Outbox(tmp_path / "outbox.sqlite", pytest.fail)
+    yield one
+    one.close()
+
+
+def news(incident: str, revision: int) -> Notice:
+    return notice(f"msg_{incident}_{revision}", "changed", known(id=incident, revision=revision))
+
+
+def put(box: Outbox, one: Notice, at_s: float = 0.0) -> None:
+    box.take("everything", one.facts, [("way", one)], at_s)
+
+
+def test_of_an_incident_always_the_oldest_first_and_incidents_do_not_wait_for_each_other(box: Outbox) -> None:
+    for one in (news("a", 1), news("a", 2), news("b", 1)):
+        put(box, one)
+    first = box.next_due("way", 0.0)
+    assert first is not None
+    assert first.notice.id == "msg_a_1"
+    box.again(first.number, 100.0)
+    second = box.next_due("way", 0.0)
+    assert second is not None
+    assert second.notice.id == "msg_b_1"
+    box.done(second.number)
+    assert box.next_due("way", 0.0) is None
+    later = box.next_due("way", 100.0)
+    assert later is not None
+    assert (later.notice.id, later.tries) == ("msg_a_1", 1)
+    assert box.waiting() == {"way": 2}
+
+
+def test_a_clock_that_is_set_back_makes_nothing_wait_for_years(box: Outbox) -> None:
+    put(box, news("a", 1), 2e9)
+    assert box.next_due("way", 1e9) is not None
+    assert box.next_due("way", 2e9 - RETRY_MOST_S / 2) is None
+
+
+def test_what_waits_has_an_end(box: Outbox) -> None:
+    for number in range(WAITING_MOST + 5):
+        put(box, news("a", number + 1))
+    assert box.drop_old(["way"], 0.0) == 5
+    assert box.waiting() == {"way": WAITING_MOST}
+    assert box.drop_old(["way"], WAITING_MOST_S + 1) == WAITING_MOST
+    put(box, news("a", 1))
+    assert box.drop_old(["another"], 0.0) == 1
+
+
+def test_what_is_told_outlives_the_process_and_a_full_disk_does_not_end_it(tmp_path: Path) -> None:
+    box = Outbox(tmp_path / "outbox.sqlite", pytest.fail)
+    put(box, news("a", 3))
+    box.close()
+    again = Outbox(tmp_path / "outbox.sqlite", pytest.fail)
+    assert again.told()["everything", "desk-3"].revision == 3
+    again.close()
+    said: list[str] = []
+    nowhere = Outbox(tmp_path / "missing" / "outbox.sqlite", said.append)
+    put(nowhere, news("a", 1))
+    assert nowhere.waiting() == {"way": 1}
+    assert len(said) == 1
+    assert "going on in memory" in said[0]
+    nowhere.close()
+
+
+# --- addresses and programs -------------------------------------------------------------------------------------------
+
+
+def test_the_signature_is_that_of_standard_webhooks() -> None:
+    key = secret_bytes("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    signed = signature(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
+    assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_the_urgency_goes_into_the_address_unless_one_is_set() -> None:
+    assert prioritised("ntfys://host/topic", "emergency") == "ntfys://host/topic?priority=max"
+    assert prioritised("gotify://host/token?x=1", "check") == "gotify://host/token?x=1&priority=high"
+    assert prioritised("ntfy://host/topic?priority=low", "emergency") == "ntfy://host/topic?priority=low"
+    assert prioritised("json://host/", "emergency") == "json://host/"
+
+
+@given(st.integers(0, 10_000))
+def test_pauses_have_an_end(tries: int) -> None:
+    assert 0 < backoff_s(tries) <= RETRY_MOST_S
+
+
+def test_only_a_program_that_nobody_else_can_change_is_run(tmp_path: Path) -> None:
+    folder = tmp_path / "hooks"
+    folder.mkdir(mode=0o755)
+    program = folder / "blink"
+    program.write_text("#!/bin/sh\n")
+    assert "no program that this user may run" in refusal(program)
+    program.chmod(0o755)
+    assert refusal(program) == ""
+    assert refusal(Path("/bin/sh")) == ""
+    assert "not a whole path" in refusal(Path("blink"))
+    assert "cannot be found" in refusal(folder / "none")
+    assert "no program" in refusal(folder)
+    link = tmp_path / "link"
+    link.symlink_to(program)
+    assert refusal(link) == ""
+    folder.chmod(0o777)
+    assert refusal(link) == f"others may write {folder}; forbid it (chmod go-w)"
+    folder.chmod(0o755 | stat.S_IWGRP)
+    assert "others may write" in refusal(link)
