@@ -5,8 +5,9 @@ frozen events; it never calls into the caller's state. `publish` is the caller's
 which `put` fills. So an `Acknowledged(mid)` may be in that inbox before `publish` has returned `mid`, and is still handled
 after it: nothing needs a lock.
 
-Nothing rides on MQTT v5 properties: `version=311` speaks to older brokers. Each connection is a fresh paho client, so that
-nothing old is ever sent again behind the caller's back: what must survive belongs in the caller's outbox.
+Nothing rides on MQTT v5 properties: a broker that does not take version 5 is asked in 3.1.1 at the next try. Each connection
+is a fresh paho client, so that nothing old is ever sent again behind the caller's back: what must survive belongs in the
+caller's outbox.
 """
 
 import socket
@@ -38,6 +39,7 @@ TICK_S = 0.25
 STEADY_S = 5.0
 """A connection that breaks before this counts as a failed attempt: two devices with one name would else fight at full speed."""
 FIGHT_ATTEMPTS = 3
+UNKNOWN_VERSION = "Unsupported protocol version"
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MOST_S = 1.5
 
@@ -233,6 +235,7 @@ class _Session:
         self._acknowledged = 0
         self._early: list[Received] = []
         self.ready = False
+        self.understood = False
         self.client = self._new_client()
 
     def _new_client(self) -> Client:
@@ -316,6 +319,7 @@ class _Session:
     def _on_connect(
         self, client: Client, _data: Any, _flags: ConnectFlags, code: ReasonCode, _properties: Properties | None
     ) -> None:
+        self.understood = str(code) != UNKNOWN_VERSION
         if code.is_failure:
             self._why = _sign_in_fault(self._link.broker, str(code))
         elif self._link.topics:
@@ -380,7 +384,7 @@ def _sign_in_fault(broker: BrokerSection, code: str) -> str:
     if code in {"Bad user name or password", "Not authorized"}:
         who = f"user {broker.username!r} with this password" if broker.username else f"certificate {broker.cert_file}"
         return f"it does not let in our {who} ({code}); correct it in [broker], or add it on the broker"
-    if code == "Unsupported protocol version":
+    if code == UNKNOWN_VERSION:
         return "it does not speak this MQTT version; use a broker with MQTT v5 or 3.1.1"
     return f"it refused us ({code}); look at the broker's log"
 
@@ -409,7 +413,8 @@ class MqttLink:
     ) -> None:
         self.broker, self.client_id, self.topics, self.put, self.will = broker, client_id, topics, put, will
         self.keepalive_s = keepalive_s
-        self.version = MQTTProtocolVersion.MQTTv5 if version == 5 else MQTTProtocolVersion.MQTTv311  # noqa: PLR2004 - MQTT's name
+        self._wanted = MQTTProtocolVersion.MQTTv5 if version == 5 else MQTTProtocolVersion.MQTTv311  # noqa: PLR2004 - MQTT's name
+        self.version = self._wanted
         self._on_death = on_death
         self._session: _Session | None = None
         self._said = ""
@@ -459,7 +464,16 @@ class MqttLink:
         if session is None:
             return False
         session.hang_up()
+        self._choose_version(session)
         return session.ready
+
+    def _choose_version(self, session: _Session) -> None:
+        """Try the other version after a broker refused this one, or broke off at its first word, as RabbitMQ 3 does."""
+        if session.ready:
+            self.version = self._wanted
+        elif not session.understood:
+            older = self.version == MQTTProtocolVersion.MQTTv5
+            self.version = MQTTProtocolVersion.MQTTv311 if older else MQTTProtocolVersion.MQTTv5
 
     def _tell(self, reason: str) -> None:
         if self._session is not None and self._session.ready:

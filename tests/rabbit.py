@@ -1,0 +1,132 @@
+"""A real RabbitMQ with its MQTT plugin over TLS, for tests: a broker of version 3.1.1 that is not mosquitto."""
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import trustme
+
+from kiosk.broker_files import staff_user, unit_user
+from kiosk.config import BrokerSection
+from kiosk.demo.broker import free_port
+
+START_S, STOP_S = 240.0, 60.0
+HERE = "127.0.0.1"
+CONF = """\
+listeners.tcp = none
+mqtt.listeners.tcp = none
+mqtt.listeners.ssl.1 = {here}:{port}
+mqtt.allow_anonymous = false
+mqtt.ssl_cert_login = true
+ssl_cert_login_from = common_name
+ssl_options.cacertfile = {folder}/ca.pem
+ssl_options.certfile = {folder}/broker.pem
+ssl_options.keyfile = {folder}/broker.key
+ssl_options.verify = verify_peer
+ssl_options.fail_if_no_peer_cert = true
+load_definitions = {folder}/definitions.json
+log.console = true
+log.file = false
+"""
+
+
+def server() -> str | None:
+    """Return RabbitMQ's own start script; Debian's wrapper around it wants to be another user."""
+    scripts = sorted(Path("/usr/lib/rabbitmq").glob("lib/rabbitmq_server-*/sbin/rabbitmq-server"))
+    return str(scripts[-1]) if scripts else None
+
+
+class RabbitBroker:
+    """RabbitMQ in `folder`, on one port; units and responders sign in with certificates, as at `PrivateBroker`."""
+
+    def __init__(self, folder: Path, units: Sequence[str], responders: Sequence[str]) -> None:
+        self.folder, self.port = folder.resolve(), free_port(HERE)
+        self._authority = trustme.CA()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._users = [unit_user(unit) for unit in units] + [staff_user(one) for one in responders]
+        epmd = str(free_port(HERE))
+        self._env = {
+            **os.environ,
+            "HOME": str(self.folder),
+            "ERL_EPMD_PORT": epmd,
+            "ERL_EPMD_ADDRESS": HERE,
+            "RABBITMQ_NODENAME": f"stayby{self.port}@localhost",
+            "RABBITMQ_DIST_PORT": str(free_port(HERE)),
+            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
+            "RABBITMQ_CONF_ENV_FILE": str(self.folder / "no-env.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "plugins"),
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
+            "RABBITMQ_PID_FILE": str(self.folder / "pid"),
+        }
+        self._write()
+
+    def _write(self) -> None:
+        self.folder.mkdir(parents=True)
+        self._authority.cert_pem.write_to_path(self.folder / "ca.pem")
+        own = self._authority.issue_cert("localhost", HERE)
+        own.private_key_pem.write_to_path(self.folder / "broker.key")
+        own.cert_chain_pems[0].write_to_path(self.folder / "broker.pem")
+        for user in self._users:
+            # Erlang takes no certificate whose list of names is empty
+            signed = self._authority.issue_cert(f"{user}.example", common_name=user)
+            signed.private_key_and_cert_chain_pem.write_to_path(self.folder / f"{user}.pem")
+        (self.folder / "rabbitmq.conf").write_text(CONF.format(here=HERE, port=self.port, folder=self.folder))
+        (self.folder / "no-env.conf").write_text("")
+        (self.folder / "plugins").write_text("[rabbitmq_mqtt].\n")
+        everything = {"vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}
+        definitions = {
+            "vhosts": [{"name": "/"}],
+            "users": [{"name": user, "password_hash": "", "tags": []} for user in self._users],
+            "permissions": [{"user": user, **everything} for user in self._users],
+        }
+        (self.folder / "definitions.json").write_text(json.dumps(definitions))
+
+    def section_for_unit(self, unit: str) -> BrokerSection:
+        """Return the `[broker]` table of a unit."""
+        return self._section(unit_user(unit))
+
+    def section_for_responder(self, responder: str) -> BrokerSection:
+        """Return the `[broker]` table of one of the staff."""
+        return self._section(staff_user(responder))
+
+    def _section(self, user: str) -> BrokerSection:
+        own = self.folder / f"{user}.pem"
+        return BrokerSection(host=HERE, port=self.port, ca_file=self.folder / "ca.pem", cert_file=own, key_file=own)
+
+    def start(self) -> None:
+        """Start it, and wait until the plugin takes connections."""
+        command = server()
+        assert command is not None
+        with (self.folder / "rabbitmq.log").open("ab") as log:
+            self._process = subprocess.Popen([command], env=self._env, stdout=log, stderr=log, start_new_session=True)
+        until_s = time.monotonic() + START_S
+        while "Server startup complete" not in (self.folder / "rabbitmq.log").read_text(errors="replace"):
+            assert self._process.poll() is None, (self.folder / "rabbitmq.log").read_text(errors="replace")[-3000:]
+            assert time.monotonic() < until_s, (self.folder / "rabbitmq.log").read_text(errors="replace")[-3000:]
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End it, and the name server that it started."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(STOP_S)
+            self._process = None
+        epmd = shutil.which("epmd") or "/usr/bin/epmd"
+        subprocess.run([epmd, "-kill"], env=self._env, check=False, capture_output=True, timeout=STOP_S)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
