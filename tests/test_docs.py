@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from kiosk.cli import COMMANDS
 from kiosk.config import BoardConfig, UnitConfig, load_unit
 from kiosk.config_faults import sections
+from kiosk.store_config import StoreConfig, load_store
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -19,7 +20,7 @@ def options_in_docs(part: str) -> dict[str, dict[str, tuple[str, str]]]:
     """Return, by table and option, the meaning and default that the document gives."""
     found: dict[str, dict[str, tuple[str, str]]] = {}
     for section in re.split(r"^### ", part, flags=re.MULTILINE)[1:]:
-        name = re.match(r"`\[(\w+)\]`", section)
+        name = re.match(r"`\[+(\w+)\]+`", section)
         assert name, f"not the heading of a table: {section[:40]}"
         rows = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", section, flags=re.MULTILINE)
         found[name[1]] = {option: (means, default) for option, means, default in rows}
@@ -43,19 +44,32 @@ def default_of(field: FieldInfo) -> str:
     return f"`{json.dumps(value)}`"
 
 
-def parts() -> tuple[str, str]:
-    unit, board = (DOCS / "config.md").read_text().split("## `board.toml`")
-    return unit, board
+KINDS: dict[type[BaseModel], str] = {UnitConfig: "kiosk.toml", StoreConfig: "store.toml", BoardConfig: "board.toml"}
 
 
-@pytest.mark.parametrize("model", [UnitConfig, BoardConfig])
+def part(model: type[BaseModel]) -> str:
+    """Return what the document says of one kind of file."""
+    chapters = re.split(r"^## ", (DOCS / "config.md").read_text(), flags=re.MULTILINE)
+    (found,) = [chapter for chapter in chapters if chapter.startswith(f"`{KINDS[model]}`")]
+    return found
+
+
+@pytest.mark.parametrize("model", KINDS)
 def test_every_option_is_documented_with_its_default_and_no_other(model: type[BaseModel]) -> None:
-    documented = options_in_docs(parts()[model is BoardConfig])
+    documented = options_in_docs(part(model))
     expected = options_in_code(model)
-    if model is BoardConfig:
+    if model is not UnitConfig:
         del expected["broker"]  # the same as a unit's
     assert {name: {key: default for key, (_, default) in rows.items()} for name, rows in documented.items()} == expected
     assert all(means.strip() for rows in documented.values() for means, _ in rows.values())
+    for key in set(model.model_fields) - set(options_in_code(model)):
+        assert f"`{key}`" in part(model)
+
+
+def test_the_example_of_a_store_is_a_good_configuration() -> None:
+    example = re.search(r"```toml\n(.*?)```", part(StoreConfig), flags=re.DOTALL)
+    assert example
+    assert load_store(example[1]).store.id == "harbour"
 
 
 def test_the_example_is_a_good_configuration() -> None:
