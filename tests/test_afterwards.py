@@ -23,6 +23,7 @@ from tests.board_parts import Desk, desk, until
 from tests.broker import private_broker
 from tests.records_parts import DAY_S, NOW, PRIYA, SAM, kept
 from tests.running_board import RunningBoard, chromium
+from tests.test_board_face import violations
 
 AT = NOW.timestamp()
 
@@ -360,3 +361,33 @@ def test_the_pages_go_by_keys_alone(browser: Browser, board: RunningBoard) -> No
                 break
         assert sam.evaluate("document.activeElement.textContent").strip() == "Begin the drill"
         assert sam.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+@pytest.mark.parts
+def test_axe_finds_nothing_on_any_page(browser: Browser, board: RunningBoard, unit: Desk) -> None:
+    closed = grave(unit)
+    until(lambda: closed.id in str(board.device("sam").ask("GET", "/manage/export.json")[2]))
+    begun = board.device("sam").form(
+        "/manage/drills", token=board.device("sam").token(), unit="desk-3", scenario="chest"
+    )
+    with closing(enter(browser, board, "sam")) as sam, closing(enter(browser, board, "priya")) as priya:
+        one = urlencode({"unit": unit.unit, "incident": closed.id})
+        paths = [
+            "",
+            "/report",
+            "/report?week=2020-W01",
+            "/incidents",
+            f"/incident?{one}",
+            "/drills",
+            "/opening",
+            "/follow-ups",
+        ]
+        for path in [*(f"manage{one}" for one in paths), begun[1]["location"].lstrip("/")]:
+            go(sam, board, path)
+            assert violations(sam) == [], path
+        for name in ("Call the customer", "A moment for you"):
+            go(priya, board, "manage/follow-ups")
+            assert violations(priya) == []
+            priya.get_by_role("link", name=name).first.click()
+            expect(priya.get_by_role("heading", level=1, name=name)).to_be_visible()
+            assert violations(priya) == [], name
