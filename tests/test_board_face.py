@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from kiosk.board.gate import MANAGER_PAGES
 from kiosk.demo.broker import PrivateBroker
 from kiosk.messages import (
     Choice,
@@ -170,6 +171,20 @@ def test_axe_finds_nothing_wrong_while_not_connected_and_muted(page: Page, unit:
     finally:
         broker.thaw()
     connected(page)
+
+
+def test_axe_finds_nothing_wrong_on_the_pages_around_the_board(
+    browser: Browser, open_board: Callable[..., Page], board: RunningBoard
+) -> None:
+    stranger = browser.new_page(viewport=PHONE)
+    manager = open_board("sam")
+    stranger_sees = [board.invitation(), f"{board.url}sign-in", f"{board.url}sign-in?who=priya"]
+    manager_sees = [f"{board.url}{path}" for path in ("sign-out", "nowhere", *(one[1:] for one, _ in MANAGER_PAGES))]
+    for page, addresses in ((stranger, stranger_sees), (manager, manager_sees)):
+        for address in addresses:
+            page.goto(address)
+            assert violations(page) == [], address
+    stranger.close()
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -511,7 +526,7 @@ def test_a_crowd_of_alerts_is_counted_and_every_unanswered_one_can_be_answered(
         for one in desks:
             one.say()
         expect(page.locator("article")).to_have_count(12)
-        expect(page.locator("#crowd")).to_have_text("12 alerts are open. Nobody is going to 12 of them.")
+        expect(page.locator("#crowd")).to_have_text("12 alerts are open. 12 have nobody on the way yet.")
         expect(page.locator("article.brief")).to_have_count(9)
         expect(page.get_by_role("button", name="Coming · 1 min")).to_have_count(12)
         page.get_by_role("button", name="Coming · 1 min, Place desk-11").click()

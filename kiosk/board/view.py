@@ -453,7 +453,7 @@ def _crowd(alerts: tuple[AlertView, ...]) -> str:
         return ""
     alone = sum(not one.going for one in alerts)
     return f"{len(alerts)} alerts are open. " + (
-        f"Nobody is going to {alone} of them." if alone else "All have somebody."
+        f"{alone} have nobody on the way yet." if alone else "All have somebody."
     )
 
 
