@@ -396,7 +396,8 @@ async function refreshCard() {
 function paintTools() {
   say(byId("break"), view.duty === "break" ? "End my break" : "Take a break");
   byId("break").hidden = view.duty === "off";
-  byId("manage").hidden = !view.manager;
+  byId("manage").hidden = false;
+  say(byId("manage"), view.manager ? "For the manager" : "My follow-ups");
   say(byId("leave"), view.me + ": sign out");
 }
 
