@@ -486,6 +486,35 @@ def test_a_drill_looks_like_one_from_its_first_page_to_its_last() -> None:
     assert TouchAction.HELP in {one.does.action for one in every_button(desk.page) if isinstance(one.does, Touch)}
 
 
+def test_a_customer_in_a_drill_gets_real_help_with_one_touch() -> None:
+    desk = Desk3()
+    desk.happens(DRILL)
+    found = desk.touch("I really need help")
+    assert (found.mark, desk.snapshot().drill) == ("", False)
+    assert "I’m fine now" in [one.text for one in found.corner]
+    desk.wait(RULES.escalate_s * 2)
+    assert desk.page.top_left == "No one here has answered yet. Call now."
+
+
+def test_a_drill_that_nobody_ends_leaves_the_desk_by_itself() -> None:
+    desk = Desk3()
+    desk.happens(DRILL)
+    desk.happens(ev.ResponderHere(SAM, reply()))
+    marks = {desk.wait(1.0).mark for _ in range(290)}
+    assert marks == {"This is a drill"}
+    assert desk.wait(11.0).kind is Kind.CLOSED
+    assert (desk.wait(THANKS_S + 1).kind, desk.page.mark) == (Kind.IDLE, "")
+
+
+def test_the_morning_press_from_the_press_to_the_end() -> None:
+    desk = Desk3()
+    desk.happens(ev.DrillStarted("drill-2", "opening", SAM))
+    assert desk.page.mark == "This is a drill"
+    desk.happens(ev.ResponderHere(SAM, reply()))
+    assert desk.wait(19.0).headline == "Sam is here."
+    assert desk.wait(2.0).kind is Kind.CLOSED
+
+
 def test_who_threatens_sees_nothing_of_a_covert_call_whatever_the_desk_shows() -> None:
     for covert in (ev.ButtonPressed(covert=True), ev.PhraseHeard("angela", 5.0, covert=True)):
         desk, ordinary = Desk3(), Desk3()

@@ -674,6 +674,52 @@ def test_a_drill_never_tells_to_call() -> None:
     assert "Call now" not in words
 
 
+SAYS_TO_CALL = re.compile(r"(?<!not )(?<!how to )\bcall (112|999)(?! myself)|call now|ask anyone near", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("name", [name for name, scene in SCENES.items() if scene.show.incident is not None])
+def test_no_scene_that_is_a_drill_tells_anybody_to_call_but_its_steps_which_say_that_it_is_one(name: str) -> None:
+    scene = SCENES[name]
+    incident = scene.show.incident
+    assert incident is not None
+    shown = show(incident.model_copy(update={"drill": True}), reach=scene.show.reach)
+    found = view(shown, Local(emergency_put_away=incident.emergency))
+    says = [text for text in found.texts() if SAYS_TO_CALL.search(text)]
+    assert found.mark == "This is a drill"
+    assert not says or found.kicker == "This is a drill. Do not call 112."
+    assert not {"say_nobody", "say_unreached", "say_gone"} & set(found.prompts)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        snapshot(drill=True),
+        snapshot(State.COMING, drill=True, **COMING),
+        snapshot(State.ATTENDED, drill=True, here=SAM),
+        snapshot(drill=True, emergency=True),
+        snapshot(drill=True, **CHEST),
+        snapshot(drill=True, **PUSHES),
+    ],
+)
+def test_who_does_not_play_is_one_touch_from_a_real_call(made: Snapshot) -> None:
+    found = view(show(made))
+    real = [one for one in every_button(found) if isinstance(one.does, Touch) and one.does.action is TouchAction.HELP]
+    assert [one.text for one in real] in (["I really need help"], ["I still need help"])
+
+
+def test_the_desk_asks_for_its_opening_press_and_stays_what_it_is() -> None:
+    for how, headline in (
+        ("press", "Morning test: press the button now."),
+        ("touch", "Morning test: touch “I need help” now."),
+    ):
+        found = view(show(opening=how))
+        assert (found.kind, found.headline, found.mark) == (Kind.IDLE, headline, "")
+        assert found.body == ("It is a drill. It tests the way to the staff.", "Any other call here is real.")
+        assert [one.text for one in found.buttons] == ["I need help", "I need a person", "Call 112 myself"]
+    lost = view(show(opening="press", reach=Reach.DISCONNECTED))
+    assert lost.headline == "Hello.", "first comes that nobody can be told"
+
+
 def test_here_then_over_then_idle() -> None:
     shown = show(snapshot(State.ATTENDED, here=SAM))
     local = settle(Local(), shown, 0)
