@@ -19,6 +19,7 @@ from kiosk.relay.relay import backoff_s
 from kiosk.relay.webhook import body, secret_bytes, signature
 
 SAM = Person(id="sam", name="Samantha-Unmistakable")
+AT = datetime(2026, 11, 22, 10, tzinfo=UTC)
 OPEN_STATES = [State.CHECKING, State.RAISED, State.COMING, State.ATTENDED]
 
 
@@ -83,7 +84,7 @@ def test_nothing_of_the_person_or_the_staff_goes_out(name: str, choice: Choice, 
     private = f"Zz{plain(name)[:30]}".strip()
     one = notice(
         "msg_1", "opened",
-        known(name=private, choice=choice, guess=choice, phrase="breathe", state=state, here=SAM, seen=(SAM,)),
+        known(name=private, choice=choice, guess=choice, phrase="breathe", state=state, here=SAM, seen=(SAM,)), AT,
     )  # fmt: skip
     said = one.model_dump_json() + body(one).decode()
     assert private not in said
@@ -134,7 +135,7 @@ def box(tmp_path: Path) -> Iterator[Outbox]:
 
 
 def news(incident: str, revision: int) -> Notice:
-    return notice(f"msg_{incident}_{revision}", "changed", known(id=incident, revision=revision))
+    return notice(f"msg_{incident}_{revision}", "changed", known(id=incident, revision=revision), AT)
 
 
 def put(box: Outbox, one: Notice, at_s: float = 0.0) -> None:

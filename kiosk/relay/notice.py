@@ -69,9 +69,13 @@ class Facts(Record):
 
 
 class Notice(Record):
-    """One change as it goes out. `id` is the same however often it is sent, so that a receiver counts it once."""
+    """One change as it goes out. `id` is the same however often it is sent, so that a receiver counts it once.
+
+    `at` is when the relay heard of it.
+    """
 
     id: str
+    at: datetime
     change: Change
     urgency: Urgency
     facts: Facts
@@ -154,6 +158,8 @@ def text(facts: Facts) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def notice(notice_id: str, kind: Change, facts: Facts) -> Notice:
-    """Return the notice of a change."""
-    return Notice(id=notice_id, change=kind, urgency=facts.urgency, facts=facts, title=title(facts), text=text(facts))
+def notice(notice_id: str, kind: Change, facts: Facts, at: datetime) -> Notice:
+    """Return the notice of a change that was heard of at this time."""
+    return Notice(
+        id=notice_id, at=at, change=kind, urgency=facts.urgency, facts=facts, title=title(facts), text=text(facts)
+    )

@@ -12,12 +12,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from kiosk.broker_files import relay_command_topic
-from kiosk.config import BrokerSection
+from kiosk.config import CREDENTIALS, BrokerSection, wrong_credentials
 from kiosk.messages import (
     BadMessage,
     Record,
@@ -50,6 +51,10 @@ RETRY_FIRST_S = 1.0
 BAD_KEPT = 200
 EVERYTHING, NOT_COVERT = "everything", "not covert"
 """The two audiences: whoever is told of covert calls too, and whoever is not."""
+
+NO_DRILLS = (
+    "has no certificate or password at the broker; set theirs in [[staff]] (until then there is no drill button)"
+)
 
 log = logging.getLogger("stayby.relay")
 
@@ -92,8 +97,18 @@ class Life:
 
 def broker_of(config: StoreConfig, relay: RelaySection) -> BrokerSection:
     """Return how the relay reaches the broker: the board's way to it, with a name of its own."""
-    own = relay.model_dump(include={"cert_file", "key_file", "username", "password"})
+    own = relay.model_dump(include=set(CREDENTIALS))
     return BrokerSection(**{**config.broker.model_dump(include={"host", "port", "ca_file"}), **own})
+
+
+def drill_broker_of(config: StoreConfig) -> BrokerSection | None:
+    """Return how the one who begins drills signs in at the broker; None when store.toml does not say it."""
+    by = config.home_assistant.drill_by if config.home_assistant else None
+    for one in config.staff:
+        own = one.model_dump(include=set(CREDENTIALS), exclude_none=True)
+        if one.id == by and not list(wrong_credentials(own)):
+            return BrokerSection(**{**config.broker.model_dump(include={"host", "port", "ca_file"}), **own})
+    return None
 
 
 def ways_of(config: StoreConfig) -> Iterator[Way | str]:
@@ -129,6 +144,10 @@ class Relay:
         self._off: list[str] = []
         self._inbox = Inbox(self._wake.set)
         self._box = Outbox(outbox, self._off_line)
+        self._drill_by = (self._home and self._home.drill_by) or ""
+        self._drill_broker = drill_broker_of(config)
+        if self._drill_by and self._drill_broker is None:
+            self._off_line(f"[home_assistant] drill_by: {self._drill_by} {NO_DRILLS}")
         self._told: dict[tuple[str, str], Facts] = self._box.told()
         self._past: dict[str, list[str]] = {}
         self._lives: dict[str, Life] = {}
@@ -161,7 +180,7 @@ class Relay:
         own = (incident_topic(self._store, "+"), status_topic(self._store, "+"))
         if self._home is None:
             return own
-        drills = (relay_command_topic(self._store, "+"),) if self._home.drill_by else ()
+        drills = (relay_command_topic(self._store, "+"),) if self._drill_broker else ()
         return (*own, ha.birth_topic(self._home.prefix), *drills)
 
     def _device_topics(self) -> Iterator[str]:
@@ -237,7 +256,8 @@ class Relay:
                 log.info("drill at %s: %s", unit, says or "begun, the unit waits for its button")
             case Connected():
                 log.info("connected to the broker")
-                self._say_all_again(now_s)
+                self._lives = {unit: replace(life, fresh_s=now_s) for unit, life in self._lives.items()}
+                self._say_all_again()
             case Disconnected(reason) | Refused(reason, None):
                 log.warning("not connected: %s", reason)
             case Refused(reason, _):
@@ -253,7 +273,7 @@ class Relay:
         if self._home and event.topic == ha.birth_topic(self._home.prefix):
             if event.payload == ha.BIRTH and not event.retained:
                 log.info("Home Assistant has started: it is told everything again")
-                self._say_all_again(now_s)
+                self._say_all_again()
             return
         unit, kind = event.topic.split("/")[-2:]
         if unit not in self._places:
@@ -310,7 +330,8 @@ class Relay:
             self._told[audience, now.unit] = now
             return
         keys = [key for key, one in self._tellers.items() if one.way.silent == (audience is EVERYTHING)]
-        news = [(key, notice(f"msg_{uuid.uuid4().hex}", kind, now)) for key in keys]
+        at = datetime.fromtimestamp(unix_s, UTC)
+        news = [(key, notice(f"msg_{uuid.uuid4().hex}", kind, now, at)) for key in keys]
         self._box.take(audience, now, news, unix_s)
         self._told[audience, now.unit] = now
         for key in keys:
@@ -347,19 +368,12 @@ class Relay:
     # --- drills -------------------------------------------------------------------------------------------------------
 
     def _drill(self, unit: str, event: Received, now_s: float) -> None:
-        by = self._home.drill_by if self._home else None
-        one = next((one for one in self._config.staff if one.id == by), None)
-        if event.retained or event.payload != ha.PRESS or one is None:
+        if event.retained or event.payload != ha.PRESS or self._drill_broker is None:
             raise BadMessage(f"drill on {event.topic}: not a press of the drill button just now; ignored")
-        if now_s - self._drilled_s.get(unit, float("-inf")) < DRILL_AGAIN_S:
-            return
-        self._drilled_s[unit] = now_s
-        own = one.model_dump(include={"cert_file", "key_file", "username", "password"})
-        try:
-            broker = BrokerSection(**{**self._config.broker.model_dump(include={"host", "port", "ca_file"}), **own})
-        except ValueError:
-            raise BadMessage(f"drill at {unit}: {by} has no certificate or password in store.toml; ignored") from None
-        threading.Thread(target=self._begin_drill, args=(broker, unit, one.id), name="drill", daemon=True).start()
+        if now_s - self._drilled_s.get(unit, float("-inf")) >= DRILL_AGAIN_S:
+            self._drilled_s[unit] = now_s
+            who = (self._drill_broker, unit, self._drill_by)
+            threading.Thread(target=self._begin_drill, args=who, name="drill", daemon=True).start()
 
     def _begin_drill(self, broker: BrokerSection, unit: str, by: str) -> None:
         try:
@@ -369,10 +383,9 @@ class Relay:
 
     # --- what is so, at the broker ------------------------------------------------------------------------------------
 
-    def _say_all_again(self, now_s: float) -> None:
-        """Say everything anew: the broker or Home Assistant may have forgotten it. Each unit gets its time to be heard."""
+    def _say_all_again(self) -> None:
+        """Say everything anew: the broker or Home Assistant may have forgotten it."""
         self._shown.clear()
-        self._lives = {unit: replace(life, fresh_s=now_s) for unit, life in self._lives.items()}
         self._stale.update(self._places)
 
     def _show(self, now_s: float) -> None:
@@ -398,7 +411,7 @@ class Relay:
             life = self._lives[unit] = replace(life, shown_living=life.lives(now_s))
             desk = life.desk(silent=home.silent)
         facts = self._told.get((EVERYTHING if home.silent else NOT_COVERT, unit))
-        place, drill = self._places[unit], home.drill_by is not None
+        place, drill = self._places[unit], self._drill_broker is not None
         about = ha.discovery(self._store, unit, place, desk, self._version, drill=drill)
         yield ha.discovery_topic(home.prefix, self._store, unit), json.dumps(about).encode()
         yield ha.state_topic(self._store, unit), json.dumps(ha.state(facts, desk)).encode()

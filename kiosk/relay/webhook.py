@@ -50,7 +50,7 @@ def body(notice: Notice) -> bytes:
     """Return what is posted; the same bytes however often."""
     facts = notice.facts.model_dump(mode="json")
     data = {**facts, "urgency": notice.urgency, "title": notice.title, "text": notice.text, "notice": notice.secondary}
-    told = {"type": f"incident.{notice.change}", "timestamp": facts["opened_at"], "data": data}
+    told = {"type": f"incident.{notice.change}", "timestamp": notice.at.isoformat(), "data": data}
     return json.dumps(told, ensure_ascii=False).encode()
 
 
