@@ -160,7 +160,7 @@ def test_guessing_a_pin_is_locked_out_through_a_restart_and_hurts_nobody_else(bo
         assert at_work.send("/reply", here)[0] == 202, "who is signed in already can answer"
         assert unit.reply("here").responder == "priya"
     token = manager.token()
-    assert manager.form("/manage/sessions", token=token, staff="priya", do="forgive")[0] == 303
+    assert manager.form("/manage/sessions", token=token, what="staff:priya", do="forgive")[0] == 303
     assert thief.sign_in("priya", PINS["priya"]) == 303
 
 

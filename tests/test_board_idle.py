@@ -56,13 +56,14 @@ def test_nobody_at_a_desk_is_signed_out(broker: PrivateBroker, tmp_path: Path) -
         with (
             desk(broker) as unit,
             stream(by_pin(board, "priya")) as at_desk,
-            stream(by_pin(board, "sam")) as idle,
+            stream(sam := by_pin(board, "sam")) as idle,
             stream(board.signed_in("sam")) as own,
         ):
             at_desk.wait(lambda view: view["connected"])
             unit.say(state=State.ATTENDED, here=PRIYA)
             at_desk.wait(lambda view: view["alerts"])
             assert idle.ended.wait(20), "nobody touched Sam's"
+            assert "so you were signed out" in sam.ask("GET", "/sign-in")[2].decode()
             own.wait(lambda view: view["alerts"])
             assert not at_desk.ended.is_set()
             assert not own.ended.is_set(), "one's own phone stays signed in"

@@ -6,7 +6,6 @@ count as listening. Whose answer it is says the session alone, never what a page
 """
 
 import asyncio
-import ipaddress
 import logging
 import os
 import resource
@@ -231,7 +230,7 @@ class Board:
         for key, touched_s in self._touched_s.items():
             if now_s - touched_s > self._idle_s and key not in busy:
                 log.info("%s did not touch the store's device for a while: signed out", by_pin[key])
-                self.sessions.end(key)
+                self.sessions.end(key, "idle")
 
     # --- what pages ask -----------------------------------------------------------------------------------------------
 
@@ -346,7 +345,7 @@ def _words(error: Exception) -> tuple[HTTPStatus, str]:
 
 def _listen(serve: ServeSection) -> socket.socket:
     """Return the open port; raise `BoardError` when there cannot be one, or strangers could listen to it."""
-    if serve.cert_file is None and not _is_this_machine(serve.host):
+    if serve.cert_file is None and not web.is_this_machine(serve.host):
         wrong = f"[serve] host {serve.host}: without TLS the board is served to this machine only"
         raise BoardError(f'{wrong}; set cert_file and key_file in [serve], or host = "127.0.0.1"')
     try:
@@ -356,13 +355,6 @@ def _listen(serve: ServeSection) -> socket.socket:
         raise BoardError(
             f"[serve] {serve.host}:{serve.port}: {os.strerror(error.errno or 0)}; choose another host or port"
         ) from None
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _check_certificate(serve: ServeSection) -> None:

@@ -19,6 +19,7 @@ from typing import Literal
 from kiosk.messages import Id
 
 Kind = Literal["pin", "phone"]
+Why = Literal["idle", "ended"]
 
 FILE = "sessions.sqlite3"
 SECRET_BYTES = 32
@@ -32,6 +33,7 @@ FREE_TRIES = {"staff": 5, "from": 15}
 WAIT_FIRST_S, WAIT_MOST_S = 60.0, 3600.0
 FORGET_TRIES_S = 24 * 3600.0
 WORDS_KEPT = 200
+WHYS_KEPT = 200
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS session (
@@ -83,6 +85,7 @@ class Sessions:
 
     def __init__(self, folder: Path, on_fault: Callable[[str], None], clock: Callable[[], float] = time.time) -> None:
         self._clock, self._on_fault = clock, on_fault
+        self._why: dict[str, Why] = {}
         self._path = folder / FILE
         self._db = self._open(self._path)
 
@@ -149,13 +152,18 @@ class Sessions:
             self._write("UPDATE session SET seen_unix_s = ? WHERE digest = ?", (now, key))
         return session
 
-    def end(self, key: str) -> None:
-        """Sign one device out."""
+    def end(self, key: str, why: Why = "ended") -> None:
+        """Sign one device out; `why_ended` tells that browser why, as long as the board runs."""
+        self._why = {**dict(list(self._why.items())[-WHYS_KEPT:]), key: why}
         self._write("DELETE FROM session WHERE digest = ?", (key,))
 
     def end_all(self, staff: Id) -> None:
         """Sign one person out everywhere."""
         self._write("DELETE FROM session WHERE staff = ?", (staff,))
+
+    def why_ended(self, secret: str) -> Why | None:
+        """Return why a browser that shows this secret is not signed in any more; None when it never was, or by its own wish."""
+        return self._why.get(digest(secret), "ended") if secret else None
 
     def all(self) -> list[Session]:
         """Return who is signed in, by person, the device that was seen last first; forget what is over."""

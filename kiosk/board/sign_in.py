@@ -6,6 +6,7 @@ look at them too.
 
 from collections.abc import Callable
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 import segno
 from markupsafe import Markup
@@ -16,13 +17,14 @@ from starlette.routing import Route
 from kiosk.board.accounts import Accounts, NotSignedIn
 from kiosk.board.gate import Door, SignInFirst, Turned, fields
 from kiosk.board.sessions import LASTS_S, Guesses, Kind, Session, Sessions
+from kiosk.board.web import is_this_machine
 from kiosk.config import ServeSection
 from kiosk.messages import Id, Record
 
-WHY = {
+WHY: dict[str | None, str] = {
     "idle": "Nobody touched this screen for 15 minutes, so you were signed out.",
-    "ended": "You were signed out.",
-    "out": "You are signed out. No alert reaches you here.",
+    "ended": "You were signed out on this device.",
+    "out": "You are signed out.",
 }
 DEVICES = ("iPhone", "iPad", "Android", "Windows", "Macintosh", "CrOS", "Linux")
 BROWSERS = (
@@ -112,7 +114,9 @@ class SignIn:
     ) -> Response:
         staff = self._accounts.with_pin()
         chosen = next((one for one in staff if one.id == who), None)
-        why = WHY.get(request.query_params.get("why", ""), "")
+        secret = self._door.secret(request)
+        over = self._sessions.why_ended(secret) if self._sessions.find(secret) is None else None
+        why = WHY.get(request.query_params.get("why") or over, "")
         return self._door.html(request, "sign_in.html", staff=staff, chosen=chosen, wrong=wrong, why=why, status=status)
 
     async def _sign_in(self, request: Request) -> Response:
@@ -176,11 +180,13 @@ class SignIn:
         mine = self._door.session(request).digest
         rows = [self._row(staff, mine) for staff in self._accounts.staff]
         code = Markup(segno.make(link, error="m").svg_inline(scale=6, border=4, light="#fff")) if link else ""  # noqa: S704 - segno's own SVG, of our own link
+        only_here = link != "" and is_this_machine(urlsplit(link).hostname or "")
         return self._door.html(
             request,
             "sessions.html",
+            only_here=only_here,
             rows=sorted(rows, key=lambda row: (row.name.casefold(), row.id)),
-            locks=[self._lock_words(one) for one in self._sessions.guesses()],
+            locks=[(one.what, self._lock_words(one)) for one in self._sessions.guesses()],
             link=link,
             person=person,
             code=code,
@@ -220,6 +226,9 @@ class SignIn:
     async def _change(self, request: Request) -> Response:
         self._door.manager(request)
         found = await self._door.form(request)
+        if found.get("do") == "forgive":
+            self._sessions.forgive([found.get("what", "")])
+            return RedirectResponse("/manage/sessions", HTTPStatus.SEE_OTHER)
         staff = found.get("staff", "")
         if staff not in self._accounts.staff:
             raise Turned(HTTPStatus.BAD_REQUEST, "Nobody of that name is among the staff.")
@@ -232,8 +241,6 @@ class SignIn:
             case "end_all":
                 self._sessions.end_all(staff)
                 self._sessions.uninvite(staff)
-            case "forgive":
-                self._sessions.forgive([f"staff:{staff}"])
             case _:
                 raise Turned(HTTPStatus.BAD_REQUEST, "This form asks for something unknown.")
         self._ended()

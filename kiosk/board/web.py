@@ -128,7 +128,7 @@ class ImpatientProtocol(H11Protocol):
         self._last_asked: object = None
         self._look_due = self.loop.call_later(REQUEST_S, self._look)
         self.open_of[self._address] += 1
-        if self.open_of[self._address] > CONNECTIONS_OF_ONE and not _loopback(self._address):
+        if self.open_of[self._address] > CONNECTIONS_OF_ONE and not is_this_machine(self._address):
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -149,9 +149,10 @@ class ImpatientProtocol(H11Protocol):
         self._look_due = self.loop.call_later(REQUEST_S, self._look)
 
 
-def _loopback(address: str) -> bool:
+def is_this_machine(host: str) -> bool:
+    """Return whether a host can only be reached from this machine."""
     try:
-        return ipaddress.ip_address(address).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 
