@@ -251,12 +251,12 @@ def _strangers(data: Mapping[str, Any]) -> Iterator[Wrong]:
         for number, line in enumerate(_entries(data, "rota")):
             names = line.get(key)
             for name in names if isinstance(names, list | tuple) and known else ():
-                if name not in known:
+                if str(name) not in known:
                     yield _stranger(("rota", number, key), name, table, known)
     home = data.get("home_assistant")
     drill_by = home.get("drill_by") if isinstance(home, dict) else None
     staff = set(_known(data, "staff"))
-    if drill_by is not None and drill_by not in staff:
+    if drill_by is not None and str(drill_by) not in staff:
         yield _stranger(("home_assistant", "drill_by"), drill_by, "staff", staff)
 
 
@@ -267,14 +267,11 @@ def _stranger(loc: Loc, name: object, table: str, known: Collection[str]) -> Wro
 
 
 def _half_given(data: Mapping[str, Any]) -> Iterator[Wrong]:
-    serve = data.get("serve")
-    places: list[tuple[Loc, object]] = [(("serve",), serve)]
-    places += [(("staff", number), one) for number, one in enumerate(_entries(data, "staff"))]
-    for loc, table in places:
-        given = [key for key, value in table.items() if value is not None] if isinstance(table, dict) else []
+    for number, one in enumerate(_entries(data, "staff")):
+        given = [key for key, value in one.items() if value is not None]
         for pair in (CREDENTIALS[:2], CREDENTIALS[2:]):
             if len(set(pair) & set(given)) == 1:
-                yield Wrong(loc, f"{pair[0]} and {pair[1]} go together", "set both or neither")
+                yield Wrong(("staff", number), f"{pair[0]} and {pair[1]} go together", "set both or neither")
 
 
 def _taken(data: Mapping[str, Any]) -> Iterator[Wrong]:
