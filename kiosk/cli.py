@@ -29,7 +29,7 @@ COMMANDS = {
     "listen": Command("kiosk.listen.command:listen_command", "Run the ear: hears phrases, keeps no sound."),
     "ui": Command("kiosk.ui.cli:ui_command", "Run the screen."),
     "board": Command("kiosk.board.cli:board_command", "Serve the staff's web page of one responder."),
-    "pager": Command("kiosk.board.cli:pager_command", "Show alerts in this terminal, answer them by keys."),
+    "pager": Command("kiosk.board.pager_cli:pager_command", "Show alerts in this terminal, answer them by keys."),
     "relay": Command("kiosk.relay.cli:relay_command", "Tell others than the board of alerts, by secondary ways."),
     "store": Command("kiosk.store_cli:app", "Check store.toml, make the broker's files, a PIN; show the rota."),
     "drill": Command("kiosk.board.drill_cli:drill_command", "Begin a drill at a unit, or its opening press."),

@@ -1,5 +1,6 @@
 """The pager for real: its own process, on pipes and in a terminal, against mosquitto with TLS."""
 
+import contextlib
 import os
 import pty
 import select
@@ -62,6 +63,23 @@ class Pager:
         assert self.program.process.stdin is not None
         self.program.process.stdin.write(keys.encode() + b"\n")
         self.program.process.stdin.flush()
+
+
+@contextlib.contextmanager
+def terminal(folder: Path, broker: PrivateBroker) -> Iterator[tuple[subprocess.Popen[bytes], int, Output]]:
+    """Run Sam's pager in a terminal; yield its process, where keys go, and what it shows."""
+    ours, theirs = pty.openpty()
+    config = board_toml(folder, broker.section_for_responder("sam"), SAM)
+    command = [sys.executable, "-c", "from kiosk.cli import app; app()", "pager", "--config", str(config)]
+    environment = {**os.environ, "TERM": "xterm", "LANG": "C.UTF-8"}
+    run = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    try:
+        yield run, ours, Output(ours)
+    finally:
+        run.kill()
+        run.wait()
+        os.close(ours)
 
 
 @pytest.fixture
@@ -140,14 +158,7 @@ def test_a_killed_pager_is_missed(pager: Pager, unit: Desk) -> None:
 
 
 def test_in_a_terminal_single_keys_answer_and_the_bell_rings(tmp_path: Path, broker: PrivateBroker, unit: Desk) -> None:
-    ours, theirs = pty.openpty()
-    config = board_toml(tmp_path, broker.section_for_responder("sam"), SAM)
-    command = [sys.executable, "-c", "from kiosk.cli import app; app()", "pager", "--config", str(config)]
-    with subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"}
-    ) as run:
-        os.close(theirs)
-        output = Output(ours)
+    with terminal(tmp_path, broker) as (run, ours, output):
         output.wait_for("No open alert.")
         unit.say(place="\x1b]0;owned\x07")
         output.wait_for("\ufffd]0;owned\ufffd")
@@ -155,7 +166,6 @@ def test_in_a_terminal_single_keys_answer_and_the_bell_rings(tmp_path: Path, bro
         until(lambda: os.write(ours, b"h") and unit.read().replies and unit.replies[-1].kind == "here")
         os.write(ours, b"q")
         assert run.wait(PATIENCE_S) == 0
-    os.close(ours)
 
 
 def test_the_card_for_an_ambulance_is_text(pager: Pager, unit: Desk) -> None:
@@ -198,14 +208,7 @@ def test_who_is_on_break_is_asked_last_and_hears_still(pager: Pager, unit: Desk)
 def test_in_a_terminal_a_line_is_typed_and_sent_with_the_close(
     tmp_path: Path, broker: PrivateBroker, unit: Desk
 ) -> None:
-    ours, theirs = pty.openpty()
-    config = board_toml(tmp_path, broker.section_for_responder("sam"), SAM)
-    command = [sys.executable, "-c", "from kiosk.cli import app; app()", "pager", "--config", str(config)]
-    with subprocess.Popen(
-        command, stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm", "LANG": "C.UTF-8"}
-    ) as run:
-        os.close(theirs)
-        output = Output(ours)
+    with terminal(tmp_path, broker) as (run, ours, output):
         output.wait_for("No open alert.")
         unit.say(state=State.ATTENDED, here=SAM)
         output.wait_for("How did it end?")
@@ -216,7 +219,6 @@ def test_in_a_terminal_a_line_is_typed_and_sent_with_the_close(
         assert close.note.endswith("gla\u00df 测试")
         os.write(ours, b"q")
         assert run.wait(PATIENCE_S) == 0
-    os.close(ours)
 
 
 def test_nothing_in_a_name_is_obeyed_by_a_terminal() -> None:

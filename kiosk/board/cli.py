@@ -1,4 +1,4 @@
-"""`stayby board` for the whole store, and `stayby pager` for one responder's terminal."""
+"""`stayby board`: the staff's web pages of a whole store."""
 
 import logging
 import sys
@@ -9,15 +9,11 @@ import typer
 
 from kiosk import config_file
 from kiosk.board import page
-from kiosk.board import pager as terminal
-from kiosk.config import load_board
 from kiosk.config_faults import ConfigFaults
 from kiosk.store_config import load_store
 
 STORE_CONFIG = Annotated[Path, typer.Option("--config", metavar="FILE", help="The store's store.toml.")]
 DEFAULT_STORE = Path("/etc/stayby/store.toml")
-CONFIG = Annotated[Path, typer.Option("--config", metavar="FILE", help="The responder's board.toml.")]
-DEFAULT_CONFIG = Path("/etc/stayby/board.toml")
 
 
 def _refuse(path: Path, wrong: ConfigFaults) -> NoReturn:
@@ -45,16 +41,5 @@ def board_command(
         raise typer.Exit(1) from None
 
 
-def pager_command(config: CONFIG = DEFAULT_CONFIG) -> None:
-    """Show alerts in this terminal and answer them by single keys."""
-    logging.basicConfig(level=logging.CRITICAL)
-    try:
-        settings = load_board(config_file.read_text(config))
-    except ConfigFaults as wrong:
-        _refuse(config, wrong)
-    raise typer.Exit(terminal.run(settings))
-
-
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command("board")(board_command)
-app.command("pager")(pager_command)

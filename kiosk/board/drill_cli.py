@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from kiosk import config_file
-from kiosk.board.cli import CONFIG, DEFAULT_CONFIG
+from kiosk.board.pager_cli import CONFIG, DEFAULT_CONFIG
 from kiosk.board.drills import SCENARIOS
 from kiosk.board.pager import printable
 from kiosk.board.station import client_id
