@@ -114,7 +114,8 @@ class Recorder:
         self._zone = zone_of(store.store.zone)
         self._inbox = Inbox()
         self._closing = threading.Event()
-        self._forget_due_s = 0.0
+        self._forget_due_s = self._watch_due_s = 0.0
+        self._watched = False
         self.down = "connecting…"
         self.faults: dict[str, str] = {}
         name = store.store.id
@@ -155,10 +156,17 @@ class Recorder:
                 "inbox", f"{dropped} messages were not recorded: too many at once. Look for a device that floods."
             )
         self._records.together(lambda: self._take_all(items))
-        self._records.watch(datetime.now(UTC), connected=not self.down)
+        self._watch()
         if time.monotonic() >= self._forget_due_s:
             self._forget_due_s = time.monotonic() + FORGET_EVERY_S
             self._keep_house(time.time())
+
+    def _watch(self) -> None:
+        """Say that the store is heard: seldom, since each time is a write, and at once when it changes."""
+        connected, now_s = not self.down, time.monotonic()
+        if connected != self._watched or now_s >= self._watch_due_s:
+            self._watched, self._watch_due_s = connected, now_s + WATCH_EVERY_S
+            self._records.watch(datetime.now(UTC), connected=connected)
 
     def _keep_house(self, now_s: float) -> None:
         freeze_weeks(self._records, self._store, self._zone, now_s)
