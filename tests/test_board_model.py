@@ -16,7 +16,9 @@ from kiosk.messages import (
     Choice,
     CloseReply,
     ComingReply,
+    Duty,
     Entry,
+    Face,
     Fault,
     Going,
     HereReply,
@@ -125,6 +127,16 @@ def test_a_clock_that_is_wrong_by_hours_changes_nothing(skew: timedelta) -> None
     model = Model()
     take(model, snapshot(elapsed_s=10), 100.0, utc=NOON + skew, retained=True)
     assert model.open_incidents()[0].elapsed_s(105.0) == pytest.approx(15)
+
+
+def test_an_alert_of_the_day_before_yesterday_claims_no_age_that_nobody_knows() -> None:
+    model = Model()
+    take(model, snapshot(elapsed_s=41), utc=NOON + timedelta(days=2), retained=True)
+    (alert,) = make_view(model, Answers(), "priya", "Priya", 0.0, down="").alerts
+    assert alert.clock == "0:41 or more"
+    take(model, snapshot(elapsed_s=50), utc=NOON + timedelta(days=2))  # the unit lives, and says it itself
+    (alert,) = make_view(model, Answers(), "priya", "Priya", 0.0, down="").alerts
+    assert alert.clock == "0:50"
 
 
 # --- desks ------------------------------------------------------------------------------------------------------------
@@ -348,6 +360,70 @@ def test_the_language_of_the_screen_is_said_where_it_is_not_the_boards() -> None
     (alert,) = view_of(snapshot(home_language=Language.FRENCH, language=Language.FRENCH)).alerts
     assert not [line for line in alert.lines if "Screen speaks" in line]
     assert set(LANGUAGES) == set(Language)
+
+
+def test_marks_say_what_nobody_may_overlook() -> None:
+    def marks(**facts: Any) -> tuple[str, ...]:
+        return view_of(snapshot(**facts)).alerts[0].marks
+
+    assert marks() == ()
+    assert marks(silent=True) == ("SILENT: go quietly. Show nothing at the desk.",)
+    assert marks(drill=True, scenario="heart")[0].startswith("This is a drill.")
+    assert marks(drill=True, scenario="opening")[0].startswith("The morning’s press of the button.")
+
+
+def test_a_crowd_is_counted_in_words_and_nobody_is_left_out_of_it() -> None:
+    def crowd(number: int, going: int) -> View:
+        coming = {"state": State.COMING, "coming": (Going(responder=SAM, eta_s=60),)}
+        return view_of(
+            *(snapshot(unit=f"u{one}", id=str(one), **(coming if one < going else {})) for one in range(number))
+        )
+
+    assert crowd(8, 0).crowd == ""
+    assert crowd(200, 50).crowd == "200 alerts are open. 150 have nobody on the way yet."
+    assert len(crowd(200, 50).alerts) == 200
+    assert crowd(9, 9).crowd == "9 alerts are open. All have somebody."
+
+
+def test_the_number_is_there_without_any_card_and_a_will_takes_no_address_away() -> None:
+    model = Model()
+    take(model, snapshot())
+    face = Face(store="harbour", unit="desk-3", place="x", address="12 Quay Street", emergency_number="112")
+    model.take_status(status(face=face), 0.0)
+    model.take_status(status(state=UnitState.LOST, beat=2), 1.0)
+    (alert,) = make_view(model, Answers(), "priya", "Priya", 2.0, down="").alerts
+    assert alert.call == ("Call 112.", "Say where: 12 Quay Street, Service desk 3")
+    take(model, snapshot(revision=2, drill=True))
+    (alert,) = make_view(model, Answers(), "priya", "Priya", 2.0, down="").alerts
+    assert alert.call[0] == "DRILL: do not call 112."
+
+
+@pytest.mark.parametrize(
+    ("facts", "card"),
+    [
+        ({}, "Need an ambulance"),
+        ({"silent": True}, "Need the police"),
+        ({"choice": Choice.ROBBERY}, "Need the police"),
+        ({"silent": True, "drill": True}, "Ambulance card (drill)"),
+    ],
+)
+def test_the_card_is_named_for_whom_it_calls(facts: dict[str, Any], card: str) -> None:
+    assert view_of(snapshot(**facts)).alerts[0].card == card
+
+
+def test_who_is_on_break_reads_so_and_many_colleagues_are_counted() -> None:
+    model = Model()
+    for name in ("Ann", "Bo", "Cem", "Dev", "Eve", "Fay"):
+        model.take_presence(Presence(responder=name.lower(), name=name, tier=1, listening=True))
+    view = make_view(model, Answers(), "priya", "Priya", 0.0, down="", duty=Duty.BREAK)
+    assert view.headline == "Connected · Priya, Ann, Bo, Cem, Dev and 2 more listen · you are on break: asked last"
+
+
+def test_a_desk_that_waits_for_its_morning_press_is_named() -> None:
+    model = Model()
+    model.take_status(status(opening=True), 0.0)
+    view = make_view(model, Answers(), "priya", "Priya", 1.0, down="")
+    assert view.waiting == ("Service desk 3 waits for the morning’s press: press its button now.",)
 
 
 def test_a_covert_phrase_is_told_as_one_and_never_which() -> None:

@@ -15,6 +15,8 @@ from kiosk.messages import Id, Presence, Severity, Snapshot, State, Status, Unit
 
 LOST_S = 20.0
 SLEPT_MOST_S = 24 * 3600.0
+APART_S = 60.0
+"""Two clocks that are set differ by less."""
 IDS_KEPT = 32
 
 _LOUDNESS = {Severity.GRAVE: 0, Severity.ALERT: 1, Severity.CHECK: 2}
@@ -22,11 +24,15 @@ _LOUDNESS = {Severity.GRAVE: 0, Severity.ALERT: 1, Severity.CHECK: 2}
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A snapshot with the moments that its relative times count from."""
+    """A snapshot with the moments that its relative times count from.
+
+    `unsure`: it slept at the broker, and the unit's date does not tell for how long. It is at least as old as it says.
+    """
 
     snapshot: Snapshot
     opened_s: float
     said_s: float
+    unsure: bool = False
 
     def elapsed_s(self, now_s: float) -> float:
         """Return how long it has been open."""
@@ -49,11 +55,12 @@ class Desk:
         return self.status.state is UnitState.LOST or now_s - self.fresh_s > LOST_S
 
 
-def _slept_s(snapshot: Snapshot, utc: datetime) -> float:
+def _slept_s(snapshot: Snapshot, utc: datetime) -> float | None:
+    """Return how long a retained snapshot has slept; None when the two clocks cannot both be right."""
     if snapshot.opened_at.tzinfo is None:
-        return 0.0
+        return None
     slept_s = (utc - snapshot.opened_at).total_seconds() - snapshot.elapsed_s
-    return slept_s if 0 <= slept_s <= SLEPT_MOST_S else 0.0
+    return max(0.0, slept_s) if -APART_S <= slept_s <= SLEPT_MOST_S else None
 
 
 class Model:
@@ -78,9 +85,10 @@ class Model:
         revisions[snapshot.id] = snapshot.revision
         while len(revisions) > IDS_KEPT:
             del revisions[next(iter(revisions))]
-        slept_s = _slept_s(snapshot, utc) if retained else 0.0
+        known_s = _slept_s(snapshot, utc) if retained else 0.0
+        slept_s = known_s or 0.0
         opened_s = now_s - snapshot.elapsed_s - slept_s
-        self._incidents[snapshot.unit] = Incident(snapshot, opened_s, now_s - slept_s)
+        self._incidents[snapshot.unit] = Incident(snapshot, opened_s, now_s - slept_s, unsure=known_s is None)
         return True
 
     def take_status(self, status: Status, now_s: float) -> None:

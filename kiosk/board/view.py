@@ -394,7 +394,7 @@ def alert_view(
         tone=snapshot.severity.value,
         head=_head(snapshot),
         place=snapshot.place,
-        clock=clock(incident.elapsed_s(now_s)),
+        clock=clock(incident.elapsed_s(now_s)) + " or more" * incident.unsure,
         silent=snapshot.silent,
         drill=snapshot.drill,
         marks=marks_of(snapshot),
