@@ -14,9 +14,9 @@ from typing import Annotated
 import typer
 
 from kiosk import config_file
-from kiosk.board.pager_cli import CONFIG, DEFAULT_CONFIG
 from kiosk.board.drills import SCENARIOS
-from kiosk.board.pager import printable
+from kiosk.board.pager_cli import CONFIG, DEFAULT_CONFIG
+from kiosk.board.pager_view import printable
 from kiosk.board.station import client_id
 from kiosk.config import BoardConfig, load_board
 from kiosk.config_faults import ConfigFaults
