@@ -251,7 +251,7 @@ class Hub:
         self._store = self._open_store()
         self._machine = self._resume()
         self._heard = self._store.heard()
-        self._proven_unix_s = self._store.proven()
+        self._proven_at = _utc(self._store.proven())
         self._resume_pause(read_clock())
 
     # --- starting -----------------------------------------------------------------------------------------------------
@@ -403,7 +403,7 @@ class Hub:
         elif isinstance(effect, SetBeacon):
             self._set_beacon()
         elif isinstance(effect, Proven):
-            self._proven_unix_s = clock.unix_s
+            self._proven_at = _utc(clock.unix_s)
             self._store.keep_proven(clock.unix_s)
             self._tell_status()
 
@@ -583,7 +583,7 @@ class Hub:
             place=unit.place,
             state=state,
             faults=faults,
-            last_proven=None if self._proven_unix_s is None else datetime.fromtimestamp(self._proven_unix_s, UTC),
+            last_proven=self._proven_at,
             opening=self._opening is not None and self._opening.armed and state is not UnitState.LOST,
             face=None if state is UnitState.LOST else _face(unit),
             version=__version__,
@@ -1050,6 +1050,15 @@ class Hub:
 
 def _face(unit: UnitSection) -> Face:
     return Face(unit=unit.id, **unit.model_dump(include=set(Face.model_fields) - {"unit"}))
+
+
+def _utc(unix_s: float | None) -> datetime | None:
+    """Return a time of day that was kept; None for one that a damaged disk made up."""
+    try:
+        return None if unix_s is None else datetime.fromtimestamp(unix_s, UTC)
+    except (OverflowError, ValueError, OSError):
+        log.warning("the time of the last proof is damaged; begin an opening press")
+        return None
 
 
 def _heard_phrase(heard: Heard) -> HeardPhrase:

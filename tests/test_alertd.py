@@ -778,6 +778,16 @@ def test_the_opening_press_proves_every_hop_by_a_human_answer(unit: Stage, sam: 
     assert (again.drill, again.id == drill) == (False, False)
 
 
+def test_a_damaged_time_of_the_last_proof_stops_nothing(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    made = Hub(load_unit(stage.config_file.read_text()))
+    made._store.keep_proven(1e300)
+    made._close()
+    again = Hub(load_unit(stage.config_file.read_text()))
+    assert again._status(UnitState.READY).last_proven is None
+    assert "the time of the last proof is damaged; begin an opening press" in caplog.text
+    again._close()
+
+
 def _order(scenario: str, responder: str = "sam") -> StartDrill:
     return StartDrill(responder=responder, drill=f"drill-{uuid.uuid4().hex}", scenario=scenario)
 
