@@ -1,8 +1,9 @@
-"""How long a certificate is valid.
+"""How long a certificate is valid, and to whom it is made out.
 
 Rules
-- PEM text in, times out; no clock and no file.
-- Only the way to the Validity field of RFC 5280 section 4.1 is walked; whether a certificate is sound is OpenSSL's to say.
+- PEM text in, times and names out; no clock and no file.
+- Only the way to the fields Validity and Subject of RFC 5280 section 4.1 is walked; whether a certificate is sound is for
+  OpenSSL to say.
 """
 
 import binascii
@@ -15,6 +16,9 @@ from datetime import UTC, datetime
 PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 VERSION, UTC_TIME, GENERALIZED_TIME = 0xA0, 0x17, 0x18
+COMMON_NAME = b"\x55\x04\x03"
+WIDE_TEXT = 0x1E
+"""BMPString; the other kinds of text are UTF-8, or ASCII, which is the same."""
 
 
 class BadCertificate(ValueError):
@@ -39,13 +43,34 @@ def validities(pem: str) -> Iterator[Validity]:
         yield validity(der)
 
 
+def common_name(pem: str) -> str | None:
+    """Return the first common name of the first certificate in PEM text, None if it has none; raise `BadCertificate`."""
+    for block in PEM.findall(pem)[:1]:
+        try:
+            subject = _fields(ssl.PEM_cert_to_DER_cert(block))[4]
+            pairs = [_parts(pair) for _, group in _parts(subject) for _, pair in _parts(group)]
+            names = [_text(*value) for (_, kind), value in pairs if kind == COMMON_NAME]
+        except (ValueError, IndexError, binascii.Error):
+            raise BadCertificate("a certificate is not DER") from None
+        return names[0] if names else None
+    raise BadCertificate("no certificate is there")
+
+
+def _text(tag: int, value: bytes) -> str:
+    return value.decode("utf-16-be" if tag == WIDE_TEXT else "utf-8", errors="replace")
+
+
+def _fields(der: bytes) -> list[bytes]:
+    """Return what a certificate holds after its version: serial number, signature, issuer, validity, subject."""
+    (_, certificate), *_ = _parts(der)
+    (_, to_be_signed), *_ = _parts(certificate)
+    return [value for tag, value in _parts(to_be_signed) if tag != VERSION]
+
+
 def validity(der: bytes) -> Validity:
     """Return the validity of one certificate in DER; raise `BadCertificate` if it is none."""
     try:
-        (_, certificate), *_ = _parts(der)
-        (_, to_be_signed), *_ = _parts(certificate)
-        fields = [value for tag, value in _parts(to_be_signed) if tag != VERSION]
-        begins, ends = (_time(tag, value) for tag, value in _parts(fields[3]))
+        begins, ends = (_time(tag, value) for tag, value in _parts(_fields(der)[3]))
     except (ValueError, IndexError):
         raise BadCertificate("a certificate is not DER") from None
     return Validity(begins, ends)

@@ -18,6 +18,7 @@ from rich.text import Text
 from kiosk import config_file, config_show, rota, rota_gaps
 from kiosk.board.sessions import invite
 from kiosk.broker_files import SignIn, acl_of, board_user, mosquitto_text, relay_user, staff_user, unit_user
+from kiosk.certificates import common_name
 from kiosk.config_faults import ConfigFaults
 from kiosk.pins import PinError, new_digits, store_pin
 from kiosk.store_config import StoreConfig
@@ -87,7 +88,20 @@ def warnings(config: StoreConfig) -> Iterator[str]:
     for one in config.staff:
         if one.cert_file is None and one.username is None:
             yield f"{one.name} has nothing to sign in with at the broker, and cannot answer on the board"
+    yield from _wrong_names(config)
     yield from rota_gaps.warnings(config)
+
+
+def _wrong_names(config: StoreConfig) -> Iterator[str]:
+    """Yield the certificates that are made out to another name than the broker's rules know."""
+    named = [(board_user(config.store.id), config.broker.cert_file)]
+    named += [(staff_user(one.id), one.cert_file) for one in config.staff]
+    named += [(relay_user(config.store.id), config.relay.cert_file)] if config.relay else []
+    for user, path in named:
+        if path is not None:
+            name = common_name(path.read_text("ascii", errors="replace"))
+            if name != user:
+                yield f"{path} is made out to {name or 'nobody'!r}; the rules of `stayby store broker` know {user!r}"
 
 
 # --- stayby store broker ----------------------------------------------------------------------------------------------

@@ -37,6 +37,18 @@ def test_a_good_store_is_ok_and_its_gaps_are_notes(store: Path) -> None:
     assert (same.exit_code, same.output.splitlines()) == (0, expected)
 
 
+def test_a_certificate_made_out_to_another_name_is_a_note(store: Path) -> None:
+    etc = store.parent
+    text = store.read_text().replace(f"{etc}/staff-mo.", f"{etc}/staff-sam.")
+    store.write_text(text)
+    code, said = run("check", "--config", store)
+    assert code == 0
+    assert (
+        f"note: {etc}/staff-sam.pem is made out to 'staff-sam'; the rules of `stayby store broker` know 'staff-mo'"
+        in said
+    )
+
+
 def test_what_is_in_force_masks_every_secret(tmp_path: Path) -> None:
     hook = '\n[[webhook]]\nurl = "https://hook.example/x"\nsecret = "0123456789abcdef"\n'
     code, said = run("check", "--show", "--config", write_store(tmp_path, extra=hook))
