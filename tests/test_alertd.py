@@ -56,7 +56,7 @@ from kiosk.bus import Leaf, ask, encode, runtime_socket
 from kiosk.config import load_unit
 from kiosk.demo.stage import ALEX, SAM, UNIT, Part, Stage, wait_for
 from kiosk.guidance import CASES
-from kiosk.incident import REVISION_LEAP
+from kiosk.incident import DRILL_LIMIT_S, REVISION_LEAP
 from kiosk.messages import (
     COVERT_PHRASE,
     HELP_WORD,
@@ -102,7 +102,7 @@ from kiosk.messages import (
 from kiosk.opening import OPENING_S
 from kiosk.page import Page
 from kiosk.pages import Desk, Local, page, settle
-from kiosk.store import Heard, Store
+from kiosk.store import Heard, Store, is_open
 from kiosk.tongue import ENGLISH
 from tests.staff import Staff
 
@@ -799,6 +799,22 @@ def _signed_on(made: Hub) -> None:
 def _press(made: Hub, count: int = 1, *, covert: bool = False, age_s: float = 0.0) -> None:
     input_ = Input.COVERT if covert else Input.OPEN
     made._pressed(Pressed(PressId(7, input_, count), time.monotonic(), age_s))
+
+
+def test_a_drill_that_is_over_is_closed_for_staff_and_on_disk(alone: Hub) -> None:
+    _signed_on(alone)
+    order = _order("fall")
+    alone._answer(order, retained=False)
+    assert alone._machine.incident is not None
+    alone._machine.incident = alone._machine.incident.shifted(-DRILL_LIMIT_S)
+    alone._let_time_pass()
+    assert alone._machine.incident is None
+    (unsent,) = alone._store.unsent()
+    closed = parse_snapshot(unsent.topic, unsent.payload)
+    assert (closed.id, closed.state, closed.outcome, closed.drill) == (order.drill, State.CLOSED, Outcome.TEST, True)
+    assert not is_open(alone._store.load(read_clock()))
+    alone._answer(order, retained=False)
+    assert alone._machine.incident is None, "begun before"
 
 
 def test_nobody_who_never_signed_on_begins_a_drill(alone: Hub, caplog: pytest.LogCaptureFixture) -> None:
