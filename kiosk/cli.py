@@ -124,8 +124,8 @@ def check(
     from kiosk import config_file, config_show, guidance
     from kiosk.config import UnitConfig
     from kiosk.config_faults import ConfigFaults
-    from kiosk.store_cli import warnings
     from kiosk.store_config import StoreConfig
+    from kiosk.store_notes import notes
 
     try:
         text, config = config_file.check(file, datetime.now(UTC))
@@ -138,5 +138,5 @@ def check(
     if isinstance(config, UnitConfig) and not show:
         typer.echo(guidance.review(config.unit.country))
     if isinstance(config, StoreConfig) and not show:
-        for note in warnings(config):
+        for note in notes(config):
             typer.echo(f"note: {note}")

@@ -5,7 +5,6 @@ import secrets
 import shutil
 import tempfile
 import zoneinfo
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,13 +14,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from kiosk import config_file, config_show, rota, rota_gaps
+from kiosk import config_file, config_show, rota
 from kiosk.board.sessions import invite
 from kiosk.broker_files import SignIn, acl_of, board_user, mosquitto_text, relay_user, staff_user, unit_user
-from kiosk.certificates import common_name
 from kiosk.config_faults import ConfigFaults
 from kiosk.pins import PinError, new_digits, store_pin
 from kiosk.store_config import StoreConfig
+from kiosk.store_notes import notes
 
 DEFAULT_STORE = Path("/etc/stayby/store.toml")
 CONFIG = Annotated[Path, typer.Option("--config", metavar="FILE", help="The store's store.toml.")]
@@ -75,33 +74,8 @@ def check(
         typer.echo(config_show.show(found, text), nl=False)
         return
     typer.echo(f"{config}: OK")
-    for warning in warnings(found):
-        typer.echo(f"note: {warning}")
-
-
-def warnings(config: StoreConfig) -> Iterator[str]:
-    """Yield, a line each, what is no fault and may not be what was meant."""
-    if not any(one.role == "manager" for one in config.staff):
-        yield 'nobody has role = "manager": nobody can see reports, sessions and follow-ups'
-    if not config.unit:
-        yield "no [[unit]] is named: the broker's files let none in, and the rota cannot name desks"
-    for one in config.staff:
-        if one.cert_file is None and one.username is None:
-            yield f"{one.name} has nothing to sign in with at the broker, and cannot answer on the board"
-    yield from _wrong_names(config)
-    yield from rota_gaps.warnings(config)
-
-
-def _wrong_names(config: StoreConfig) -> Iterator[str]:
-    """Yield the certificates that are made out to another name than the broker's rules know."""
-    named = [(board_user(config.store.id), config.broker.cert_file)]
-    named += [(staff_user(one.id), one.cert_file) for one in config.staff]
-    named += [(relay_user(config.store.id), config.relay.cert_file)] if config.relay else []
-    for user, path in named:
-        if path is not None:
-            name = common_name(path.read_text("ascii", errors="replace"))
-            if name != user:
-                yield f"{path} is made out to {name or 'nobody'!r}; the rules of `stayby store broker` know {user!r}"
+    for note in notes(found):
+        typer.echo(f"note: {note}")
 
 
 # --- stayby store broker ----------------------------------------------------------------------------------------------
