@@ -17,7 +17,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from bench.measure import Measure, percentile
+from bench.measure import Measure, not_measured, percentile
 from bench.units import unit_ids
 from kiosk.board.replies import Delivery
 from kiosk.board.station import AnswerRefused, Ask, Station
@@ -329,10 +329,16 @@ def _figures(desks: list[Desk], sam: Answerer, killer: Killer, left: set[str], t
             doubled, "incidents", touches, "shown as two, or again after its end; design: 0"
         ),
         "broker_kill_given_up": Measure(sam.failed, "answers", touches, "answers that a person had to give again"),
-        "broker_kill_close_p99_s": Measure(percentile(waits, 0.99), "s", len(waits), "touch to closed, three answers"),
+        "broker_kill_close_p99_s": _p99_s(waits),
         "broker_kill_took_s": Measure(took_s, "s", 1, f"{UNITS} hubs at once"),
     }
 
 
 def _answered(told: Told) -> bool:
     return bool(told.closed_s) and told.closed_by == SAM.person.id and State.ATTENDED in told.states
+
+
+def _p99_s(waits: list[float]) -> Measure:
+    if len(waits) < 2:  # noqa: PLR2004 - a percentile needs two
+        return not_measured("s", "fewer than two incidents were closed")
+    return Measure(percentile(waits, 0.99), "s", len(waits), "touch to closed, three answers")

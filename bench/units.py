@@ -146,6 +146,7 @@ class FleetUnit:
     def _beat_on(self) -> None:
         self._fleet.later(BEAT_S, self._beat_on)
         self._beat += 1
+        self._fleet.beats += 1
         self._say_status()
 
     def _say_status(self) -> None:
@@ -204,6 +205,7 @@ class Fleet:
         self.store = broker.store
         self.raised_unix_s: dict[str, float] = {}
         self.seen_unix_s: dict[str, float] = {}
+        self.beats = 0
         self.reconnects = 0
         self.units: list[FleetUnit] = []
         self._broker = broker
