@@ -289,7 +289,7 @@ def test_a_drill_from_the_calendar_to_its_score(browser: Browser, board: Running
         sam.get_by_role("button", name="Begin the drill").click()
         begun = until(lambda: unit.read().drills)[-1]
         assert (begun.scenario, begun.responder) == ("grief", "sam")
-        expect(sam.get_by_text("It did not begin")).to_be_visible()
+        expect(sam.get_by_text("Waiting for the desk")).to_be_visible()
         line = (Entry(t_s=0, what="opened", who="drill"), Entry(t_s=14, what="coming", who="Priya"))
         unit.incident = begun.drill
         unit.say(

@@ -86,6 +86,13 @@ def test_a_drill_that_came_to_nothing_says_so() -> None:
     assert score(asked(), kept(AT, drill=True, arrived_s=None)).says == "Answered after 8 s; nobody arrived."
 
 
+def test_what_was_only_just_begun_is_not_called_failed() -> None:
+    assert score(asked(), None, now_s=AT + 2).says == "Waiting for the desk to begin it."
+    assert score(asked(), None, now_s=AT + 20).says == "It did not begin: the desk did not take it."
+    assert score(asked(scenario=OPENING), None, now_s=AT + 60).says == "Waiting for the press of the button."
+    assert not score(asked(), kept(AT, drill=True), now_s=AT + 2).waiting
+
+
 def test_one_that_the_unit_began_by_itself_is_in_the_list_too() -> None:
     found = pair([asked()], [kept(AT + 60, id="other", drill=True, scenario="made_up_here")], {"desk-3": "Desk 3"})
     assert [(one.title, one.began, one.place) for one in found] == [

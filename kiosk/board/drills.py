@@ -12,10 +12,13 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from math import inf
 
 from kiosk.board.kept import Kept
 from kiosk.messages import OPENING, Record
 
+BEGIN_S, OPENING_S = 15.0, 75.0
+"""So long a desk has to begin a drill, and people to press the button: a minute, and the way there and back."""
 EPOCH = date(2020, 1, 1)
 TIMES = ("in the first hour", "around noon", "in the afternoon", "in the last hour", "at the busiest time")
 
@@ -312,6 +315,7 @@ class Score(Record):
     opening: bool
     at_s: float
     began: bool
+    waiting: bool
     over: bool
     seen_s: float | None
     answer_s: float | None
@@ -323,6 +327,8 @@ class Score(Record):
     @property
     def says(self) -> str:
         """The result in one short line."""
+        if self.waiting:
+            return "Waiting for the press of the button." if self.opening else "Waiting for the desk to begin it."
         if not self.began:
             return "Nobody pressed the button." if self.opening else "It did not begin: the desk did not take it."
         if self.answer_s is None:
@@ -331,20 +337,21 @@ class Score(Record):
         return f"Answered after {self.answer_s:.0f} s{end}."
 
 
-def score(asked: Asked | None, kept: Kept | None, place: str = "") -> Score:
-    """Return how a drill went, from what was asked and what came of it; one of both must be known."""
+def score(asked: Asked | None, kept: Kept | None, place: str = "", now_s: float = inf) -> Score:
+    """Return how a drill went by `now_s`, from what was asked and what came of it; one of both must be known."""
     if asked is None and kept is None:
         raise ValueError("a drill is known by who began it or by its incident")
     scenario = (kept.scenario if kept and kept.scenario else None) or (asked.scenario if asked else None)
-    known = BY_ID.get(scenario or "")
+    known, opening = BY_ID.get(scenario or ""), scenario == OPENING
     return Score(
         drill=asked.drill if asked else kept.id if kept else "",
         unit=asked.unit if asked else kept.unit if kept else "",
         place=kept.place if kept else place,
         title=title_of(scenario),
-        opening=scenario == OPENING,
+        opening=opening,
         at_s=kept.opened_s if kept else asked.at_s if asked else 0.0,
         began=kept is not None,
+        waiting=kept is None and asked is not None and now_s - asked.at_s < (OPENING_S if opening else BEGIN_S),
         over=kept is not None and kept.closed_s is not None,
         seen_s=kept.seen_s if kept else None,
         answer_s=kept.answer_s if kept else None,
@@ -355,11 +362,13 @@ def score(asked: Asked | None, kept: Kept | None, place: str = "") -> Score:
     )
 
 
-def pair(asked: Iterable[Asked], kept: Iterable[Kept], places: dict[str, str]) -> tuple[Score, ...]:
-    """Return all drills, each once, the newest first."""
+def pair(asked: Iterable[Asked], kept: Iterable[Kept], places: dict[str, str], now_s: float = inf) -> tuple[Score, ...]:
+    """Return all drills as they stand by `now_s`, each once, the newest first."""
     begun = {one.drill: one for one in asked}
     came = {one.id: one for one in kept if one.drill or one.id in begun}
-    scores = [score(begun.get(name), came.get(name), places.get(_unit(begun, name), "")) for name in {*begun, *came}]
+    scores = [
+        score(begun.get(name), came.get(name), places.get(_unit(begun, name), ""), now_s) for name in {*begun, *came}
+    ]
     return tuple(sorted(scores, key=lambda one: (-one.at_s, one.drill)))
 
 

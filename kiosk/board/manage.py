@@ -167,7 +167,7 @@ class Pages:
 
     def _scores(self, from_s: float, to_s: float) -> tuple[drills.Score, ...]:
         incidents = self._records.incidents(from_s, to_s)
-        return drills.pair(self._records.drills_asked(from_s, to_s), incidents, self._places())
+        return drills.pair(self._records.drills_asked(from_s, to_s), incidents, self._places(), time.time())
 
     def _drill_row(self, one: drills.Score) -> DrillRow:
         right = f"{one.said_right} of {one.said_of} said and done right" if one.said_right is not None else ""
@@ -409,7 +409,7 @@ class Pages:
 
     def _drill(self, name: str) -> dict[str, Any]:
         asked, kept = self._drill_of(name)
-        score = drills.score(asked, kept, self._places().get(asked.unit, asked.unit))
+        score = drills.score(asked, kept, self._places().get(asked.unit, asked.unit), time.time())
         took = [
             ("Shown on a device", score.seen_s),
             ("A human answered", score.answer_s),
