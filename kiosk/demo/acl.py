@@ -135,17 +135,23 @@ class Refused(OSError):
 
 
 class Probe:
-    """A bare client that keeps every topic that it hears, with the last payload."""
+    """A bare client that keeps every topic that it hears, with its payloads; with `keep` (3.1.1) its session outlives it."""
 
     def __init__(
-        self, section: BrokerSection, name: str, version: MQTTProtocolVersion, will: str | None = None
+        self,
+        section: BrokerSection,
+        name: str,
+        version: MQTTProtocolVersion,
+        will: str | None = None,
+        *,
+        keep: bool = False,
     ) -> None:
         v5 = version == MQTTProtocolVersion.MQTTv5
         self.heard: dict[str, set[bytes]] = {}
         self._in: str | None = None
         self._done: set[int] = set()
         self.client = Client(
-            CallbackAPIVersion.VERSION2, client_id=name, protocol=version, clean_session=None if v5 else True
+            CallbackAPIVersion.VERSION2, client_id=name, protocol=version, clean_session=None if v5 else not keep
         )
         self.client.tls_set_context(tls_context(section))
         if will is not None:
@@ -180,9 +186,9 @@ class Probe:
             if time.monotonic() > until_s:
                 raise TimeoutError("the broker does not answer")
 
-    def subscribe(self, filters: Iterable[str]) -> None:
+    def subscribe(self, filters: Iterable[str], qos: int = 0) -> None:
         """Subscribe, and take all that the broker sends before it says that it is done."""
-        _, mid = self.client.subscribe([(one, 0) for one in filters])
+        _, mid = self.client.subscribe([(one, qos) for one in filters])
         self._until(lambda: mid in self._done)
 
     def write(self, topics: Iterable[str], payload: bytes, *, retain: bool) -> None:
