@@ -442,12 +442,15 @@ def test_a_tab_that_was_put_to_sleep_is_red_or_fresh(page: Page, unit: Desk) -> 
 
 
 def test_a_page_that_nobody_sees_is_left_red_so_that_the_first_look_is_not_at_old_news(page: Page) -> None:
-    hide = "hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true }); "
-    look = hide + "document.dispatchEvent(new Event('visibilitychange')); return document.body.className; }"
-    assert page.evaluate(look, True) == "down"
-    assert page.evaluate(look, False) == ""
-    page.evaluate("heard.wall -= 60_000")  # as if the device had slept a minute
-    assert page.evaluate(look, False) == "down"
+    look = """([hidden, slept_ms]) => {
+        heard.wall -= slept_ms;
+        Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+        return document.body.className;
+    }"""
+    assert page.evaluate(look, [True, 0]) == "down"
+    assert page.evaluate(look, [False, 0]) == ""
+    assert page.evaluate(look, [False, 60_000]) == "down"
     connected(page)
 
 
