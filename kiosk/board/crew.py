@@ -155,13 +155,14 @@ class Crew:
 
     # --- the loop -----------------------------------------------------------------------------------------------------
 
-    def take_news(self, now_s: float) -> None:
+    async def take_news(self, now_s: float) -> None:
         """Turn those to whom something happened."""
         news, self._news = self._news, set()
         for staff in news:
             self.members[staff].turn(now_s)
+            await asyncio.sleep(0)  # where hundreds of alerts are open a turn is long: requests come in between
 
-    def turn(self, now_s: float) -> None:
+    async def turn(self, now_s: float) -> None:
         """Turn everybody; about once a second. `faults` are shown to all."""
         self._news.clear()
         self._stand(now_s)
@@ -169,7 +170,8 @@ class Crew:
             self._mind_pages(member, now_s)
             if member.station is not None:
                 member.station.board_faults = self.faults
-            member.turn(now_s)
+                member.turn(now_s)
+                await asyncio.sleep(0)
 
     def now(self) -> datetime:
         """Return the time of day at the store."""
