@@ -287,6 +287,28 @@ def test_apprise_gets_plain_words_and_the_urgency(
     assert "evil" not in str(receiver.posts)
 
 
+@pytest.mark.parametrize(
+    ("url", "loud", "calm"),
+    [("ntfy://127.0.0.1:{}/desks", "max", None), ("gotify://127.0.0.1:{}/AbCdEfGhIjKlMnO", 10, 5)],
+)
+def test_ntfy_and_gotify_get_the_urgency_as_they_measure_it(
+    tmp_path: Path, broker: PrivateBroker, unit: Desk, receiver: Receiver, url: str, loud: object, calm: object
+) -> None:
+    with relay(store_toml(tmp_path, broker, f'[[notify]]\nurl = "{url.format(receiver.port)}"\n')) as run:
+        run.wait_for("connected to the broker")
+        unit.say()
+        receiver.wait_for(1)
+        unit.say(revision=2, state=State.CLOSED, outcome=Outcome.TEST)
+        first, second = receiver.wait_for(2)
+    priorities = [
+        sent.get("priority", headers.get("x-priority"))
+        for sent, (_, headers, _) in zip((first, second), receiver.posts, strict=True)
+    ]
+    assert first["title"] == "Help now · Service desk 3"
+    assert second["message"] == f"It is over. It was a test.\n{SECONDARY}"
+    assert priorities == [loud, calm]
+
+
 def program(path: Path, body: str, mode: int = 0o700) -> str:
     path.write_text(f"#!/bin/sh\n{body}\n")
     path.chmod(mode)

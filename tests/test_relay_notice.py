@@ -11,12 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kiosk.messages import Choice, Outcome, Person, Reach, Severity, Snapshot, State, Trigger
-from kiosk.relay.command import refusal
+from kiosk.relay import command as command_module
+from kiosk.relay.command import Command, refusal
 from kiosk.relay.notice import SECONDARY, Facts, Notice, change, notice, over, plain, text, title, told
 from kiosk.relay.notify import prioritised
 from kiosk.relay.outbox import RETRY_MOST_S, WAITING_MOST, WAITING_MOST_S, Outbox
 from kiosk.relay.relay import backoff_s
+from kiosk.relay.way import NotTold
 from kiosk.relay.webhook import body, secret_bytes, signature
+from kiosk.store_config import CommandSection
+from tests.board_parts import until
 
 SAM = Person(id="sam", name="Samantha-Unmistakable")
 AT = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -232,3 +236,44 @@ def test_only_a_program_that_nobody_else_can_change_is_run(tmp_path: Path) -> No
     assert refusal(link) == f"others may write {folder}; forbid it (chmod go-w)"
     folder.chmod(0o755 | stat.S_IWGRP)
     assert "others may write" in refusal(link)
+
+
+def command(folder: Path, body: str) -> Command:
+    program = folder / "hook"
+    program.write_text(f"#!/bin/sh\n{body}\n")
+    program.chmod(0o755)
+    return Command(CommandSection(program=program), 1)
+
+
+def alive(pid_file: Path) -> bool:
+    """Return whether the process whose id was written there still runs."""
+    stat_file = Path(f"/proc/{pid_file.read_text().strip()}/stat")
+    try:
+        return stat_file.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_program_that_hangs_is_killed_with_all_that_it_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command_module, "RUN_S", 1.0)
+    slow = command(tmp_path, f'trap "" TERM HUP; sleep 60 & echo $! >{tmp_path}/child; echo waiting; wait')
+    with pytest.raises(NotTold, match="took over 1 s and was killed: waiting; make it end sooner"):
+        slow.tell(news("a", 1))
+    until(lambda: not alive(tmp_path / "child"))
+
+
+def test_what_a_program_leaves_behind_is_killed_and_its_flood_is_not_kept(tmp_path: Path) -> None:
+    quick = command(tmp_path, f"sleep 60 & echo $! >{tmp_path}/child; head -c 5000000 /dev/zero | tr '\\0' x; exit 0")
+    quick.tell(news("a", 1))
+    assert quick.said == "x" * 200
+    until(lambda: not alive(tmp_path / "child"))
+
+
+def test_a_program_that_reads_nothing_and_one_that_cannot_run_are_told_apart(tmp_path: Path) -> None:
+    command(tmp_path, "exec 0<&-; exit 0").tell(news("a", 1))
+    broken = command(tmp_path, "")
+    (tmp_path / "hook").write_text("#!/no/such/shell\n")
+    with pytest.raises(NotTold, match="cannot be run"):
+        broken.tell(news("a", 1))
