@@ -299,6 +299,18 @@ def test_a_disk_that_cannot_be_written_is_told_once_and_the_duty_goes_on(tmp_pat
     assert "state_dir" in faults[0]
 
 
+def test_a_disk_that_fills_up_takes_nothing_back(tmp_path: Path, faults: list[str]) -> None:
+    with closing(Records(tmp_path / "records.db", faults.append)) as records:
+        records.take_snapshot(snapshot(1.0, id="before"), NOW)
+        pages = records._db.execute("PRAGMA page_count").fetchone()[0]
+        records._db.execute(f"PRAGMA max_page_count = {pages}")
+        for number in range(200):
+            records.take_snapshot(snapshot(1.0, id=f"i{number}"), NOW)
+        assert len(records.incidents(0, NOW.timestamp() + 1)) == 201
+    assert len(faults) == 1
+    assert "full" in faults[0]
+
+
 def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path, faults: list[str]) -> None:
     path = tmp_path / "records.db"
     with closing(sqlite3.connect(path)) as database:
@@ -310,6 +322,14 @@ def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path, faults: list[st
     assert path.read_bytes() == before
     assert "newer Stayby" in faults[0]
     assert "disk" not in faults[0]
+
+
+def test_drills_are_found_and_what_they_became(records: Records) -> None:
+    asked = StartDrill(responder="priya", drill=f"drill-{'0' * 32}", scenario="grief")
+    records.take_reply("desk-3", asked, NOW)
+    for name, drill in (("ordinary", False), ("of the unit", True), (asked.drill, False)):
+        records.take_snapshot(snapshot(1.0, id=name, drill=drill), NOW + timedelta(seconds=1))
+    assert {one.id for one in records.drilled(0, NOW.timestamp() + 9)} == {"of the unit", asked.drill}
 
 
 # --- the end of keeping -----------------------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ class Pages:
         )
 
     def _scores(self, from_s: float, to_s: float) -> tuple[drills.Score, ...]:
-        incidents = self._records.incidents(from_s, to_s)
+        incidents = self._records.drilled(from_s, to_s)
         return drills.pair(self._records.drills_asked(from_s, to_s), incidents, self._places(), time.time())
 
     def _drill_row(self, one: drills.Score) -> DrillRow:
@@ -217,7 +217,7 @@ class Pages:
         """Return the figures of the last weeks, the oldest first."""
         this = report.week_at(now_s, self._zone)
         named = [report.week_before(this, self._zone, by) for by in range(report.WEEKS_SHOWN - 1, -1, -1)]
-        return [report.week_figures(self._records, self._store, week, self._zone, now_s) for week in named]
+        return [report.week_figures(self._records, self._store, week, self._zone, now_s, fresh=False) for week in named]
 
     # --- the report ---------------------------------------------------------------------------------------------------
 

@@ -340,6 +340,12 @@ class Records:
         sql = "SELECT body FROM incident WHERE opened_s >= ? AND opened_s < ? ORDER BY opened_s, unit, id"
         return self._bodies(Kept, sql, (from_s, to_s))
 
+    def drilled(self, from_s: float, to_s: float) -> list[Kept]:
+        """Return the drills that opened in this time, and what began as one and became real; the oldest first."""
+        sql = """SELECT body FROM incident WHERE opened_s >= ? AND opened_s < ?
+            AND (json_extract(body, '$.drill') OR id IN (SELECT id FROM drill)) ORDER BY opened_s, unit, id"""
+        return self._bodies(Kept, sql, (from_s, to_s))
+
     def oldest_s(self) -> float | None:
         """Return when the oldest kept incident opened."""
         return self._read("SELECT min(opened_s) FROM incident")[0][0]  # type: ignore[no-any-return]  # sqlite3 is untyped

@@ -327,9 +327,15 @@ def table(now: Figures, before: Figures, norm: NormSection) -> list[tuple[str, s
 # --- from the records -------------------------------------------------------------------------------------------------
 
 
-def week_figures(records: Records, store: StoreConfig, week: Week, zone: tzinfo, now_s: float) -> Figures:
-    """Return a week's figures: as they were kept where the incidents are gone, else from what is there."""
-    if week.from_s < now_s - store.keep.incident_days * 86400.0:
+def week_figures(
+    records: Records, store: StoreConfig, week: Week, zone: tzinfo, now_s: float, *, fresh: bool = True
+) -> Figures:
+    """Return a week's figures: as they were kept where the incidents are gone, else from what is there.
+
+    Not `fresh`: of a week that is over, those of an hour ago will do.
+    """
+    gone = week.from_s < now_s - store.keep.incident_days * 86400.0
+    if gone or (not fresh and week.to_s <= now_s):
         kept = _kept_figures(records, week.name)
         if kept is not None:
             return kept
