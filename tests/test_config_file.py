@@ -2,6 +2,7 @@
 
 import json
 import os
+import ssl
 import stat
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiosk.certificates import BadCertificate, validities, validity
+from kiosk.certificates import BadCertificate, common_name, validities, validity
 from kiosk.config_faults import ConfigFaults
 from kiosk.config_file import LAST_GOOD, check, load_or_last_good
 from kiosk.guidance import review
@@ -231,6 +232,20 @@ def test_a_leaf_keeps_nothing(unit: Path) -> None:
 
 
 # --- certificates -----------------------------------------------------------------------------------------------------
+
+
+def test_the_name_of_a_certificate_is_the_one_it_was_made_out_to() -> None:
+    authority = trustme.CA()
+    for name in ("staff-sam", "محمد"):
+        signed = authority.issue_cert("127.0.0.1", common_name=name)
+        assert common_name(signed.cert_chain_pems[0].bytes().decode()) == name
+    assert common_name(authority.issue_cert("127.0.0.1").cert_chain_pems[0].bytes().decode()) is None
+
+
+@given(st.binary(max_size=80))
+def test_nonsense_has_no_name(der: bytes) -> None:
+    with pytest.raises(BadCertificate):
+        common_name(ssl.DER_cert_to_PEM_cert(der))
 
 
 def test_the_validity_of_a_certificate_is_the_one_it_was_made_with() -> None:
