@@ -400,6 +400,17 @@ def test_without_a_relay_table_it_says_what_to_add(tmp_path: Path, broker: Priva
     assert run.said().count("\n") == 1
 
 
+def test_a_store_without_units_and_a_drill_by_somebody_without_a_way_in_are_said(
+    tmp_path: Path, broker: PrivateBroker, home: Listener
+) -> None:
+    path = store_toml(tmp_path, broker, '[home_assistant]\ndrill_by = "sam"\n[[staff]]\nid = "sam"\nname = "Sam"\n', ())
+    with relay(path) as run:
+        run.wait_for("store.toml names no [[unit]], so nothing is relayed")
+        run.wait_for("drill_by: sam has no certificate or password at the broker; set theirs in [[staff]]")
+        says = until(lambda: home.json(ha.health_topic(STORE)).get("says"))
+    assert "names no [[unit]]" in str(says)
+
+
 def test_a_memory_that_is_damaged_is_put_aside(
     tmp_path: Path, broker: PrivateBroker, unit: Desk, receiver: Receiver
 ) -> None:

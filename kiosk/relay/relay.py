@@ -144,6 +144,8 @@ class Relay:
         self._off: list[str] = []
         self._inbox = Inbox(self._wake.set)
         self._box = Outbox(outbox, self._off_line)
+        if not self._places:
+            self._off_line("store.toml names no [[unit]], so nothing is relayed; add each with its id and place")
         self._drill_by = (self._home and self._home.drill_by) or ""
         self._drill_broker = drill_broker_of(config)
         if self._drill_by and self._drill_broker is None:
