@@ -249,6 +249,7 @@ def _limit(error: dict[str, Any]) -> tuple[str, str] | None:
         return f"is {value}", f"it {words} {error['ctx'][name]:g}"
     if kind in LENGTHS:
         name, unit = LENGTHS[kind]
+        unit = "letters" if isinstance(value, str) else unit
         bound = "at least" if name == "min_length" else "at most"
         return f"is {len(value)} {unit} long" if value else "is empty", f"it must have {bound} {error['ctx'][name]}"
     return None
