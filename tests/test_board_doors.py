@@ -3,6 +3,8 @@
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +38,8 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iterator[RunningBoard]:
     evil = f'[[staff]]\nid = "evil"\nname = "{EVIL}"\nrole = "staff"\nusername = "x"\npassword = "y"'
-    running = RunningBoard(tmp_path_factory.mktemp("board"), broker, evil)
+    bare = '[[staff]]\nid = "bare"\nname = "Bare"'
+    running = RunningBoard(tmp_path_factory.mktemp("board"), broker, evil, bare)
     yield running
     running.program.close()
 
@@ -58,6 +61,18 @@ def test_nobody_gets_anything_without_a_session(board: RunningBoard) -> None:
         assert stranger.send(path, {})[0] == 401, path
     assert stranger.ask("GET", "/", accept="text/html")[1]["location"] == "/sign-in"
     assert stranger.ask("GET", "/health")[2] == b'{"board":"ok"}'
+
+
+def test_a_link_on_another_site_leads_to_the_board_all_the_same(board: RunningBoard) -> None:
+    kept_back = Browserless(board).ask("GET", "/", accept="text/html", sec_fetch_site="cross-site")
+    assert kept_back[0] == 200
+    assert b'http-equiv="refresh" content="0; url=/"' in kept_back[2]
+
+
+def test_who_has_no_sign_in_at_the_broker_is_told_that_no_alert_reaches_them(board: RunningBoard) -> None:
+    status, _, page = board.signed_in("bare").ask("GET", "/", accept="text/html")
+    assert status == 503
+    assert b"[[staff]] bare: no sign-in at the broker" in page
 
 
 def test_signing_in_by_pin_by_keyboard_and_by_touch(browser: Browser, board: RunningBoard) -> None:
@@ -118,6 +133,19 @@ def test_an_invitation_is_used_once_and_looking_does_not_use_it(board: RunningBo
     assert status == 410
     assert "set-cookie" not in headers
     assert b"Ask a manager for a new one." in page
+
+
+def test_a_technician_invites_from_the_command_line(board: RunningBoard) -> None:
+    def invite(who: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "kiosk", "store", "invite", who, "--config", str(board.config)]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = invite("priya")
+    assert done.returncode == 0, done.stderr
+    assert Browserless(board).form(urlsplit(done.stdout.strip()).path)[0] == 303
+    refused = invite("nobody")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "there is no [[staff]] with the id 'nobody'" in refused.stderr
 
 
 def test_a_restart_of_the_board_signs_nobody_out(board: RunningBoard) -> None:

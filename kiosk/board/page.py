@@ -75,6 +75,7 @@ class Board:
     """The pages, the crew, and the loop between them."""
 
     def __init__(self, store: StoreConfig, *, idle_s: float = IDLE_S) -> None:
+        self._store = store
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._death: BaseException | None = None
@@ -240,7 +241,9 @@ class Board:
     # --- what pages ask -----------------------------------------------------------------------------------------------
 
     async def _board(self, request: Request) -> Response:
-        self._touch(self.door.session(request))
+        session = self.door.session(request)
+        board_config(self._store, self.accounts.staff[session.staff])  # whom no alert can reach is told so, in words
+        self._touch(session)
         return FileResponse(web.STATIC / "index.html", media_type="text/html")
 
     async def _events(self, request: Request) -> Response:
