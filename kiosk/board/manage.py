@@ -201,7 +201,7 @@ class Pages:
             "tasks": self._task_rows(account),
             "rows": [self._row(one) for one in reversed(lately)][:LAST_SHOWN],
             "weeks": [(one.week, report.week_line(one)) for one in reversed(weeks)],
-            "bars": plot.weeks_of_bars(
+            "medians": plot.weeks_of_medians(
                 [(one.week[5:], one.median_s) for one in weeks],
                 self._store.norm.answer_s,
                 "The same stands below as a list.",

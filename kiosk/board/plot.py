@@ -1,4 +1,4 @@
-"""Two small plots as SVG, for paper and screen: dots over a week, and bars week by week.
+"""Two small plots as SVG, for paper and screen: dots over a week, and the median week by week.
 
 Rules
 - Pure, no style and no script inside: colours are classes of `manage.css`, so that the page's security policy holds. (The kept
@@ -92,26 +92,20 @@ def _dot(dot: Dot, norm_s: float, top_s: float) -> str:
     return f'<circle class="quick" cx="{x:.1f}" cy="{y:.1f}" r="6"/>'
 
 
-def weeks_of_bars(weeks: Sequence[tuple[str, float | None]], norm_s: float, says: str) -> Markup:
-    """Return the median of each week as a bar; a week without alerts is a dash."""
+def weeks_of_medians(weeks: Sequence[tuple[str, float | None]], norm_s: float, says: str) -> Markup:
+    """Return the median of each week as a mark (no bars: the axis grows by factors); a week without alerts is a dash."""
     marks = _axis([Dot(0.0, value) for _, value in weeks], norm_s)
     top_s = float(marks[-1])
     parts = [_line(LEFT, _y(mark, top_s), WIDTH - RIGHT, _y(mark, top_s), "grid") for mark in marks[::2]]
     parts += [_text(LEFT - 8, _y(mark, top_s) + 5, short(mark), anchor="end") for mark in marks[::2]]
-    room = (WIDTH - LEFT - RIGHT) / max(1, len(weeks))
-    for index, (name, value) in enumerate(weeks):
-        middle = LEFT + (index + 0.5) * room
-        parts.append(_text(middle, HEIGHT - 10, name))
-        if value is None:
-            parts.append(_text(middle, HEIGHT - BOTTOM - 6, "–"))
-            continue
-        y = _y(value, top_s)
-        height = max(2.0, HEIGHT - BOTTOM - y)
-        kind = "quickbar" if value <= norm_s else "latebar"
-        y = HEIGHT - BOTTOM - height
-        parts.append(
-            f'<rect class="{kind}" x="{middle - room * 0.3:.1f}" y="{y:.1f}" width="{room * 0.6:.1f}" height="{height:.1f}"/>'
-        )
-        parts.append(_text(middle, y - 5, short(round(value))))
     parts.append(_line(LEFT, _y(norm_s, top_s), WIDTH - RIGHT, _y(norm_s, top_s), "norm"))
+    parts.append(_text(LEFT + 4, _y(norm_s, top_s) - 5, f"you said {short(norm_s)}", "normword", "start"))
+    for index, (name, value) in enumerate(weeks):
+        at = (index + 0.5) / max(1, len(weeks))
+        parts.append(_text(_x(at), HEIGHT - 10, name))
+        if value is None:
+            parts.append(_text(_x(at), HEIGHT - BOTTOM - 6, "–"))
+            continue
+        parts.append(_dot(Dot(at, value), norm_s, top_s))
+        parts.append(_text(_x(at) + 12, _y(value, top_s) + 5, short(round(value)), "normword", "start"))
     return _frame("The middle answer of each week.", says, parts)
