@@ -1,5 +1,6 @@
 """The board against those who should not be in: sessions, forms, PINs, names and clients that mean harm, on the real process."""
 
+import importlib.resources
 import re
 import signal
 import socket
@@ -165,6 +166,39 @@ def test_signing_out_ends_the_session_and_its_streams(board: RunningBoard) -> No
         assert page.ended.wait(5)
     assert device.cookie.endswith('=""')
     assert Browserless(board, cookie).send("/alive", {"page": "x"})[0] == 401
+
+
+AXE = (importlib.resources.files("axe_playwright_python") / "axe.min.js").read_text()
+READ_BY_AXE = """async () => {
+  const found = await axe.run(document, {
+    runOnly: ["wcag2a", "wcag2aa", "wcag2aaa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+    rules: { "color-contrast-enhanced": { enabled: true }, "target-size": { enabled: true } },
+  });
+  return found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(" ")}`);
+}"""
+
+
+def test_the_pages_are_readable_by_everybody_at_any_width(browser: Browser, board: RunningBoard) -> None:
+    context = browser.new_context(viewport={"width": 360, "height": 740}, bypass_csp=True)
+    page = context.new_page()
+
+    def read() -> None:
+        assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), page.url
+        page.evaluate(AXE)
+        assert page.evaluate(READ_BY_AXE) == [], page.url
+
+    for path in ("sign-in", "sign-in?who=priya", "sign-in?why=out", "invite/none", "nothing"):
+        page.goto(f"{board.url}{path}")
+        read()
+    page.goto(board.invitation("sam"))
+    read()
+    page.locator("#let-me-in").click()
+    for path in ("sign-out", "manage/sessions"):
+        page.goto(f"{board.url}{path}")
+        read()
+    page.get_by_role("button", name="Invite Priya’s phone").click()
+    read()
+    context.close()
 
 
 # --- guessing ---------------------------------------------------------------------------------------------------------
