@@ -252,8 +252,13 @@ def every_fault(measure: Measure) -> Iterator[str]:
 
 
 def every_shrunk(measure: Measure) -> Iterator[str]:
-    """Say what larger text makes smaller where names are of usual length, on every second page."""
-    usual = (one for one in cases() if one.look.text_percent > 100 and "/long" not in one.name)
+    """Say what larger text makes smaller where names are of usual length, on every second page.
+
+    Not where cases are chosen by their pictures: on a tall panel these are kept, and long words beside them are what gives way
+    (`test_cases_keep_the_pictures_that_they_are_chosen_by`).
+    """
+    larger = (one for one in cases() if one.look.text_percent > 100 and one.shown.kind is not Kind.CASES)
+    usual = (one for one in larger if "/long" not in one.name)
     for case in itertools.islice(usual, 0, None, 2):
         plain, large = (
             lay_out(case.shown, case.width, case.height, measure, look)
