@@ -28,8 +28,8 @@ PATIENCE_S = 20.0
 class Staff:
     """One responder. `snapshots` are all that came, in order."""
 
-    def __init__(self, stage: Stage, who: Responder) -> None:
-        self.who = who
+    def __init__(self, stage: Stage, who: Responder, patience_s: float = PATIENCE_S) -> None:
+        self.who, self._patience_s = who, patience_s
         self.snapshots: list[Snapshot] = []
         self.statuses: list[Status] = []
         self.connections = 0
@@ -39,7 +39,7 @@ class Staff:
         self._link = MqttLink(section, f"test-{who.person.id}", topics, self._inbox.put, self._inbox.put)
 
     def __enter__(self) -> Self:
-        self.until(lambda: self.connections > 0)
+        self.until(lambda: self.connections > 0, self._patience_s)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.timeout(300),  # it starts slowly where others are at work
     pytest.mark.skipif(server() is None, reason="RabbitMQ is not installed; run `sudo apt install rabbitmq-server`"),
 ]
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -66,24 +66,24 @@ def lies_there(rabbit: RabbitBroker, topic: str) -> bytes:
 def test_an_incident_from_the_press_to_its_end_and_the_will_of_a_hub_that_is_killed(
     stage: Stage, rabbit: RabbitBroker
 ) -> None:
-    with Staff(stage, SAM) as sam:
-        sam.wait_status(lambda status: status.state is not UnitState.LOST)
+    with Staff(stage, SAM, PATIENCE_S) as sam:
+        sam.wait_status(lambda status: status.state is not UnitState.LOST, PATIENCE_S)
         stage.tap_button()
-        raised = sam.wait(lambda seen: seen.state is State.RAISED and seen.asked)
+        raised = sam.wait(lambda seen: seen.state is State.RAISED and seen.asked, PATIENCE_S)
         sam.reply(SeenReply, raised.id)
-        sam.wait(lambda seen: seen.seen)
+        sam.wait(lambda seen: seen.seen, PATIENCE_S)
         sam.reply(ComingReply, raised.id, eta_s=60.0)
-        coming = sam.wait(lambda seen: seen.state is State.COMING)
+        coming = sam.wait(lambda seen: seen.state is State.COMING, PATIENCE_S)
         assert coming.coming[0].responder == SAM.person
         sam.reply(HereReply, raised.id)
-        sam.wait(lambda seen: seen.state is State.ATTENDED)
+        sam.wait(lambda seen: seen.state is State.ATTENDED, PATIENCE_S)
         topic = incident_topic(STORE, UNIT)
         assert parse_snapshot(topic, lies_there(rabbit, topic)).state is State.ATTENDED
         sam.reply(CloseReply, raised.id, outcome=Outcome.REAL)
-        closed = sam.wait(lambda seen: seen.state is State.CLOSED)
+        closed = sam.wait(lambda seen: seen.state is State.CLOSED, PATIENCE_S)
         assert (closed.id, closed.outcome, closed.closed_by) == (raised.id, Outcome.REAL, SAM.person)
         stage.parts["alertd"].kill()
-        sam.wait_status(lambda status: status.state is UnitState.LOST)
+        sam.wait_status(lambda status: status.state is UnitState.LOST, PATIENCE_S)
     topic = status_topic(STORE, UNIT)
     assert parse_status(topic, lies_there(rabbit, topic)).state is UnitState.LOST
 
