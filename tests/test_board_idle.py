@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -29,12 +29,12 @@ class HereBoard(RunningBoard):
 
 
 def run_board(folder: Path, broker: PrivateBroker, watch: Callable[[RunningBoard], None]) -> None:
-    """Run a board that signs out after three seconds, and `watch` it from a thread."""
+    """Run a board that signs out after five seconds, and `watch` it from a thread."""
     store = load_store(store_toml(folder, broker).read_text())
 
     async def both() -> None:
         with closing(socket.create_server(("127.0.0.1", 0))) as sock:
-            board = Board(store, idle_s=3.0)
+            board = Board(store, idle_s=5.0)
             serving = asyncio.create_task(board.serve(sock))
             try:
                 await asyncio.to_thread(watch, HereBoard(folder, broker, sock.getsockname()[1]))
@@ -53,15 +53,11 @@ def by_pin(board: RunningBoard, who: str) -> Browserless:
 
 def test_nobody_at_a_desk_is_signed_out(broker: PrivateBroker, tmp_path: Path) -> None:
     def watch(board: RunningBoard) -> None:
-        with (
-            desk(broker) as unit,
-            stream(by_pin(board, "priya")) as at_desk,
-            stream(sam := by_pin(board, "sam")) as idle,
-            stream(board.signed_in("sam")) as own,
-        ):
-            at_desk.wait(lambda view: view["connected"])
+        with desk(broker) as unit, stream(by_pin(board, "priya")) as at_desk, ExitStack() as later:
             unit.say(state=State.ATTENDED, here=PRIYA)
             at_desk.wait(lambda view: view["alerts"])
+            own = later.enter_context(stream(board.signed_in("sam"), "own"))
+            idle = later.enter_context(stream(sam := by_pin(board, "sam"), "idle"))
             assert idle.ended.wait(20), "nobody touched Sam's"
             assert "so you were signed out" in sam.ask("GET", "/sign-in")[2].decode()
             own.wait(lambda view: view["alerts"])
@@ -77,10 +73,10 @@ def test_the_only_one_who_listens_stays_until_somebody_else_does(broker: Private
     def watch(board: RunningBoard) -> None:
         with stream(by_pin(board, "priya")) as alone:
             alone.wait(lambda view: view["connected"])
-            assert not alone.ended.wait(5), "nobody else would hear"
+            assert not alone.ended.wait(8), "nobody else would hear"
             sam = by_pin(board, "sam")
             with stream(sam) as other:
-                while not alone.ended.wait(1):
+                while not alone.ended.wait(0.5):
                     assert sam.send("/alive", {"page": "test-page", "touched": True})[0] == 204
                 assert not other.ended.is_set(), "Sam touched his"
 
