@@ -197,6 +197,8 @@ def test_the_pages_are_readable_by_everybody_at_any_width(browser: Browser, boar
         page.goto(f"{board.url}{path}")
         read()
     page.get_by_role("button", name="Invite Priya’s phone").click()
+    page.locator(".invitation").wait_for()
+    page.wait_for_load_state()  # the letters stand as they will only when the style sheet is there
     read()
     context.close()
 
