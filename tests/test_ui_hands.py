@@ -55,6 +55,7 @@ class Desk:
         page = self.page(text)
         x, y = (round(at) for at in page["middles"][page["buttons"].index(text)])
         self._mouse("mousemove", str(x), str(y), "click", "--repeat", str(times), "--delay", "40", "1")
+        self.remote.wait(lambda now: now["free_s"] > page["free_s"], "sign that the click was taken")
         self.clicks += 1
 
     def _mouse(self, *arguments: str) -> None:
