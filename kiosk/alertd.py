@@ -387,7 +387,8 @@ class Hub:
     def _tell(self, event: events.Event) -> None:
         clock = read_clock()
         was_open = self._machine.incident
-        begun = self._opening.drill_of(event, clock.now_s) if self._opening else None
+        asking = self._opening if self._machine.reach is Reach.OK else None  # else the screen asks nobody to press
+        begun = asking.drill_of(event, clock.now_s) if asking else None
         effects = self._machine.handle(begun or event, clock.now_s)
         self._mind_opening()
         if was_open is not None and self._machine.incident is None:

@@ -2,6 +2,8 @@
 
 Rules
 - Only the next press of the open button within the minute is it; at a unit without a button, the touch "I need help".
+- While no staff can be reached the screen does not ask for it, and any press is real (`alertd.py`): whoever sees the emergency
+  number must not be told that it is a drill.
 - Whatever else opens an incident meanwhile is real and ends the wait; so does time, and that is told.
 - Of a covert call the desk must not tell: staff's side ends the wait at once, the screen goes on asking to the end of the minute.
 """

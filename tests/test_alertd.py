@@ -794,6 +794,7 @@ def _order(scenario: str, responder: str = "sam") -> StartDrill:
 
 def _signed_on(made: Hub) -> None:
     made._presences["sam"] = Presence(responder="sam", name="Sam", tier=1, listening=True), time.monotonic()
+    made._machine.reach = Reach.OK
 
 
 def _press(made: Hub, count: int = 1, *, covert: bool = False, age_s: float = 0.0) -> None:
@@ -840,6 +841,19 @@ def test_an_opening_press_that_nobody_makes_is_told_for_ten_minutes(alone: Hub) 
     assert not alone._machine.incident.drill, "too late: it is real"
     alone._check_opening(began_s + OPENING_S + MISSED_SHOWN_S)
     assert _codes(alone) == set()
+
+
+@pytest.mark.parametrize("reach", [Reach.NOBODY, Reach.DISCONNECTED])
+def test_a_press_while_no_staff_can_be_reached_is_real_although_the_opening_press_is_waited_for(
+    alone: Hub, reach: Reach
+) -> None:
+    """The screen shows the emergency number then, and asks nobody to press."""
+    _signed_on(alone)
+    alone._answer(_order(OPENING), retained=False)
+    alone._machine.reach = reach
+    _press(alone)
+    assert alone._machine.incident is not None
+    assert (alone._machine.incident.drill, alone._opening) == (False, None)
 
 
 def test_a_press_from_before_the_wait_is_real(alone: Hub) -> None:
