@@ -12,7 +12,7 @@ from kiosk.board.page import Board
 from kiosk.demo.broker import PrivateBroker
 from kiosk.messages import State
 from kiosk.store_config import load_store
-from tests.board_parts import PINS, PRIYA, desk, store_toml
+from tests.board_parts import PINS, PRIYA, desk, store_toml, until
 from tests.broker import broker
 from tests.running_board import Browserless, RunningBoard, stream
 
@@ -79,5 +79,30 @@ def test_the_only_one_who_listens_stays_until_somebody_else_does(broker: Private
                 while not alone.ended.wait(0.5):
                     assert sam.send("/alive", {"page": "test-page", "touched": True})[0] == 204
                 assert not other.ended.is_set(), "Sam touched his"
+
+    run_board(tmp_path, broker, watch)
+
+
+def test_of_two_whom_nobody_touches_one_stays(broker: PrivateBroker, tmp_path: Path) -> None:
+    """After a restart of the board everybody's time begins anew, and ends together."""
+
+    def watch(board: RunningBoard) -> None:
+        with stream(by_pin(board, "priya")) as one, stream(by_pin(board, "sam")) as other:
+            until(lambda: one.ended.is_set() or other.ended.is_set())
+            left = other if one.ended.is_set() else one
+            assert not left.ended.wait(3), "nobody else would hear"
+
+    run_board(tmp_path, broker, watch)
+
+
+def test_while_somebody_calls_nobody_is_signed_out(broker: PrivateBroker, tmp_path: Path) -> None:
+    def watch(board: RunningBoard) -> None:
+        with desk(broker) as unit, stream(by_pin(board, "priya")) as one, stream(by_pin(board, "sam")) as other:
+            unit.say()
+            one.wait(lambda view: view["alerts"])
+            assert not one.ended.wait(8)
+            assert not other.ended.is_set()
+            unit.say(revision=2, state=State.CLOSED)
+            until(lambda: one.ended.is_set() or other.ended.is_set())
 
     run_board(tmp_path, broker, watch)

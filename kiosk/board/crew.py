@@ -89,6 +89,18 @@ class Member:
         for page in self.pages.values():
             page.changed.set()
 
+    def drop_asleep(self, now_s: float) -> None:
+        """Make room for a new page: a phone that lost the network and loaded anew leaves lines that nobody reads for minutes.
+
+        Raise `TooManyPages` when every page is before somebody's eyes.
+        """
+        asleep = [name for name, page in self.pages.items() if not page.shows(now_s)]
+        if not asleep:
+            raise TooManyPages
+        page = self.pages.pop(min(asleep, key=lambda name: self.pages[name].alive_s))
+        page.ended = True
+        page.changed.set()
+
 
 class Crew:
     """See the module. `wake()` asks for `take_news` on the loop; `on_death(error)` runs on a link's thread."""
@@ -113,7 +125,7 @@ class Crew:
         page = member.pages.get(name)
         if page is None or page.ended or page.session != session:
             if len(member.pages) >= PAGES_MOST:
-                raise TooManyPages
+                member.drop_asleep(now_s)
             page = member.pages[name] = Page(session, now_s, now_s)
         if member.station is None:
             member.station = self._station(member)
@@ -148,9 +160,14 @@ class Crew:
                     page.changed.set()
 
     def sessions_that_go(self) -> set[str]:
-        """Return the sessions with an open page of somebody on the way, at a desk, or the only one who listens."""
-        listen = [one for one in self.members.values() if one.station is not None and one.station.listening]
-        kept = [one for one in listen if len(listen) == 1 or (one.station is not None and one.station.engaged)]
+        """Return the sessions with an open page of somebody who is needed: on the way, at a desk, the only one who listens.
+
+        While an alert has nobody at its desk, everybody who listens is.
+        """
+        listen = [
+            (one, one.station) for one in self.members.values() if one.station is not None and one.station.listening
+        ]
+        kept = [one for one, station in listen if len(listen) == 1 or station.engaged or station.called]
         return {page.session for one in kept for page in one.pages.values()}
 
     # --- the loop -----------------------------------------------------------------------------------------------------

@@ -226,17 +226,21 @@ class Board:
         self._touched_s[session.digest] = time.monotonic()
 
     def _end_idle(self, now_s: float) -> None:
-        """Sign out who has not touched the store's device for a while; nobody on the way, at a desk, or alone listening."""
+        """Sign out who has not touched the store's device for a while; nobody on the way, at a desk, or alone listening.
+
+        One at a look, the longest untouched first: whoever listens alone then is seen to at the next.
+        """
         if now_s < self._idle_due_s:
             return
         self._idle_due_s = now_s + min(IDLE_LOOK_S, self._idle_s / 4)
         busy = self.crew.sessions_that_go()
         by_pin = {one.digest: one.staff for one in self.sessions.all() if one.kind == "pin"}
         self._touched_s = {key: self._touched_s.get(key, now_s) for key in by_pin}
-        for key, touched_s in self._touched_s.items():
-            if now_s - touched_s > self._idle_s and key not in busy:
-                log.info("%s did not touch the store's device for a while: signed out", by_pin[key])
-                self.sessions.end(key, "idle")
+        idle = [key for key, at_s in self._touched_s.items() if now_s - at_s > self._idle_s and key not in busy]
+        if idle:
+            key = min(idle, key=self._touched_s.__getitem__)
+            log.info("%s did not touch the store's device for a while: signed out", by_pin[key])
+            self.sessions.end(key, "idle")
 
     # --- what pages ask -----------------------------------------------------------------------------------------------
 

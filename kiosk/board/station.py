@@ -179,6 +179,11 @@ class Station:
         going = any(self.me.id in {*(one.responder.id for one in it.coming), it.here and it.here.id} for it in told)
         return going or self.answers.under_way()
 
+    @property
+    def called(self) -> bool:
+        """Whether an alert is open and nobody is at its desk."""
+        return any(one.snapshot.here is None for one in self.model.open_incidents())
+
     # --- from the link ------------------------------------------------------------------------------------------------
 
     def take_inbox(self, now_s: float) -> bool:
@@ -317,8 +322,10 @@ class Station:
         self._faults = {key: one for key, one in self._faults.items() if now_s - one[0] < FAULT_SHOWN_S}
 
     def _say_presence(self, now_s: float) -> None:
+        """Say how this person stands. That nobody looks here is said once: again, it would unsay their other device's word."""
         mid = self.link.publish(self._my_topic, self._presence(listening=self._listening), retain=True)
-        self._presence_due_s = now_s + (PRESENCE_AGAIN_S if mid is None else PRESENCE_EVERY_S)
+        again_s = PRESENCE_AGAIN_S if mid is None else PRESENCE_EVERY_S if self._listening else None
+        self._presence_due_s = None if again_s is None else now_s + again_s
 
     def _send_due(self, now_s: float, *, everything: bool = False) -> None:
         for one in self.answers.due(now_s, everything=everything):
