@@ -235,6 +235,7 @@ class _Session:
         self._acknowledged = 0
         self._early: list[Received] = []
         self.ready = False
+        self.asked = False
         self.understood = False
         self.client = self._new_client()
 
@@ -274,6 +275,7 @@ class _Session:
             link.broker.host, link.broker.port, link.keepalive_s, clean_start=True if v5 else 3, properties=properties
         )
         self.client.reconnect()
+        self.asked = True
         ready_by_s = time.monotonic() + CONNECT_S + SUBSCRIBE_S
         while not closing.is_set():
             self._step()
@@ -468,10 +470,13 @@ class MqttLink:
         return session.ready
 
     def _choose_version(self, session: _Session) -> None:
-        """Try the other version after a broker refused this one, or broke off at its first word, as RabbitMQ 3 does."""
+        """Try the other version after a broker refused this one, or broke off at its first word, as RabbitMQ 3 does.
+
+        A broker that is away says nothing of versions; and in 3.1.1 none says that its ACL refused a message.
+        """
         if session.ready:
             self.version = self._wanted
-        elif not session.understood:
+        elif session.asked and not session.understood:
             older = self.version == MQTTProtocolVersion.MQTTv5
             self.version = MQTTProtocolVersion.MQTTv311 if older else MQTTProtocolVersion.MQTTv5
 

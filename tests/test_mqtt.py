@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 import trustme
+from paho.mqtt.enums import MQTTProtocolVersion
 
 from kiosk.config import BrokerSection
 from kiosk.demo.broker import PrivateBroker, free_port
@@ -119,6 +120,19 @@ def test_a_killed_broker_is_noticed_and_met_again_with_subscriptions(broker: Pri
         sam.expect(Connected)
         sam.link.publish(PRESENCE, b"back")
         assert unit.expect(Received).payload == b"back"
+
+
+def test_a_broker_that_is_away_says_nothing_of_versions(broker: PrivateBroker) -> None:
+    broker.kill()
+    with ear(broker.section_for_responder("sam"), "sam") as sam:
+        versions, until_s = set(), time.monotonic() + PATIENCE_S
+        while sam.link._attempts < 4:
+            assert time.monotonic() < until_s
+            versions.add(sam.link.version)
+            time.sleep(0.01)
+        assert versions == {MQTTProtocolVersion.MQTTv5}, "in 3.1.1 nobody is told what the ACL refuses"
+        broker.start()
+        sam.expect(Connected)
 
 
 def test_a_small_message_does_not_wait_for_the_one_before_to_be_confirmed(broker: PrivateBroker) -> None:
