@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -166,6 +167,31 @@ def test_a_disk_that_takes_nothing_more_signs_nobody_out(tmp_path: Path) -> None
     assert len(faults) == 1
 
 
+def test_a_file_that_breaks_later_locks_nobody_out(tmp_path: Path) -> None:
+    with closing(Sessions(tmp_path, print)) as before:
+        secrets = [begin(before) for _ in range(60)]
+    path = tmp_path / FILE
+    path.write_bytes(path.read_bytes()[:4096] + b"\xaa" * (path.stat().st_size - 4096))
+    faults: list[str] = []
+    sessions = kept(tmp_path, faults.append)
+    assert sessions.find(secrets[0]) is None, "everybody signs in again"
+    assert sessions.find(begin(sessions)) is not None
+    assert sessions.guesses() == []
+    assert len(faults) == 1
+    assert "kept as sessions.broken" in faults[0]
+
+
+def test_whom_a_manager_signed_out_stays_out_although_the_disk_took_nothing(tmp_path: Path) -> None:
+    sessions = kept(tmp_path, lambda _: None)
+    lost = begin(sessions)
+    sessions.make_sure()
+    assert sessions.find(lost) is not None, "a disk that works needs no such thing"
+    sessions._db.execute("PRAGMA query_only=ON")  # as a full or read-only disk: every write fails
+    sessions.end_all("sam")
+    sessions.make_sure()
+    assert kept(tmp_path, print).find(lost) is None
+
+
 # --- guessing ---------------------------------------------------------------------------------------------------------
 
 
@@ -234,6 +260,31 @@ def test_one_address_that_tries_everybody_waits_too(sessions: Sessions) -> None:
         sessions.count_try([f"staff:{number}", "from:10.0.0.7"])
     assert sessions.wait_s(["staff:sam", "from:10.0.0.7"]) == 60
     assert sessions.wait_s(["staff:sam", "from:10.0.0.8"]) == 0
+
+
+def test_who_guesses_from_elsewhere_does_not_lock_out_the_stores_own_device(sessions: Sessions) -> None:
+    accounts = Accounts(store(), sessions)
+
+    async def tries() -> list[str]:
+        before = await _says(accounts, "alex", "8315", "the till")
+        for number in range(6):
+            await _says(accounts, "sam", "1111", f"guest {number % 2}")
+        elsewhere = await _says(accounts, "sam", "2704", "guest 3")
+        return [before, elsewhere, await _says(accounts, "sam", "2704", "the till")]
+
+    before, elsewhere, at_the_till = asyncio.run(tries())
+    assert (before, at_the_till) == ("alex", "sam")
+    assert elsewhere.startswith("Too many wrong tries.")
+
+
+def test_many_known_devices_give_nobody_more_than_fifty_tries(sessions: Sessions) -> None:
+    tried = 0
+    for number in range(60):
+        sessions.note_place(device := f"device {number // 4}")
+        if not sessions.wait_s(whats := sessions.whats("sam", device)):
+            sessions.count_try(whats)
+            tried += 1
+    assert tried == 50
 
 
 def test_a_right_pin_forgets_the_wrong_ones(sessions: Sessions) -> None:

@@ -112,7 +112,7 @@ class Accounts:
     async def try_pin(self, staff: str, pin: str, address: str) -> Id:
         """Return whose PIN it is; raise `NotSignedIn`."""
         known = self.staff.get(staff)
-        whats = [f"staff:{staff[:40]}", f"from:{address}"]
+        whats = self._sessions.whats(staff[:40], address)
         if wait_s := self._sessions.wait_s(whats):
             raise NotSignedIn(_wait(wait_s))
         self._sessions.count_try(whats)
@@ -121,6 +121,7 @@ class Accounts:
             fits = await asyncio.to_thread(_fits, pin, stored)
         if known is not None and fits:
             self._sessions.forgive(whats)
+            self._sessions.note_place(address)
             return known.id
         log.warning("a wrong PIN for %s from %s", known.id if known is not None else "an unknown name", address)
         wait_s = self._sessions.wait_s(whats)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from kiosk.messages import Id
 
@@ -22,14 +22,18 @@ Kind = Literal["pin", "phone"]
 Why = Literal["idle", "ended"]
 
 FILE = "sessions.sqlite3"
+TAILS = ("-wal", "-shm")
 SECRET_BYTES = 32
 CODE_BYTES = 24
 INVITATION_S = 24 * 3600.0
 LASTS_S: dict[Kind, float] = {"pin": 16 * 3600.0, "phone": 90 * 24 * 3600.0}
 """A PIN is for a shift on the store's own device; an invitation for one's own phone."""
 SEEN_EVERY_S = 60.0
-FREE_TRIES = {"staff": 5, "from": 15}
-"""So many wrong PINs of one person, or from one address, cost no wait; several people share a store's device."""
+FREE_TRIES = {"staff": 5, "here": 5, "from": 15, "all": 50}
+"""So many wrong PINs cost no wait: of one person from anywhere new, or at one address that is known; from one address, since
+several people share a store's device; of one person altogether."""
+PLACE_S = 30 * 24 * 3600.0
+"""An address is known for so long after somebody signed in there by a PIN."""
 WAIT_FIRST_S, WAIT_MOST_S = 60.0, 3600.0
 FORGET_TRIES_S = 24 * 3600.0
 WORDS_KEPT = 200
@@ -41,6 +45,7 @@ CREATE TABLE IF NOT EXISTS session (
     address TEXT NOT NULL, began_unix_s REAL NOT NULL, seen_unix_s REAL NOT NULL, ends_unix_s REAL NOT NULL
 );
 CREATE TABLE IF NOT EXISTS invitation (digest TEXT PRIMARY KEY, staff TEXT NOT NULL, ends_unix_s REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS place (address TEXT PRIMARY KEY, last_unix_s REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS wrong (what TEXT PRIMARY KEY, times INTEGER NOT NULL, last_unix_s REAL NOT NULL);
 """
 
@@ -87,6 +92,7 @@ class Sessions:
         self._clock, self._on_fault = clock, on_fault
         self._why: dict[str, Why] = {}
         self._path = folder / FILE
+        self._on_disk = True
         self._db = self._open(self._path)
 
     def _open(self, path: Path) -> sqlite3.Connection:
@@ -95,43 +101,69 @@ class Sessions:
             path.touch(mode=0o600)
             return _connect(path)
         except sqlite3.DatabaseError as error:
-            if not isinstance(error, sqlite3.OperationalError):
-                return self._begin_anew(path, error)
-            self._on_fault(_in_memory(path, str(error)))
+            return self._begin_anew(path, error) if _is_broken(error) else self._in_memory(str(error))
         except OSError as error:
-            self._on_fault(_in_memory(path, error.strerror or str(error)))
+            return self._in_memory(error.strerror or str(error))
+
+    def _in_memory(self, why: str) -> sqlite3.Connection:
+        self._on_disk = False
+        self._on_fault(_in_memory(self._path, why))
         return _connect(":memory:")
 
     def _begin_anew(self, path: Path, error: sqlite3.Error) -> sqlite3.Connection:
-        path.replace(path.with_suffix(".broken"))
-        for tail in ("-wal", "-shm"):
-            Path(f"{path}{tail}").unlink(missing_ok=True)
+        try:
+            path.replace(path.with_suffix(".broken"))
+            for tail in TAILS:
+                Path(f"{path}{tail}").unlink(missing_ok=True)
+            path.touch(mode=0o600)
+            database = _connect(path)
+        except (OSError, sqlite3.Error):
+            return self._in_memory(str(error))
         self._on_fault(f"{path}: {error}; kept as {path.stem}.broken, began a new one; everybody signs in again")
-        path.touch(mode=0o600)
-        return _connect(path)
+        return database
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
-    def _write(self, query: str, facts: tuple[object, ...]) -> sqlite3.Cursor:
-        """Write; on a disk that takes nothing more, go on in memory with all that is known."""
+    def _run(self, query: str, facts: tuple[object, ...] = ()) -> list[Any]:
+        """Read or write; a file that turns out to be broken is begun anew, or nobody could sign in any more.
+
+        On a disk that takes nothing more, go on in memory with all that is known.
+        """
         try:
-            return self._db.execute(query, facts)
-        except sqlite3.OperationalError as error:
-            memory = _connect(":memory:")
-            self._db.backup(memory)
-            self._db.close()
-            self._db = memory
-            self._on_fault(_in_memory(self._path, str(error)))
-            return self._db.execute(query, facts)
+            return self._db.execute(query, facts).fetchall()
+        except sqlite3.DatabaseError as error:
+            before = self._db
+            if _is_broken(error):
+                self._db = self._begin_anew(self._path, error)
+            elif isinstance(error, sqlite3.OperationalError):
+                self._db = self._in_memory(str(error))
+                with contextlib.suppress(sqlite3.Error):  # a disk that cannot be read either: everybody signs in again
+                    before.backup(self._db)
+            else:
+                raise
+            before.close()
+            return self._db.execute(query, facts).fetchall()
+
+    def make_sure(self) -> None:
+        """See that what was just ended does not come back at a restart: a file that takes no writes goes as a whole."""
+        if self._on_disk:
+            return
+        try:
+            for tail in ("", *TAILS):
+                Path(f"{self._path}{tail}").unlink(missing_ok=True)
+        except OSError as error:
+            self._on_fault(
+                f"{self._path}: {error.strerror}; who was signed out now is in again after a restart; delete it"
+            )
 
     # --- sessions -----------------------------------------------------------------------------------------------------
 
     def begin(self, staff: Id, kind: Kind, *, mark: str, device: str, address: str) -> str:
         """Sign somebody in on a device; return the secret that its browser keeps."""
         secret, now = secrets.token_urlsafe(SECRET_BYTES), self._clock()
-        self._write(
+        self._run(
             "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (digest(secret), staff, kind, mark, device[:WORDS_KEPT], address, now, now, now + LASTS_S[kind]),
         )
@@ -143,23 +175,23 @@ class Sessions:
 
     def look(self, key: str) -> Session | None:
         """Return the session with this digest, if it still holds."""
-        row = self._db.execute("SELECT * FROM session WHERE digest = ?", (key,)).fetchone()
-        session = None if row is None else Session(*row)
+        rows = self._run("SELECT * FROM session WHERE digest = ?", (key,))
+        session = Session(*rows[0]) if rows else None
         now = self._clock()
         if session is None or now >= session.ends_unix_s:
             return None
         if abs(now - session.seen_unix_s) > SEEN_EVERY_S:
-            self._write("UPDATE session SET seen_unix_s = ? WHERE digest = ?", (now, key))
+            self._run("UPDATE session SET seen_unix_s = ? WHERE digest = ?", (now, key))
         return session
 
     def end(self, key: str, why: Why = "ended") -> None:
         """Sign one device out; `why_ended` tells that browser why, as long as the board runs."""
         self._why = {**dict(list(self._why.items())[-WHYS_KEPT:]), key: why}
-        self._write("DELETE FROM session WHERE digest = ?", (key,))
+        self._run("DELETE FROM session WHERE digest = ?", (key,))
 
     def end_all(self, staff: Id) -> None:
         """Sign one person out everywhere."""
-        self._write("DELETE FROM session WHERE staff = ?", (staff,))
+        self._run("DELETE FROM session WHERE staff = ?", (staff,))
 
     def why_ended(self, secret: str) -> Why | None:
         """Return why a browser that shows this secret is not signed in any more; None when it never was, or by its own wish."""
@@ -167,9 +199,8 @@ class Sessions:
 
     def all(self) -> list[Session]:
         """Return who is signed in, by person, the device that was seen last first; forget what is over."""
-        self._write("DELETE FROM session WHERE ends_unix_s <= ?", (self._clock(),))
-        rows = self._db.execute("SELECT * FROM session ORDER BY staff, seen_unix_s DESC").fetchall()
-        return [Session(*row) for row in rows]
+        self._run("DELETE FROM session WHERE ends_unix_s <= ?", (self._clock(),))
+        return [Session(*row) for row in self._run("SELECT * FROM session ORDER BY staff, seen_unix_s DESC")]
 
     def age_s(self, session: Session) -> float:
         """Return how long ago a device was seen."""
@@ -180,27 +211,39 @@ class Sessions:
     def invite(self, staff: Id) -> str:
         """Return a code that signs this person in once, within a day, on their own phone."""
         code, now = secrets.token_urlsafe(CODE_BYTES), self._clock()
-        self._write("DELETE FROM invitation WHERE ends_unix_s <= ?", (now,))
-        self._write("INSERT INTO invitation VALUES (?, ?, ?)", (digest(code), staff, now + INVITATION_S))
+        self._run("DELETE FROM invitation WHERE ends_unix_s <= ?", (now,))
+        self._run("INSERT INTO invitation VALUES (?, ?, ?)", (digest(code), staff, now + INVITATION_S))
         return code
 
     def invited(self, code: str) -> Id | None:
         """Return whom a code is for, if it still holds; a look does not use it up."""
         query = "SELECT staff FROM invitation WHERE digest = ? AND ends_unix_s > ?"
-        row = self._db.execute(query, (digest(code), self._clock())).fetchone()
-        return None if row is None else str(row[0])
+        rows = self._run(query, (digest(code), self._clock()))
+        return str(rows[0][0]) if rows else None
 
     def use_invitation(self, code: str) -> Id | None:
         """Return whom a code is for, and use it up."""
         query = "DELETE FROM invitation WHERE digest = ? AND ends_unix_s > ? RETURNING staff"
-        rows = self._write(query, (digest(code), self._clock())).fetchall()
+        rows = self._run(query, (digest(code), self._clock()))
         return str(rows[0][0]) if rows else None
 
     def uninvite(self, staff: Id) -> None:
         """Take back every invitation of one person."""
-        self._write("DELETE FROM invitation WHERE staff = ?", (staff,))
+        self._run("DELETE FROM invitation WHERE staff = ?", (staff,))
 
     # --- guesses ------------------------------------------------------------------------------------------------------
+
+    def whats(self, staff: str, address: str) -> tuple[str, ...]:
+        """Return what a try counts for. Who guesses from elsewhere does not lock out the store's own devices."""
+        rows = self._run("SELECT last_unix_s FROM place WHERE address = ?", (address,))
+        known = bool(rows) and abs(self._clock() - rows[0][0]) <= PLACE_S
+        return f"here:{staff}@{address}" if known else f"staff:{staff}", f"from:{address}", f"all:{staff}"
+
+    def note_place(self, address: str) -> None:
+        """Somebody signed in at this address by a PIN."""
+        now = self._clock()
+        self._run("DELETE FROM place WHERE abs(? - last_unix_s) > ?", (now, PLACE_S))
+        self._run("INSERT OR REPLACE INTO place VALUES (?, ?)", (address, now))
 
     def wait_s(self, whats: Iterable[str]) -> float:
         """Return how long nobody may try a PIN for any of these (`staff:…`, `from:…`)."""
@@ -213,22 +256,27 @@ class Sessions:
             "ON CONFLICT (what) DO UPDATE SET times = times + 1, last_unix_s = excluded.last_unix_s"
         )
         for what in whats:
-            self._write(query, (what, self._clock()))
+            self._run(query, (what, self._clock()))
 
     def forgive(self, whats: Iterable[str]) -> None:
         """Forget the wrong tries: the PIN was right."""
         for what in whats:
-            self._write("DELETE FROM wrong WHERE what = ?", (what,))
+            self._run("DELETE FROM wrong WHERE what = ?", (what,))
 
     def guesses(self) -> list[Guesses]:
         """Return the wrong tries of the last day, the longest wait first."""
         now = self._clock()
-        self._write("DELETE FROM wrong WHERE ? - last_unix_s > ?", (now, FORGET_TRIES_S))
+        self._run("DELETE FROM wrong WHERE ? - last_unix_s > ?", (now, FORGET_TRIES_S))
         found = []
-        for what, times, last_unix_s in self._db.execute("SELECT what, times, last_unix_s FROM wrong"):
+        for what, times, last_unix_s in self._run("SELECT what, times, last_unix_s FROM wrong"):
             whole_s = wait_after_s(what, times)
             found.append(Guesses(what, times, min(whole_s, max(0.0, last_unix_s + whole_s - now))))
         return sorted(found, key=lambda one: (-one.wait_s, one.what))
+
+
+def _is_broken(error: sqlite3.Error) -> bool:
+    """Return whether the file itself is no database any more, and not the disk or the question."""
+    return type(error) is sqlite3.DatabaseError
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:

@@ -186,7 +186,11 @@ class SignIn:
             "sessions.html",
             only_here=only_here,
             rows=sorted(rows, key=lambda row: (row.name.casefold(), row.id)),
-            locks=[(one.what, self._lock_words(one)) for one in self._sessions.guesses()],
+            locks=[
+                (one.what, self._lock_words(one))
+                for one in self._sessions.guesses()
+                if one.wait_s or one.what[:4] != "all:"
+            ],
             link=link,
             person=person,
             code=code,
@@ -215,10 +219,12 @@ class SignIn:
 
     def _lock_words(self, one: Guesses) -> str:
         kind, _, name = one.what.partition(":")
-        known = self._accounts.staff.get(name)
+        staff, _, address = name.partition("@")
+        known = self._accounts.staff.get(staff)
         who = (
-            f"from the device {name}" if kind == "from" else f"for {known.name if known else 'a name that is not here'}"
+            f"for {known.name if known else 'a name that is not here'}" if kind != "from" else f"from the device {name}"
         )
+        who += f" on the device {address}" if kind == "here" else ""
         times = f"{one.times} wrong PIN{'s' * (one.times > 1)} {who}"
         wait = f" No new try for {max(1, round(one.wait_s / 60))} min." if one.wait_s else ""
         return f"{times}.{wait}"
@@ -243,6 +249,7 @@ class SignIn:
                 self._sessions.uninvite(staff)
             case _:
                 raise Turned(HTTPStatus.BAD_REQUEST, "This form asks for something unknown.")
+        self._sessions.make_sure()
         self._ended()
         return RedirectResponse("/manage/sessions", HTTPStatus.SEE_OTHER)
 
