@@ -452,3 +452,7 @@ def test_what_the_broker_kept_longer_than_we_may_is_not_taken_up_again() -> None
     assert is_over(old, datetime.now(UTC), KEEP, retained=True)
     assert not is_over(old, datetime.now(UTC), KEEP, retained=False)
     assert not is_over(old.model_copy(update={"state": State.RAISED}), datetime.now(UTC), KEEP, retained=True)
+    again = old.model_copy(update={"elapsed_s": 200 * DAY_S})
+    assert is_over(again, datetime.now(UTC), KEEP, retained=False), "a unit says its last one at each connection"
+    lost = old.model_copy(update={"opened_at": datetime(1970, 1, 1, tzinfo=UTC)})
+    assert not is_over(lost, datetime.now(UTC), KEEP, retained=True), "a unit without a date"

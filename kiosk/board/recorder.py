@@ -13,6 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from kiosk.board.kept import CLOCK_IS_SET
 from kiosk.board.records import DAY_S, Records
 from kiosk.board.report import freeze_weeks, zone_of
 from kiosk.board.station import client_id
@@ -59,10 +60,12 @@ def _keep_private(path: Path) -> None:
 
 
 def is_over(snapshot: Snapshot, utc: datetime, keep: KeepSection, *, retained: bool) -> bool:
-    """Return whether the broker kept the end of an incident for longer than we may: it was deleted here, and stays so."""
-    if not retained or snapshot.state is not State.CLOSED or snapshot.opened_at.tzinfo is None:
+    """Return whether broker or unit kept the end of an incident for longer than we may: it was deleted here, and stays so."""
+    if snapshot.state is not State.CLOSED:
         return False
-    return (utc - snapshot.opened_at).total_seconds() > keep.incident_days * DAY_S
+    dated = snapshot.opened_at.tzinfo is not None and snapshot.opened_at.timestamp() >= CLOCK_IS_SET
+    slept_s = (utc - snapshot.opened_at).total_seconds() if retained and dated else 0.0
+    return max(slept_s, snapshot.elapsed_s) > keep.incident_days * DAY_S
 
 
 class Inbox:
