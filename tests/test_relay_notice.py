@@ -1,9 +1,11 @@
 """What secondary ways are told: who may know, what is news, the words; the outbox on disk; addresses and programs."""
 
 import stat
+import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -15,9 +17,9 @@ from kiosk.relay import command as command_module
 from kiosk.relay.command import Command, refusal
 from kiosk.relay.notice import SECONDARY, Facts, Notice, change, notice, over, plain, text, title, told
 from kiosk.relay.notify import prioritised
-from kiosk.relay.outbox import RETRY_MOST_S, WAITING_MOST, WAITING_MOST_S, Outbox
+from kiosk.relay.outbox import RETRY_MOST_S, WAITING_MOST, WAITING_MOST_S, Outbox, Waiting
 from kiosk.relay.relay import backoff_s
-from kiosk.relay.way import NotTold
+from kiosk.relay.way import Came, NotTold, Teller
 from kiosk.relay.webhook import body, secret_bytes, signature
 from kiosk.store_config import CommandSection
 from tests.board_parts import until
@@ -277,3 +279,19 @@ def test_a_program_that_reads_nothing_and_one_that_cannot_run_are_told_apart(tmp
     (tmp_path / "hook").write_text("#!/no/such/shell\n")
     with pytest.raises(NotTold, match="cannot be run"):
         broken.tell(news("a", 1))
+
+
+def test_a_machine_without_room_is_a_way_that_fails_and_no_relay_that_ends(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "no-such-folder"))
+    came: SimpleQueue[Came | BaseException] = SimpleQueue()
+    teller = Teller(Command(CommandSection(program=Path("/usr/bin/true")), 1), came.put, came.put)
+    now = facts()
+    assert now is not None
+    teller.give(Waiting(1, teller.way.key, notice("msg_1", "opened", now, AT), 0))
+    said = came.get(timeout=15)
+    assert isinstance(said, Came), said
+    assert said.error is not None
+    assert not said.error.never
+    assert "look at this machine's disk" in str(said.error)

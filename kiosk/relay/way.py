@@ -80,4 +80,6 @@ class Teller:
             self.way.tell(notice)
         except NotTold as error:
             return error
+        except OSError as error:  # no room on the disk, no more files: no other way may end for it
+            return NotTold(f"{error.strerror or error}; look at this machine's disk and memory")
         return None
