@@ -81,6 +81,7 @@ def test_signing_in_by_pin_by_keyboard_and_by_touch(browser: Browser, board: Run
     page.goto(board.url)
     expect(page.get_by_role("heading", name="Who are you?")).to_be_visible()
     page.get_by_role("link", name="Priya").click()
+    expect(page.get_by_label("PIN", exact=True)).to_be_focused()
     page.keyboard.type("1111")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_have_text("Name and PIN do not fit. Try again.")

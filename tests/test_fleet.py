@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from bench.fleet import BigStore, open_page, shown_in_burst
 from bench.units import Fleet
@@ -44,7 +44,7 @@ def test_many_units_that_call_at_once_are_each_shown_once(store: tuple[Fleet, Pa
     wait_for("Sam's board to have said that it shows them", lambda: len(fleet.seen_unix_s) == UNITS)
     for unit in fleet.units:
         fleet.ask(0.0, unit.close)
-    page.wait_for_function("document.querySelectorAll('article[data-incident]').length === 0")
+    expect(page.locator("article[data-incident]")).to_have_count(0, timeout=20_000)
     assert not fleet.reconnects
 
 
