@@ -3,6 +3,7 @@
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 import zoneinfo
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from rich.text import Text
 from kiosk import config_file, config_show, rota
 from kiosk.board.sessions import invite
 from kiosk.broker_files import SignIn, acl_of, board_user, mosquitto_text, relay_user, staff_user, unit_user
+from kiosk.config import ServeSection
 from kiosk.config_faults import ConfigFaults
 from kiosk.pins import PinError, new_digits, store_pin
 from kiosk.store_config import StoreConfig
@@ -24,6 +26,7 @@ from kiosk.store_notes import notes
 
 DEFAULT_STORE = Path("/etc/stayby/store.toml")
 CONFIG = Annotated[Path, typer.Option("--config", metavar="FILE", help="The store's store.toml.")]
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - looked for, not listened on
 CERTIFICATES = ("ca.pem", "broker.pem", "broker.key")
 WIDTH = 100
 
@@ -99,7 +102,7 @@ def broker(
         typer.echo(f"{folder}: {error.strerror}; name a folder that you may write, or run this with sudo", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"{folder}: mosquitto.conf and acl written; {len(found.unit)} units and {len(found.staff)} staff")
-    _say_what_is_left(folder, found, sign_in)
+    _say_what_is_left(folder, found, sign_in, user)
 
 
 def _sign_in_or_exit(found: StoreConfig, path: Path) -> SignIn:
@@ -122,7 +125,10 @@ def _sign_in_or_exit(found: StoreConfig, path: Path) -> SignIn:
 
 def write_private(folder: Path, files: dict[str, str], user: str) -> None:
     """Write all `files` into `folder`, readable by `user` alone where we may give them away, or leave it as it is."""
+    is_new = not folder.exists()
     folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    if is_new and os.geteuid() == 0:
+        _give(folder, user)  # it reads its rules only after it has become that user
     new = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
     try:
         for name, text in files.items():
@@ -142,11 +148,11 @@ def _give(path: Path, user: str) -> None:
         typer.echo(f"{path.name}: there is no user {user!r} here; give the file to whoever runs mosquitto", err=True)
 
 
-def _say_what_is_left(folder: Path, found: StoreConfig, sign_in: SignIn) -> None:
+def _say_what_is_left(folder: Path, found: StoreConfig, sign_in: SignIn, user: str) -> None:
     wanted = [*CERTIFICATES, *(["passwords"] if sign_in == "password" else [])]
     missing = [name for name in wanted if not (folder / name).exists()]
     if missing:
-        typer.echo(f"still to put there: {', '.join(missing)}")
+        typer.echo(f"still to put there: {', '.join(missing)}, readable for {user}")
     if sign_in == "certificate":
         first = unit_user(found.unit[0].id) if found.unit else unit_user("<unit>")
         typer.echo(f"each certificate's common name is the user: {board_user(found.store.id)}, {first}, …")
@@ -194,9 +200,20 @@ def invite_command(
             f"{error}; run this as the user of the board: sudo -u stayby-board stayby store invite {staff}", err=True
         )
         raise typer.Exit(1) from None
-    serve = found.serve
+    typer.echo(f"{_board_address(found.serve)}/invite/{code}")
+
+
+def _board_address(serve: ServeSection) -> str:
+    """Return where a phone opens the board: by its name in [serve], else by the address on which it listens."""
+    host = serve.names[0] if serve.names else serve.host
+    if host in EVERYWHERE:
+        host = socket.gethostname()
+        typer.echo(
+            f"note: the link says {host!r}, this machine's own name; if phones do not find it, set [serve] names",
+            err=True,
+        )
     scheme = "http" if serve.cert_file is None else "https"
-    typer.echo(f"{scheme}://{serve.names[0] if serve.names else serve.host}:{serve.port}/invite/{code}")
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{serve.port}"
 
 
 # --- stayby store rota ------------------------------------------------------------------------------------------------

@@ -105,7 +105,7 @@ The store is open. Each of the staff opens the board by an invitation, which wor
   Sam (asked first):         {boards["Sam"]}
   Alex, the manager (next):  {boards["Alex"]}
 
-Five things to try. What is typed here goes to the desk; Ctrl-C ends it all.
+Six things to try. What is typed here goes to the desk; Ctrl-C ends it all.
   1. Open both in a browser: only then does the desk know that somebody listens. Later, by name and PIN:
                       Sam {PINS[SAM]}, Alex {PINS[ALEX]}.
   2. press            then answer on Sam's board: “Coming”, “I’m here”, and how it ended.
@@ -113,6 +113,7 @@ Five things to try. What is typed here goes to the desk; Ctrl-C ends it all.
   3. {speak:<24} before it, any ordinary sentence: nothing happens.
   4. {touch:<24} and answer nothing: in 30 s Alex is asked, in 60 s the emergency page is up.
   5. unplug           the button's fault is on the boards at once; plug mends it.
+  6. On Alex's board  “For the manager”: what happened, the week, a drill. Then press again while you read there.
 Also: look (a picture of the screen, as a file), cut, short, normal, status.
 """
 
