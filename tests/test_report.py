@@ -112,6 +112,7 @@ def test_drills_and_requests_are_not_what_the_norm_is_for() -> None:
     request = kept(AT, trigger=Trigger.TOUCH, severity=Severity.CHECK, answer_s=100.0)
     found = of(kept(AT + 60, answer_s=12.0), kept(AT + 120, drill=True, answer_s=300.0), request)
     assert (found.alerts, found.requests, found.late, found.worst_s, found.drills_done) == (1, 1, 0, 12.0, 1)
+    assert of(kept(AT, drill=True, closed_s=None, closed_by=None, outcome=None)).open == 0
     assert "Every alert was answered within 30 s" in " ".join(words(found, NORM))
 
 

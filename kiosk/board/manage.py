@@ -461,6 +461,8 @@ class Pages:
             return DeskRow(
                 unit, place, proven, "running", "Pressed. Somebody answers it on the board: Coming, or I’m here."
             )
+        if last is not None and last.waiting:
+            return DeskRow(unit, place, proven, "waiting", "Asking the desk to wait for its button…")
         missed = last is not None and not today and last.at_s > time.time() - DAY_S
         says = last.says if last is not None and missed else ""
         return DeskRow(unit, place, proven, "proven" if today else "old" if proven_s else "never", says)

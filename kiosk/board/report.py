@@ -155,7 +155,7 @@ def figures(
         real=outcomes[Outcome.REAL],
         false=outcomes[Outcome.FALSE_ALARM],
         tests=outcomes[Outcome.TEST],
-        open=sum(one.closed_s is None for one in within),
+        open=sum(one.closed_s is None and not one.drill for one in within),
         unanswered=sum(one.unanswered for one in alerts),
         late=sum(one.answer_s is not None and one.answer_s > norm.answer_s for one in alerts),
         emergency=sum(one.emergency for one in alerts),
