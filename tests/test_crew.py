@@ -11,10 +11,10 @@ import pytest
 
 from kiosk.board.accounts import board_config
 from kiosk.board.crew import ALIVE_S, PAGES_MOST, Crew, TooManyPages
-from kiosk.board.station import PRESENCE_EVERY_S, Station
+from kiosk.board.station import PRESENCE_EVERY_S, Standing, Station
 from kiosk.demo.broker import PrivateBroker
-from kiosk.messages import parse_presence, presence_topic
-from kiosk.mqtt import MqttLink, Received
+from kiosk.messages import Presence, parse_presence, presence_topic
+from kiosk.mqtt import Connected, MqttLink, Received
 from kiosk.store_config import StoreConfig, load_store
 from tests.board_parts import store_toml, until
 from tests.broker import STORE, broker
@@ -49,32 +49,29 @@ def test_a_new_page_takes_the_place_of_one_that_sleeps_and_of_none_that_is_seen(
 def test_a_device_that_nobody_looks_at_unsays_no_other_device(store: StoreConfig, broker: PrivateBroker) -> None:
     config = board_config(store, store.staff[0])
     heard: SimpleQueue[Any] = SimpleQueue()
+    said: list[Presence] = []
     topic = presence_topic(STORE, "priya")
 
-    def turn(*stations: Station) -> bool:
-        for one in stations:
-            one.take_inbox(time.monotonic())
-            one.tick(time.monotonic())
-        return all(one.connected for one in stations)
+    def hear() -> bool:
+        with suppress(Empty):
+            event = heard.get(timeout=0.02)
+            assert not isinstance(event, BaseException), event
+            said.extend([parse_presence(topic, event.payload)] if isinstance(event, Received) else [])
+            return isinstance(event, Connected)
+        return False
 
-    def listening(*stations: Station) -> list[bool]:
-        """Return what was said of her until it was that she listens."""
-        said: list[bool] = []
-        while not said or not said[-1]:
-            turn(*stations)
-            with suppress(Empty):
-                event = heard.get(timeout=0.02)
-                said += [parse_presence(topic, event.payload).listening] if isinstance(event, Received) else []
-        return said
+    def connected(one: Station) -> bool:
+        one.take_inbox(time.monotonic())
+        return one.connected
 
-    with (
-        closing(MqttLink(broker.section_for_unit("desk-3"), "test-ear", (topic,), heard.put, heard.put)),
-        closing(Station(config, "pager", lambda: None, heard.put)) as pager,
-    ):
-        board = Station(config, "board", lambda: None, heard.put)
-        until(lambda: turn(pager, board))
-        pager.listen(time.monotonic(), listening=True)
-        listening(pager, board)
-        board.tick(time.monotonic() + 2 * PRESENCE_EVERY_S)
-        board.close()
-        assert listening(pager) == [False, True], "its goodbye alone, and her pager's word against it"
+    with closing(MqttLink(broker.section_for_unit("desk-3"), "test-ear", (topic,), heard.put, heard.put)):
+        until(hear)
+        with closing(Station(config, "pager", lambda: None, heard.put)) as pager:
+            board = Station(config, "board", lambda: None, heard.put)
+            until(lambda: connected(pager) and connected(board))
+            pager.listen(time.monotonic(), listening=True)
+            board.tick(time.monotonic() + 2 * PRESENCE_EVERY_S)
+            board.close()
+            pager.stand(Standing(5), time.monotonic())
+            until(lambda: hear() or (said and said[-1].tier == 5))
+            assert [one.listening for one in said].count(False) == 3, "two that came in, and one goodbye"
