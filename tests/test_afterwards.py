@@ -186,6 +186,7 @@ def test_a_grave_incident_and_the_day_after(browser: Browser, board: RunningBoar
 
         priya.get_by_role("link", name="Call the customer").click()
         expect(priya.locator(".note")).to_have_text(NASTY)
+        expect(priya.get_by_text("If somebody else answers, say nothing of it")).to_be_visible()
         priya.get_by_label("Only if they left a way").fill("Ana, 0113 496 0000")
         priya.get_by_role("button", name="Keep it").click()
         expect(priya.get_by_label("Only if they left a way")).to_have_value("Ana, 0113 496 0000")
@@ -266,6 +267,9 @@ NONSENSE = [
     "incidents?from=x",
     "incidents?from=2026-02-30",
     "incidents?from=2026-03-01&to=2026-02-01",
+    "incidents?from=0001-01-01",
+    "incidents?to=9999-12-31",
+    "report?week=9999-W52",
     "drills?year=0",
     "drills?year=99999",
     "drills?year=%C2%B2",

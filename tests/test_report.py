@@ -274,3 +274,24 @@ def test_times_are_said_as_people_say_them(seconds: float, said: str) -> None:
 def test_a_zone_that_is_unknown_here_is_this_machines() -> None:
     assert report.zone_of("Mars/Base") is not None
     assert report.zone_of("Europe/London") == ZoneInfo("Europe/London")
+
+
+def test_this_machines_zone_knows_its_summer_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/London")
+    zone = report.zone_of("")
+    summer, winter = (datetime(2026, month, 1, tzinfo=zone).utcoffset() for month in (7, 1))
+    assert (summer, winter) == (timedelta(hours=1), timedelta(0))
+    monkeypatch.delenv("TZ")
+    assert report.zone_of("") is not None
+
+
+def test_of_the_covert_button_no_report_on_paper_tells() -> None:
+    secret = [false_alarm(17, day, trigger=Trigger.COVERT, phrase=None) for day in range(3)]
+    spoken = [false_alarm(9, day, trigger=Trigger.COVERT, phrase="covert_phrase") for day in range(3)]
+    cut = FaultKept(
+        "desk-3", "button-covert-loop", "Service desk 3", "button: the wire to the covert button is cut", AT, None
+    )
+    found = of(*secret, *spoken, faults=(cut,))
+    assert len(found.trust) == 3
+    assert len(found.faults) == 1
+    assert not re.search("covert|secret", " ".join((*found.trust, found.faults[0][0], *words(found, NORM))))

@@ -20,6 +20,10 @@ CALL_STEPS = (
     ("closed", "Close.", "Say that this was the last call, and that what they left is deleted now."),
 )
 """The call, step by step: a key, what to do, and words to begin with."""
+CARE = (
+    "Who asked for help may be in danger at home. If somebody else answers, say nothing of it, and nothing of the store’s help: "
+    "“Sorry, wrong number.” Leave no message. If they called in secret, call only if they said how it is safe."
+)
 QUESTIONS = (
     "How are you now?",
     "What went well, even if it was small?",

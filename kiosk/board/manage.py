@@ -111,9 +111,12 @@ def _not_found(says: str) -> Turned:
 
 def _day(text: str, otherwise: date) -> date:
     try:
-        return date.fromisoformat(text) if text else otherwise
+        day = date.fromisoformat(text) if text else otherwise
     except ValueError:
         raise Turned(HTTPStatus.BAD_REQUEST, f"“{text[:20]}” is no date. Write it as 2026-11-17.") from None
+    if text and not 2000 <= day.year <= 2100:  # noqa: PLR2004 - what a clock here can have said
+        raise Turned(HTTPStatus.BAD_REQUEST, f"“{text[:20]}” is too far away. Write a date like 2026-11-17.")
+    return day
 
 
 def _year(text: str, otherwise: int) -> int:
@@ -530,6 +533,7 @@ class Pages:
             "note": self._records.note(kept) if kept else "",
             "due": due_words(task.day(self._zone), self._today()),
             "steps": afterwards.CALL_STEPS,
+            "care": afterwards.CARE,
             "questions": afterwards.QUESTIONS,
             "help": afterwards.HELP,
             "contact": self._store.store.contact,

@@ -7,12 +7,14 @@ Rules
 - Requests for a person and drills are counted apart: the norm is for alerts.
 """
 
+import os
 import re
 import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -22,12 +24,16 @@ from kiosk.board.drills import Score, pair
 from kiosk.board.kept import Kept
 from kiosk.board.plot import Dot
 from kiosk.board.records import FaultKept, Records, SpanKept
-from kiosk.board.trust import duration, times, trust
-from kiosk.messages import Outcome, Record
+from kiosk.board.trust import WAYS, Trust, duration, times, trust
+from kiosk.board.view import phrase_words
+from kiosk.messages import COVERT_PHRASE, Outcome, Record, Trigger
 from kiosk.store_config import NormSection, StoreConfig
 
-WEEK = re.compile(r"(\d{4})-W(\d{2})", re.ASCII)
+WEEK = re.compile(r"(19[7-9]\d|20\d\d)-W(\d{2})", re.ASCII)
 WEEKS_SHOWN = 8
+NOT_ON_PAPER = frozenset({WAYS[Trigger.COVERT], phrase_words(COVERT_PHRASE)})
+"""A report hangs on a wall: of the covert button only the overview tells, and an export."""
+LOCALTIME = Path("/etc/localtime")
 WEEK_DAYS = 7
 
 
@@ -93,7 +99,14 @@ def zone_of(name: str) -> tzinfo:
 
 
 def _local() -> tzinfo:
-    return datetime.now().astimezone().tzinfo or UTC
+    """Return this machine's zone, summer time and all; where it says none, its offset of now."""
+    try:
+        if name := os.environ.get("TZ"):
+            return ZoneInfo(name.lstrip(":"))
+        with LOCALTIME.open("rb") as file:
+            return ZoneInfo.from_file(file, key="localtime")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return datetime.now().astimezone().tzinfo or UTC
 
 
 def week_named(name: str, zone: tzinfo) -> Week:
@@ -163,7 +176,9 @@ def figures(
         worst_s=max(answers, default=None),
         arrival_median_s=statistics.median(arrivals) if arrivals else None,
         dots=tuple(_dots(within, week)),
-        trust=tuple(f"{one.says} {one.do}".strip() for one in trust(within, week.to_s - 1, zone, norm) if one.over),
+        trust=tuple(
+            f"{_on_paper(one)} {one.do}".strip() for one in trust(within, week.to_s - 1, zone, norm) if one.over
+        ),
         faults=tuple(lost),
         fault_s=sum(one[2] for one in lost),
         drills=tuple(_drill_line(one) for one in done),
@@ -172,6 +187,10 @@ def figures(
         nobody_s=_covered("nobody", spans, week.from_s, to_s),
         whole_s=to_s - week.from_s,
     )
+
+
+def _on_paper(one: Trust) -> str:
+    return one.says.replace(f", {one.way}:", ", by another way:") if one.way in NOT_ON_PAPER else one.says
 
 
 def _dots(within: Iterable[Kept], week: Week) -> Iterable[tuple[float, float | None, bool]]:
@@ -191,7 +210,8 @@ def _faults(faults: Iterable[FaultKept], from_s: float, to_s: float) -> Iterable
     for one in faults:
         lasted_s = min(one.to_s if one.to_s is not None else to_s, to_s) - max(one.from_s, from_s)
         if lasted_s >= 0 and one.from_s < to_s:
-            groups.setdefault(f"{one.place}: {one.says}", []).append(lasted_s)
+            says = "button: a part of it needs a technician" if "covert" in one.code else one.says
+            groups.setdefault(f"{one.place}: {says}", []).append(lasted_s)
     return (
         (what, len(all_s), round(sum(all_s), 1)) for what, all_s in sorted(groups.items(), key=lambda g: -sum(g[1]))
     )
