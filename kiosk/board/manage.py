@@ -115,7 +115,7 @@ def _day(text: str, otherwise: date) -> date:
     except ValueError:
         raise Turned(HTTPStatus.BAD_REQUEST, f"“{text[:20]}” is no date. Write it as 2026-11-17.") from None
     if text and not 2000 <= day.year <= 2100:  # noqa: PLR2004 - what a clock here can have said
-        raise Turned(HTTPStatus.BAD_REQUEST, f"“{text[:20]}” is too far away. Write a date like 2026-11-17.")
+        raise Turned(HTTPStatus.BAD_REQUEST, f"“{text[:20]}” is too far away. Write it as 2026-11-17.")
     return day
 
 
