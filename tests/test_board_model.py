@@ -288,8 +288,17 @@ def test_what_a_person_told_once_is_all_there() -> None:
         "Did not answer “Are you still OK?” (2×).",
     )
     assert alert.who == ("Nobody is going yet.", "Has it on screen: you, Sam.")
-    assert alert.next == "No answer: the manager asked in 0:10."
+    assert alert.next == "No answer in 0:10: the desk asks the manager too."
     assert alert.clock == "0:02"
+
+
+def test_what_comes_next_is_not_said_once_it_is_so() -> None:
+    step = NextStep(what="emergency_page", in_s=20)
+    (alert,) = view_of(snapshot(next=step)).alerts
+    assert alert.next == "No answer in 0:20: the desk shows the emergency number."
+    (alert,) = view_of(snapshot(next=step, emergency=True)).alerts
+    assert "The desk shows the emergency number." in alert.who
+    assert alert.next == ""
 
 
 def test_what_a_phrase_suggests_is_said_until_the_person_touches() -> None:

@@ -297,13 +297,14 @@ def _next(incident: Incident, now_s: float) -> str:
     if step is None:
         return ""
     left_s = incident.left_s(step.in_s, now_s)
-    when = f"in {clock(left_s)}" if left_s > 0 else "now"
+    unless = f"No answer in {clock(left_s)}" if left_s > 0 else "No answer"
     tiers, tier = incident.snapshot.tiers, incident.snapshot.tier
     asks = tiers[tier] if tier < len(tiers) else "everyone"
+    told = incident.snapshot.silent or incident.snapshot.emergency
     texts = {
-        "ask_next_tier": f"No answer: {asks} asked {when}.",
-        "raise": f"No answer: full alert {when}.",
-        "emergency_page": "" if incident.snapshot.silent else f"No answer: the desk shows the emergency number {when}.",
+        "ask_next_tier": f"{unless}: the desk asks {asks} too.",
+        "raise": f"{unless}: it becomes a full alert.",
+        "emergency_page": "" if told else f"{unless}: the desk shows the emergency number.",
     }
     return texts.get(step.what, "")
 

@@ -396,6 +396,7 @@ async function refreshCard() {
 function paintTools() {
   say(byId("break"), view.duty === "break" ? "End my break" : "Take a break");
   byId("break").hidden = view.duty === "off";
+  byId("break").classList.toggle("on", view.duty === "break");
   byId("manage").hidden = false;
   say(byId("manage"), view.manager ? "For the manager" : "My follow-ups");
   say(byId("leave"), view.me + ": sign out");
