@@ -378,7 +378,8 @@ def test_marks_say_what_nobody_may_overlook() -> None:
     assert marks() == ()
     assert marks(silent=True) == ("SILENT: go quietly. Show nothing at the desk.",)
     assert marks(drill=True, scenario="heart")[0].startswith("This is a drill.")
-    assert marks(drill=True, scenario="opening")[0].startswith("The morning’s press of the button.")
+    (opening,) = marks(drill=True, scenario="opening")
+    assert opening.startswith("The morning’s press of the button. If none of you pressed it, go and look.")
 
 
 def test_a_crowd_is_counted_in_words_and_nobody_is_left_out_of_it() -> None:

@@ -129,7 +129,10 @@ TRIGGERS: dict[Trigger, str] = {
 REQUEST_HEAD = "PLEASE COME"
 SILENT_MARK = "SILENT: go quietly. Show nothing at the desk."
 DRILL_MARK = "This is a drill. Do as if it were real, but call no ambulance."
-OPENING_MARK = "The morning’s press of the button. Touch “Coming” or “I’m here”: that proves the whole way."
+OPENING_MARK = (
+    "The morning’s press of the button. If none of you pressed it, go and look. "
+    "Touch “Coming” or “I’m here”: that proves the whole way."
+)
 ASK_NOTE = "What happened? One line, or leave it empty."
 CASE_WORDS: dict[Choice, str] = {
     Choice.BREATHING: "hard to breathe",
