@@ -18,7 +18,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from kiosk.board.sessions import invite
 from kiosk.demo.broker import PrivateBroker
-from tests.board_parts import PATIENCE_S, Program, store_toml, until
+from tests.board_parts import PATIENCE_S, Desk, Program, desk, store_toml, until
+from tests.broker import private_broker
 
 PHONE = {"width": 390, "height": 760}
 CONNECT_S = 10.0
@@ -213,3 +214,35 @@ class RunningBoard:
 def connected(page: Page) -> None:
     """Wait until a page is connected."""
     expect(page.locator("body:not(.down)")).to_be_attached(timeout=CONNECT_S * 1000)
+
+
+# --- what a module of tests shares: import it, and name it in `__all__` -----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for a module."""
+    with chromium() as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
+    """One broker of a store for a module."""
+    with private_broker(tmp_path_factory.mktemp("broker")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iterator[RunningBoard]:
+    """The one board of a module; a test that ends it starts it again."""
+    running = RunningBoard(tmp_path_factory.mktemp("board"), broker)
+    yield running
+    running.program.close()
+
+
+@pytest.fixture
+def unit(broker: PrivateBroker) -> Iterator[Desk]:
+    """A desk at that broker."""
+    with desk(broker) as one:
+        yield one

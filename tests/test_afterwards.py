@@ -19,11 +19,12 @@ from kiosk.board.manage import due_words
 from kiosk.board.records import Records
 from kiosk.demo.broker import PrivateBroker
 from kiosk.messages import OPENING, CloseReply, Entry, Outcome, Severity, Snapshot, State, Trigger
-from tests.board_parts import Desk, desk, until
-from tests.broker import private_broker
+from tests.board_parts import Desk, until
 from tests.records_parts import DAY_S, NOW, PRIYA, SAM, kept
-from tests.running_board import RunningBoard, chromium
+from tests.running_board import RunningBoard, broker, browser, unit
 from tests.test_board_face import violations
+
+__all__ = ["broker", "browser", "unit"]
 
 AT = NOW.timestamp()
 
@@ -106,28 +107,10 @@ NARROW = {"width": 360, "height": 740}
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
-    with private_broker(tmp_path_factory.mktemp("broker")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iterator[RunningBoard]:
     running = RunningBoard(tmp_path_factory.mktemp("board"), broker, UNITS)
     yield running
     running.program.close()
-
-
-@pytest.fixture
-def unit(broker: PrivateBroker) -> Iterator[Desk]:
-    with desk(broker) as one:
-        yield one
 
 
 def enter(browser: Browser, board: RunningBoard, who: str) -> Page:

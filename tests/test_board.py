@@ -13,32 +13,23 @@ from kiosk.board.web import host_is_ours
 from kiosk.demo.broker import PrivateBroker
 from kiosk.messages import CloseReply, ComingReply, Fault, Going, Outcome, Severity, State, Trigger, UnitState
 from tests.board_parts import PRIYA, Desk, Program, desk, store_toml, until
-from tests.broker import make_broker, private_broker
-from tests.running_board import PHONE, Browserless, RunningBoard, ask, chromium, connected, stream
+from tests.broker import make_broker
+from tests.running_board import (
+    PHONE,
+    Browserless,
+    RunningBoard,
+    ask,
+    board,
+    broker,
+    browser,
+    connected,
+    stream,
+    unit,
+)
 
 pytestmark = pytest.mark.parts
-__all__ = ["make_broker"]
+__all__ = ["board", "broker", "browser", "make_broker", "unit"]
 RED_S = 10.0
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
-    with private_broker(tmp_path_factory.mktemp("broker")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iterator[RunningBoard]:
-    """The one board of this module; a test that ends it starts it again."""
-    running = RunningBoard(tmp_path_factory.mktemp("board"), broker)
-    yield running
-    running.program.close()
 
 
 @pytest.fixture
@@ -53,12 +44,6 @@ def page(browser: Browser, board: RunningBoard) -> Iterator[Page]:
     yield one
     one.close()
     assert complaints == []
-
-
-@pytest.fixture
-def unit(broker: PrivateBroker) -> Iterator[Desk]:
-    with desk(broker) as one:
-        yield one
 
 
 def test_a_whole_alert_from_the_snapshot_to_its_end(page: Page, unit: Desk) -> None:

@@ -16,24 +16,22 @@ from playwright.sync_api import Browser, expect
 
 from kiosk.demo.broker import PrivateBroker
 from kiosk.messages import State
-from tests.board_parts import PINS, PRIYA, SAM, Desk, desk, until
-from tests.broker import private_broker
-from tests.running_board import PHONE, Browserless, RunningBoard, ask, chromium, connected, stream
+from tests.board_parts import PINS, PRIYA, SAM, Desk, until
+from tests.running_board import (
+    PHONE,
+    Browserless,
+    RunningBoard,
+    ask,
+    broker,
+    browser,
+    connected,
+    stream,
+    unit,
+)
 
 pytestmark = pytest.mark.parts
+__all__ = ["broker", "browser", "unit"]
 EVIL = "<img src=x onerror=alert(1)>"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
-    with private_broker(tmp_path_factory.mktemp("broker")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +41,6 @@ def board(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> It
     running = RunningBoard(tmp_path_factory.mktemp("board"), broker, evil, bare)
     yield running
     running.program.close()
-
-
-@pytest.fixture
-def unit(broker: PrivateBroker) -> Iterator[Desk]:
-    with desk(broker) as one:
-        yield one
 
 
 # --- signing in -------------------------------------------------------------------------------------------------------

@@ -29,10 +29,10 @@ from kiosk.messages import (
     status_topic,
 )
 from tests.board_parts import PRIYA, SAM, Desk, desk, until
-from tests.broker import private_broker
-from tests.running_board import RunningBoard, chromium, connected
+from tests.running_board import RunningBoard, board, broker, browser, connected
 
 pytestmark = pytest.mark.parts
+__all__ = ["board", "broker", "browser"]
 PHONE, TABLET, SCREEN = {"width": 360, "height": 740}, {"width": 768, "height": 1024}, {"width": 1280, "height": 800}
 FACE = Face(
     store="harbour", unit="desk-3", place="Service desk 3", address="12 Quay Street, Leeds", emergency_number="112",
@@ -43,25 +43,6 @@ ANA: dict[str, Any] = {
     "choice": Choice.CHEST_PAIN, "language": Language.SPANISH, "name": "Ana", "next": NextStep(what="ask_next_tier", in_s=20),
     "timeline": (Entry(t_s=0, what="opened", who="button"), Entry(t_s=9, what="told_choice", who="chest_pain")),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
-    with private_broker(tmp_path_factory.mktemp("broker")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iterator[RunningBoard]:
-    running = RunningBoard(tmp_path_factory.mktemp("board"), broker)
-    yield running
-    running.program.close()
 
 
 @pytest.fixture

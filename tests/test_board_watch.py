@@ -6,43 +6,17 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from kiosk.demo.broker import PrivateBroker
 from kiosk.messages import Going, State
-from tests.board_parts import SAM, Desk, desk, until
-from tests.broker import make_broker, private_broker
-from tests.running_board import RunningBoard, chromium
+from tests.board_parts import SAM, Desk, until
+from tests.broker import make_broker
+from tests.running_board import RunningBoard, board, broker, browser, unit
 from tests.test_board_face import violations
 
 pytestmark = pytest.mark.parts
-__all__ = ["make_broker"]
+__all__ = ["board", "broker", "browser", "make_broker", "unit"]
 SCREEN = {"width": 1280, "height": 800}
 SMALL = {"width": 360, "height": 640}
 BESIDE = ("manage", "manage/report", "manage/drills", "manage/sessions", "sign-out", "nowhere")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateBroker]:
-    with private_broker(tmp_path_factory.mktemp("broker")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def board(tmp_path_factory: pytest.TempPathFactory, broker: PrivateBroker) -> Iterator[RunningBoard]:
-    running = RunningBoard(tmp_path_factory.mktemp("board"), broker)
-    yield running
-    running.program.close()
-
-
-@pytest.fixture
-def unit(broker: PrivateBroker) -> Iterator[Desk]:
-    with desk(broker) as one:
-        yield one
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ The bus thread and the remote's thread only enqueue; this module's loop alone to
 process with it, and the hub sends the whole state again to the next one.
 """
 
-import contextlib
 import logging
 import os
 import queue
@@ -166,13 +165,11 @@ class Screen:
     # --- what comes in ------------------------------------------------------------------------------------------------
 
     def _step(self) -> None:
-        wait_s = REST_S if self._rests() else 0.0
-        news = False
-        with contextlib.suppress(queue.Empty):
-            while True:
-                message = self._inbox.get(block=not news, timeout=wait_s)
-                self._take(message, time.monotonic())
-                news = True
+        message = self._next(REST_S if self._rests() else 0.0)
+        news = message is not None
+        while message is not None:
+            self._take(message, time.monotonic())
+            message = self._next(0.0)
         now_s = time.monotonic()
         if news or self._turns or now_s - self._refreshed_s >= REFRESH_S:
             self._refresh(now_s)
@@ -180,6 +177,13 @@ class Screen:
             self._painter.pace_from_s = began_s
         self._painter.step(now_s)
         self._pose(now_s)
+
+    def _next(self, wait_s: float) -> ToLeaf | bool | Request | None:
+        """Return what came next, within `wait_s`; None when nothing did."""
+        try:
+            return self._inbox.get(timeout=wait_s)
+        except queue.Empty:
+            return None
 
     def _rests(self) -> bool:
         """Whether the next frame would be this one: nothing moves, fades, turns, is pressed, or is to be photographed."""
