@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kiosk.board.model import LOST_S, Model
-from kiosk.board.replies import GIVE_UP_S, LATE_S, RESEND_S, Answers, Delivery
+from kiosk.board.replies import GIVE_UP_S, HOLD_S, LATE_S, RESEND_S, Answers, Delivery
 from kiosk.board.view import CHOICES, GUESSES, HEADS, LANGUAGES, View, buttons_of, clock, make_view, sound_of
 from kiosk.messages import (
     COVERT_PHRASE,
@@ -252,6 +252,60 @@ def test_nothing_is_sent_to_what_is_over(after: dict[str, Any]) -> None:
     assert answers.due(1e6) == []
 
 
+CLOSE = CloseReply(**BASE, outcome=Outcome.REAL)
+CALLED_AGAIN: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"state": State.ATTENDED, "here": PRIYA}, {"state": State.RAISED}),
+    ({"state": State.CHECKING}, {"state": State.RAISED, "timeline": (Entry(t_s=9, what="pressed"),)}),
+]
+
+
+def test_a_close_waits_goes_out_by_itself_and_can_be_taken_back_until_then() -> None:
+    answers = Answers()
+    answers.add(CLOSE, "desk-3", 0.0, hold_s=HOLD_S, to=snapshot())
+    assert answers.due(HOLD_S - 0.1, everything=True) == []
+    assert answers.delivery("one", HOLD_S - 0.1) is Delivery.HELD
+    assert answers.under_way()
+    assert [one.reply for one in answers.due(HOLD_S)] == [CLOSE]
+    assert not answers.take_back("one", HOLD_S)
+    answers.add(CLOSE, "desk-3", 0.0, hold_s=HOLD_S, to=snapshot())
+    answers.hold_no_more(1.0)
+    assert [one.reply for one in answers.due(1.0)] == [CLOSE]
+    answers.add(CLOSE, "desk-3", 0.0, hold_s=HOLD_S, to=snapshot())
+    assert answers.take_back("one", HOLD_S - 0.1)
+    assert answers.due(HOLD_S) == []
+
+
+@pytest.mark.parametrize("sent", [False, True])
+@pytest.mark.parametrize(("before", "after"), CALLED_AGAIN)
+def test_a_close_is_dropped_when_somebody_calls_again(
+    before: dict[str, Any], after: dict[str, Any], *, sent: bool
+) -> None:
+    answers = Answers()
+    answers.add(CLOSE, "desk-3", 0.0, hold_s=0.0 if sent else HOLD_S, to=snapshot(**before))
+    answers.due(0.0)
+    answers.take_snapshot(snapshot(revision=2, **before), 1.0)
+    assert answers.under_way()
+    answers.take_snapshot(snapshot(revision=3, **after), 1.0)
+    assert answers.due(HOLD_S) == []
+    assert answers.delivery("one", HOLD_S) is Delivery.AGAIN
+
+
+def test_a_check_that_became_an_alert_by_time_alone_is_still_closed_by_who_looked() -> None:
+    answers = Answers()
+    answers.add(CLOSE, "desk-3", 0.0, hold_s=HOLD_S, to=snapshot(state=State.CHECKING))
+    answers.take_snapshot(snapshot(revision=2, timeline=(Entry(t_s=9, what="raised"),)), 1.0)
+    assert [one.reply for one in answers.due(HOLD_S)] == [CLOSE]
+
+
+def test_a_card_that_is_closing_says_so_and_offers_to_undo_it() -> None:
+    answers = Answers()
+    at_desk = snapshot(state=State.ATTENDED, here=PRIYA)
+    answers.add(CLOSE, "desk-3", 0.0, hold_s=HOLD_S, to=at_desk)
+    (shown,) = view_of(at_desk, answers=answers).alerts
+    assert (shown.closing, shown.note, shown.ask_note) == ("Closing as real.", "Closing as real in 5 s.", "")
+    assert [one.kind for one in shown.buttons] == ["undo"]
+
+
 def test_a_link_that_came_back_sends_everything_at_once() -> None:
     answers = Answers()
     answers.add(HereReply(**BASE), "desk-3", 0.0)
@@ -480,6 +534,7 @@ def test_an_alert_is_closed_only_by_somebody_at_the_desk_and_a_check_by_a_look()
     assert not any(kind == "close" for kind, _ in kinds())
     assert ("close", Outcome.FALSE_ALARM) in kinds(state=State.CHECKING, severity=Severity.CHECK)
     assert kinds(state=State.ATTENDED, here=PRIYA) == {("close", outcome) for outcome in Outcome}
+    assert kinds(state=State.ATTENDED, here=PRIYA, drill=True) == {("close", Outcome.TEST)}
 
 
 def test_the_title_counts_and_names_the_gravest() -> None:

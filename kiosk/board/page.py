@@ -30,6 +30,7 @@ from kiosk.board.accounts import AccountFault, Accounts, board_config
 from kiosk.board.crew import Crew, Page, TooManyPages
 from kiosk.board.gate import Door, SignInFirst, Turned, json_body
 from kiosk.board.recorder import Recorder, open_records
+from kiosk.board.replies import HOLD_S
 from kiosk.board.sessions import Session, Sessions
 from kiosk.board.sign_in import SignIn
 from kiosk.board.station import AnswerRefused, Ask, Station
@@ -281,7 +282,7 @@ class Board:
     async def _reply(self, request: Request) -> Response:
         session = self.door.session(request)
         ask = Ask.model_validate_json(await json_body(request))
-        reply_id = self._station(session).answer(ask, time.monotonic())
+        reply_id = self._station(session).answer(ask, time.monotonic(), hold_s=HOLD_S)
         self._touch(session)
         self.crew.members[session.staff].turn(time.monotonic())
         return JSONResponse({"reply_id": reply_id}, HTTPStatus.ACCEPTED)

@@ -4,6 +4,8 @@ Rules
 - An answer goes out at once, then every `RESEND_S` with the same `reply_id`, until it is reflected, superseded, or its
   incident is closed; after `GIVE_UP_S` it is given up, and that stays visible until the next answer.
 - Of one incident, the newest answer of a human replaces the one before. "Seen" travels beside it.
+- An answer may be held for a moment and taken back; after that it goes out by itself, whatever became of the page.
+- A close does not outlive its reason: when somebody calls again at that desk before it arrived, it is dropped, and that is said.
 - Times are monotonic seconds and handed in.
 """
 
@@ -25,13 +27,22 @@ from kiosk.messages import (
 RESEND_S = 2.0
 LATE_S = 5.0
 GIVE_UP_S = 120.0
+HOLD_S = 5.0
+"""A close can be taken back for so long."""
+CALLS_AGAIN = frozenset({"pressed", "pressed_covert", "touched_help", "told_worse"})
+"""What a timeline says when somebody calls again."""
 ETA_SLACK_S = 25.0
 
 
 class Delivery(StrEnum):
-    """Where a human's answer is. NONE: nothing is under way."""
+    """Where a human's answer is. NONE: nothing is under way.
+
+    HELD: it can still be taken back. AGAIN: it was dropped, since somebody called again.
+    """
 
     NONE = ""
+    HELD = "held"
+    AGAIN = "again"
     SENDING = "sending"
     LATE = "late"
     FAILED = "failed"
@@ -39,12 +50,13 @@ class Delivery(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An answer under way to one unit."""
+    """An answer under way to one unit; `first_s` is when it goes out first, `to` what the person saw when they gave it."""
 
     reply: Reply
     unit: Id
     first_s: float
     next_s: float
+    to: Snapshot | None = None
 
 
 def _coming_shows(eta_s: float, waited_s: float, snapshot: Snapshot, me: Id) -> bool:
@@ -71,28 +83,59 @@ def reflected(pending: Pending, snapshot: Snapshot, now_s: float) -> bool:
     return there or snapshot.state is State.CLOSED
 
 
+def called_again(pending: Pending, snapshot: Snapshot) -> bool:
+    """Return whether somebody called again after a close was given: whoever closed did not know of it."""
+    before = pending.to
+    if before is None or not isinstance(pending.reply, CloseReply) or snapshot.state is State.CLOSED:
+        return False
+    known_s = before.timeline[-1].t_s if before.timeline else -1.0
+    calls = any(entry.t_s > known_s and entry.what in CALLS_AGAIN for entry in snapshot.timeline)
+    return calls or (before.state is State.ATTENDED and snapshot.state is not State.ATTENDED)
+
+
 class Answers:
     """The answers under way from this device."""
 
     def __init__(self) -> None:
         self._pending: dict[tuple[str, bool], Pending] = {}
-        self._failed: set[str] = set()
+        self._failed: dict[str, Delivery] = {}
 
-    def add(self, reply: Reply, unit: Id, now_s: float) -> None:
-        """Take an answer that shall go out now."""
+    def add(self, reply: Reply, unit: Id, now_s: float, *, hold_s: float = 0.0, to: Snapshot | None = None) -> None:
+        """Take an answer that shall go out in `hold_s`; `to` is what it answers."""
         seen = isinstance(reply, SeenReply)
         if not seen:
-            self._failed.discard(reply.incident)
-        self._pending[reply.incident, seen] = Pending(reply, unit, now_s, now_s)
+            self._failed.pop(reply.incident, None)
+        self._pending[reply.incident, seen] = Pending(reply, unit, now_s + hold_s, now_s + hold_s, to)
+
+    def held(self, incident: str, now_s: float) -> Pending | None:
+        """Return the answer to `incident` that can still be taken back."""
+        one = self._pending.get((incident, False))
+        return one if one is not None and now_s < one.first_s else None
+
+    def take_back(self, incident: str, now_s: float) -> bool:
+        """Drop the answer that is held; return False when it is gone already."""
+        found = self.held(incident, now_s) is not None
+        if found:
+            del self._pending[incident, False]
+        return found
+
+    def hold_no_more(self, now_s: float) -> None:
+        """Let everything go out now: nobody can take it back any more."""
+        for key, one in self._pending.items():
+            if now_s < one.first_s:
+                self._pending[key] = replace(one, first_s=now_s, next_s=now_s)
 
     def take_snapshot(self, snapshot: Snapshot, now_s: float) -> None:
         """Drop the answers that `snapshot` reflects, and those to what the unit had open before it."""
         if snapshot.state is State.CLOSED:
-            self._failed.discard(snapshot.id)
+            self._failed.pop(snapshot.id, None)
         for key, one in list(self._pending.items()):
             if one.unit != snapshot.unit:
                 continue
-            if one.reply.incident != snapshot.id or reflected(one, snapshot, now_s):
+            again = one.reply.incident == snapshot.id and called_again(one, snapshot)
+            if again:
+                self._failed[snapshot.id] = Delivery.AGAIN
+            if again or one.reply.incident != snapshot.id or reflected(one, snapshot, now_s):
                 del self._pending[key]
 
     def due(self, now_s: float, *, everything: bool = False) -> list[Pending]:
@@ -102,8 +145,8 @@ class Answers:
             if now_s - one.first_s > GIVE_UP_S:
                 del self._pending[key]
                 if not isinstance(one.reply, SeenReply):
-                    self._failed.add(one.reply.incident)
-            elif everything or now_s >= one.next_s:
+                    self._failed[one.reply.incident] = Delivery.FAILED
+            elif now_s >= one.next_s or (everything and now_s >= one.first_s):
                 self._pending[key] = replace(one, next_s=now_s + RESEND_S)
                 out.append(one)
         return out
@@ -111,10 +154,12 @@ class Answers:
     def delivery(self, incident: str, now_s: float) -> Delivery:
         """Return where the human's answer to `incident` is."""
         if incident in self._failed:
-            return Delivery.FAILED
+            return self._failed[incident]
         one = self._pending.get((incident, False))
         if one is None:
             return Delivery.NONE
+        if now_s < one.first_s:
+            return Delivery.HELD
         return Delivery.LATE if now_s - one.first_s >= LATE_S else Delivery.SENDING
 
     def under_way(self) -> bool:

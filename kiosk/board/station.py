@@ -250,8 +250,11 @@ class Station:
 
     # --- from the person ----------------------------------------------------------------------------------------------
 
-    def answer(self, ask: Ask, now_s: float) -> str:
-        """Send a person's answer; return its `reply_id`. Raises `AnswerRefused` when it makes no sense (any more)."""
+    def answer(self, ask: Ask, now_s: float, *, hold_s: float = 0.0) -> str:
+        """Send a person's answer; return its `reply_id`. Raises `AnswerRefused` when it makes no sense (any more).
+
+        What closes a real alert waits for `hold_s`, in which it can be taken back.
+        """
         held = self.model.incident(ask.incident)
         if held is None or held.snapshot.unit != ask.unit:
             raise AnswerRefused("This alert is not known here.")
@@ -261,7 +264,8 @@ class Station:
         if (ask.kind, ask.outcome) not in allowed:
             raise AnswerRefused("That answer does not fit any more. Look again.")
         reply = self._reply(ask)
-        self.answers.add(reply, ask.unit, now_s)
+        waits = ask.kind == "close" and not held.snapshot.drill
+        self.answers.add(reply, ask.unit, now_s, hold_s=hold_s if waits else 0.0, to=held.snapshot)
         self._send_due(now_s)
         return reply.reply_id
 
@@ -300,6 +304,8 @@ class Station:
             raise AnswerRefused("Not connected to the desks. Nothing was begun. Try again in a moment.")
         return drill.drill
 
+        if ask.kind == "undo":
+            return self._undo(ask, now_s)
     def listen(self, now_s: float, *, listening: bool) -> None:
         """A screen shows the board now, or none does any more."""
         if listening != self._listening:
@@ -308,6 +314,11 @@ class Station:
 
     def stand(self, standing: Standing, now_s: float) -> None:
         """Take how this person stands by the rota now; a change is said at once."""
+    def _undo(self, ask: Ask, now_s: float) -> str:
+        if not self.answers.take_back(ask.incident, now_s):
+            raise AnswerRefused("That was too late: it is being closed.")
+        return ""
+
         if standing != self.standing:
             self.standing = standing
             self._say_presence(now_s)
@@ -323,6 +334,8 @@ class Station:
 
     def _say_presence(self, now_s: float) -> None:
         """Say how this person stands. That nobody looks here is said once: again, it would unsay their other device's word."""
+            case "undo":
+                raise AnswerRefused("There is nothing to undo.")
         mid = self.link.publish(self._my_topic, self._presence(listening=self._listening), retain=True)
         again_s = PRESENCE_AGAIN_S if mid is None else PRESENCE_EVERY_S if self._listening else None
         self._presence_due_s = None if again_s is None else now_s + again_s
@@ -343,5 +356,8 @@ class Station:
         )
 
     def close(self) -> None:
-        """Say that nobody listens here any more, and stop."""
+        """Say that nobody listens here any more, and stop; what was held goes out first."""
+        now_s = time.monotonic()
+        self.answers.hold_no_more(now_s)
+        self._send_due(now_s)
         self.link.close()

@@ -6,15 +6,17 @@ Rules
 - Texts are plain text; whoever shows them must not read them as markup.
 """
 
+import math
 from typing import Literal
 
 from kiosk.board.model import Desk, Incident, Model
-from kiosk.board.replies import Answers, Delivery
+from kiosk.board.replies import Answers, Delivery, Pending
 from kiosk.guidance import CASES
 from kiosk.messages import (
     COVERT_PHRASE,
     OPENING,
     Choice,
+    CloseReply,
     Duty,
     Face,
     Id,
@@ -34,7 +36,7 @@ from kiosk.texts import OWN_NAMES, PHRASES
 Tone = Literal["grave", "alert", "check"]
 Sound = Literal["emergency", "check", ""]
 Look = Literal["wide", "main", "plain", "quiet"]
-ReplyKind = Literal["coming", "here", "close", "call_next"]
+ReplyKind = Literal["coming", "here", "close", "call_next", "undo"]
 
 
 class Button(Record):
@@ -53,8 +55,8 @@ class AlertView(Record):
 
     `going` is whether a person is on the way or there: if not, it is red and sounds. `seen` is whether the desk knows that
     this device shows it. `marks` are what nobody may overlook: a covert call, a drill. `ask_note` is what a line of text is
-    asked with, where one can be sent along. `card` is what opens the card for an emergency call, `call` the number and what to
-    say there, for when nothing else can be loaded.
+    asked with, where one can be sent along; `closing` says that it is being closed and can still be kept open. `card` is what
+    opens the card for an emergency call, `call` the number and what to say there, for when nothing else can be loaded.
     """
 
     incident: str
@@ -79,6 +81,7 @@ class AlertView(Record):
     buttons: tuple[Button, ...]
     ask_close: str = ""
     ask_note: str = ""
+    closing: str = ""
     card: str = ""
     call: tuple[str, ...] = ()
 
@@ -179,6 +182,8 @@ LANGUAGES: dict[Language, str] = {
 """The languages as staff call them."""
 DELIVERIES: dict[Delivery, str] = {
     Delivery.NONE: "",
+    Delivery.HELD: "",
+    Delivery.AGAIN: "Not closed: somebody called there again. Look at it.",
     Delivery.SENDING: "Sending your answer…",
     Delivery.LATE: "Your answer is not delivered yet. Still trying.",
     Delivery.FAILED: "Your answer did not arrive. Answer again, or call the desk.",
@@ -201,6 +206,11 @@ CLOSE = (
     Button(key="f", label="False alarm", kind="close", outcome=Outcome.FALSE_ALARM),
     Button(key="t", label="Test", kind="close", outcome=Outcome.TEST),
 )
+CLOSE_FOR = tuple(one.model_copy(update={"look": "quiet"}) for one in CLOSE)
+"""The same for whoever is not the one at the desk."""
+END_DRILL = Button(key="t", label="End the drill", kind="close", outcome=Outcome.TEST, look="wide")
+UNDO = Button(key="u", label="Undo: keep it open", kind="undo", look="main")
+CLOSED_AS = {Outcome.REAL: "real", Outcome.FALSE_ALARM: "a false alarm", Outcome.TEST: "a test"}
 
 
 def clock(seconds: float) -> str:
@@ -333,10 +343,15 @@ def sound_of(snapshot: Snapshot, me: Id) -> Sound:
     return "check" if snapshot.severity is Severity.CHECK or snapshot.silent else "emergency"
 
 
+def _closes(snapshot: Snapshot, me: Id) -> bool:
+    """Return whether it is this person who is to close it."""
+    return snapshot.here is None or snapshot.here.id == me
+
+
 def buttons_of(snapshot: Snapshot, me: Id) -> tuple[Button, ...]:
     """Return the answers that make sense now."""
     if snapshot.state is State.ATTENDED:
-        return CLOSE
+        return (END_DRILL,) if snapshot.drill else CLOSE if _closes(snapshot, me) else CLOSE_FOR
     if any(one.responder.id == me for one in snapshot.coming):
         later = tuple(one.model_copy(update={"look": "quiet", "label": f"In {one.label}"}) for one in COMING[1:])
         return (HERE.model_copy(update={"look": "wide"}), *later, CANNOT)
@@ -362,9 +377,19 @@ def marks_of(snapshot: Snapshot) -> tuple[str, ...]:
 def _ask_close(snapshot: Snapshot, me: Id) -> str:
     if snapshot.state is not State.ATTENDED:
         return ""
-    if snapshot.here is None or snapshot.here.id == me:
-        return "Still open. Is it over? How did it end?" if reminded(snapshot) else "How did it end?"
-    return f"{snapshot.here.name} closes it. If they cannot, you can:"
+    if snapshot.here is not None and not _closes(snapshot, me):
+        return f"{snapshot.here.name} {'ends' if snapshot.drill else 'closes'} it. If they cannot, you can:"
+    still = "Still open. " if reminded(snapshot) else ""
+    return f"{still}Is the drill over?" if snapshot.drill else f"{still}{'Is it over? ' * bool(still)}How did it end?"
+
+
+def _held(held: Pending | None, now_s: float) -> dict[str, object]:
+    """Return what a card shows while a close can still be taken back: that it is closing, and one button."""
+    if held is None or not isinstance(held.reply, CloseReply):
+        return {}
+    closing = f"Closing as {CLOSED_AS[held.reply.outcome]}."
+    note = f"{closing[:-1]} in {math.ceil(held.first_s - now_s)} s."
+    return {"closing": closing, "note": note, "ask_close": "", "ask_note": "", "buttons": (UNDO,)}
 
 
 def _card(snapshot: Snapshot) -> str:
@@ -390,7 +415,7 @@ def alert_view(
     desk_lost = connected and desk is not None and desk.lost(now_s)
     delivery = answers.delivery(snapshot.id, now_s)
     lost = ("This desk does not report any more. Go and look.",) if desk_lost else ()
-    return AlertView(
+    shown = AlertView(
         incident=snapshot.id,
         unit=snapshot.unit,
         revision=snapshot.revision,
@@ -409,13 +434,14 @@ def alert_view(
         who=_who(incident, me, now_s),
         next=_next(incident, now_s),
         note=DELIVERIES[delivery],
-        note_bad=delivery in {Delivery.LATE, Delivery.FAILED},
+        note_bad=delivery in {Delivery.LATE, Delivery.FAILED, Delivery.AGAIN},
         buttons=buttons_of(snapshot, me),
         ask_close=_ask_close(snapshot, me),
-        ask_note=ASK_NOTE if snapshot.state is State.ATTENDED else "",
+        ask_note=ASK_NOTE if snapshot.state is State.ATTENDED and not snapshot.drill else "",
         card=_card(snapshot),
         call=call_lines(snapshot, desk.status.face if desk else None),
     )
+    return shown.model_copy(update=_held(answers.held(snapshot.id, now_s), now_s))
 
 
 def _desk_faults(desk: Desk, now_s: float) -> list[FaultView]:

@@ -191,7 +191,12 @@ function newFault() {
 function paintAlerts() {
   const open = new Set(view.alerts.map((alert) => alert.incident));
   for (const [incident, card] of cards) {
-    if (!open.has(incident)) { card.root.remove(); cards.delete(incident); opened.delete(incident); settle(); }
+    if (open.has(incident)) continue;
+    if (card.alert.closing || card.closed) oops("Closed: " + card.alert.place + ".");
+    card.root.remove();
+    cards.delete(incident);
+    opened.delete(incident);
+    settle();
   }
   const list = byId("alerts");
   const news = [];
@@ -205,7 +210,8 @@ function paintAlerts() {
     paintCard(card, alert, view.crowd !== "" && place >= ROOMY && !opened.has(alert.incident));
     card.known = alert.seen;
     tellSeen(card, alert.incident);
-    const short = alert.head + ", " + alert.place + ". " + alert.who[0].replace(/, [\d:]+ left/, "").replace(/[\d:]+ late/, "late");
+    const says = alert.closing ? alert.closing + " You can undo it." : alert.who[0].replace(/, [\d:]+ left/, "").replace(/[\d:]+ late/, "late");
+    const short = alert.head + ", " + alert.place + ". " + says;
     if (card.short !== short) { card.short = short; news.push(short); }
   });
   if (news.length) byId("announce").textContent = (view.crowd ? view.crowd + " " : "") + news.slice(0, 3).join(" ");
@@ -298,6 +304,7 @@ function paintAnswers(card, alert, brief) {
 
 // Single keys count only inside the alert that has the focus, so that no stray key answers for anybody.
 function pressKey(card, event) {
+  if (event.repeat && event.target.closest("button")) event.preventDefault();   // a key that is held down answers once
   if (event.target === card.text || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
   const button = card.answers.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
   if (button) { event.preventDefault(); button.click(); }
@@ -335,7 +342,8 @@ function tellSeen(card, incident) {
 
 function answer(alert, button) {
   const card = cards.get(alert.incident);
-  if (card) say(card.note, "Sending your answer…");
+  if (card) say(card.note, button.kind === "undo" ? "Keeping it open…" : "Sending your answer…");
+  if (card) card.closed = button.kind === "close";
   const note = card && button.kind === "close" ? card.text.value : "";
   post("/reply", {
     incident: alert.incident, unit: alert.unit, kind: button.kind, eta_s: button.eta_s, outcome: button.outcome, note,
