@@ -8,6 +8,7 @@ import hashlib
 import logging
 import socket
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable
