@@ -2,10 +2,12 @@
 
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,9 @@ import pytest
 
 from kiosk.demo.browser import Phone, browser, open_phone
 from kiosk.demo.stage import SAM, Part, Stage, wait_for
+from kiosk.demo.webhook import BadPost, words
 from kiosk.messages import Reach, State
+from kiosk.relay.webhook import signature
 from kiosk.ui.remote import ScreenRemote
 
 pytestmark = [pytest.mark.parts, pytest.mark.timeout(300)]
@@ -49,6 +53,48 @@ def test_a_story_that_is_not_there_is_one_line() -> None:
     )
     assert done.returncode == 2
     assert "there are: press, voice, unanswered" in done.stderr
+
+
+def test_by_hand_a_press_is_told_by_the_webhook_and_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="sb-") as scratch:
+        env = {"TMPDIR": scratch, "XDG_RUNTIME_DIR": scratch}
+        demo = Part("demo", [sys.executable, "-m", "kiosk", "demo", "--headless"], tmp_path, env)
+        demo.start()
+        wait_for("the relay", lambda: _relay_is_connected(demo, Path(scratch)), 60.0)
+        tap = [sys.executable, "-m", "kiosk", "sim", "tap"]
+        subprocess.run(tap, check=True, capture_output=True, env={**os.environ, **env})
+        wait_for("the webhook", lambda: "  webhook: Help now · Service desk 3. " in demo.said())
+        demo.signal(signal.SIGINT)
+        wait_for("its end", lambda: demo.ended() is not None)
+        assert demo.ended() == 0, demo.said()
+        assert not list(Path(scratch).glob("stayby-demo-*"))
+    assert "has ended" not in demo.said()
+    assert "Traceback" not in demo.said()
+
+
+def _relay_is_connected(demo: Part, scratch: Path) -> bool:
+    assert demo.ended() is None, demo.said()
+    logs = list(scratch.glob("stayby-demo-*/relay.log"))
+    return "The store is open" in demo.said() and any("connected to the broker" in log.read_text() for log in logs)
+
+
+def test_a_post_that_the_relay_did_not_sign_just_now_is_refused() -> None:
+    secret, now_s = secrets.token_urlsafe(), time.time()
+    body = json.dumps({"data": {"title": "Over · \x1b[2J", "text": "It is over.\nBoard.", "notice": "Board."}}).encode()
+    signed = signature(secret.encode(), "msg_1", int(now_s), body)
+    headers = {"webhook-id": "msg_1", "webhook-timestamp": str(int(now_s)), "webhook-signature": signed}
+    assert words(headers, body, secret, now_s) == "Over ·  [2J. It is over."
+    for wrong, then_s in (
+        (headers, now_s + 301),
+        (headers | {"webhook-id": "msg_2"}, now_s),
+        (headers | {"webhook-timestamp": "soon"}, now_s),
+        ({}, now_s),
+    ):
+        with pytest.raises(BadPost):
+            words(wrong, body, secret, then_s)
+    empty = headers | {"webhook-signature": signature(secret.encode(), "msg_1", int(now_s), b"[]")}
+    with pytest.raises(BadPost, match="none of the relay's"):
+        words(empty, b"[]", secret, now_s)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """`stayby demo`: a whole store on this machine, to try by hand or to watch a story play by itself."""
 
 import contextlib
+import functools
 import queue
 import shutil
 import signal
@@ -9,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -22,6 +24,9 @@ from kiosk.demo.stage import ALEX, PINS, SAM, Stage, display_there
 from kiosk.ui.remote import RemoteError, ScreenRemote
 
 LOOK_S = 0.5
+
+Due = queue.SimpleQueue[Callable[[], None]]
+"""What the main thread is to do next: say what a thread heard, or obey what was typed."""
 
 
 def demo_command(
@@ -75,7 +80,8 @@ def _refuse(says: str) -> NoReturn:
 
 
 def _by_hand(folder: Path, microphone: str | None, *, headless: bool) -> None:
-    print("Starting a store on this machine: broker, button, microphone, hub, screen, ear, board …", flush=True)
+    print("Starting a store on this machine: broker, button, microphone, hub, screen, ear, board, relay …", flush=True)
+    due: Due = queue.SimpleQueue()
     with ExitStack() as stack:
         stage = stack.enter_context(Stage(folder, headless=headless, real_microphone=microphone))
         stack.callback(
@@ -84,8 +90,9 @@ def _by_hand(folder: Path, microphone: str | None, *, headless: bool) -> None:
         stage.start_unit()
         control = _control(stack, stage)
         boards = {one.person.name: stage.board_page(one) for one in (SAM, ALEX)}
+        stage.start_relay(lambda says: due.put(functools.partial(print, f"  webhook: {says}", flush=True)))
         print(_what_to_try(boards, control, headless=headless, virtual=microphone is None), flush=True)
-        _watch(stage, control)
+        _watch(stage, control, due)
 
 
 def _control(stack: ExitStack, stage: Stage) -> Path:
@@ -115,26 +122,27 @@ Six things to try. What is typed here goes to the desk; Ctrl-C ends it all.
   5. unplug           the button's fault is on the boards at once; plug mends it.
   6. On Alex's board  “For the manager”: what happened, the week, a drill. Then press again while you read there.
 Also: look (a picture of the screen, as a file), cut, short, normal, status.
+
+The relay tells others too: each alert is posted, signed, to a webhook here. A line "webhook: …" is what it said.
 """
 
 
-def _watch(stage: Stage, control: Path) -> None:
-    """Do what is typed, until Ctrl-C; say when a part ended by itself."""
-    typed: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_read_lines, args=(typed,), daemon=True).start()
+def _watch(stage: Stage, control: Path, due: Due) -> None:
+    """Do what is typed and say what is heard, until Ctrl-C; say when a part ended by itself."""
+    threading.Thread(target=_read_lines, args=(stage, control, due), daemon=True).start()
     gone: set[str] = set()
     while True:
         with contextlib.suppress(queue.Empty):
-            _obey(stage, control, typed.get(timeout=LOOK_S))
+            due.get(timeout=LOOK_S)()
         for part in stage.parts.values():
             if part.ended() is not None and part.name not in gone:
                 gone.add(part.name)
                 print(f"{part.name} has ended with {part.ended()}; its log: {part.log}", flush=True)
 
 
-def _read_lines(typed: "queue.SimpleQueue[str]") -> None:
+def _read_lines(stage: Stage, control: Path, due: Due) -> None:
     for line in sys.stdin:
-        typed.put(line.strip())
+        due.put(functools.partial(_obey, stage, control, line.strip()))
 
 
 def _obey(stage: Stage, control: Path, line: str) -> None:

@@ -1,4 +1,4 @@
-"""A whole store on one machine: broker, button, microphone, hub, ear, screen and board, in one throw-away folder.
+"""A whole store on one machine: broker, button, microphone, hub, ear, screen, board and relay, in one throw-away folder.
 
 Every part is the real one, as a process of its own, started as a unit starts it; only the button's chip and the microphone's
 sound are simulated. Used by the demo, its stories, the tests and the benchmarks.
@@ -6,6 +6,7 @@ sound are simulated. Used by the demo, its stories, the tests and the benchmarks
 
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from kiosk.bus import BusError, ask, runtime_socket
 from kiosk.config import BrokerSection
 from kiosk.demo.broker import PrivateBroker
 from kiosk.demo.microphone import VirtualMicrophone
+from kiosk.demo.webhook import Receiver
 from kiosk.messages import AskStatus, Hearing, Person, StatusAnswer
 from kiosk.pins import store_pin
 
@@ -135,11 +137,13 @@ class Stage:
         self.headless = headless
         self._escalation = dict(escalation or {})
         self._real_microphone = real_microphone
-        self.broker = PrivateBroker(self.folder / "broker", STORE, [UNIT], [one.person.id for one in STAFF])
+        staff = [one.person.id for one in STAFF]
+        self.broker = PrivateBroker(self.folder / "broker", STORE, [UNIT], staff, prefix="homeassistant")
         self.button = SimulatedButton(self.folder / "button", eeprom=self.folder / "button.eeprom")
         self.microphone = VirtualMicrophone(self.folder / "microphone")
         self.parts: dict[str, Part] = {}
         self.board_url = ""
+        self._secondary: list[str] = []
         self._ending: list[Callable[[], None]] = []
 
     # --- paths and files ----------------------------------------------------------------------------------------------
@@ -252,6 +256,7 @@ class Stage:
             *(self._staff_table(one) for one in STAFF),
             *(_table("[rota]", tier=one.tier, staff=[one.person.id]) for one in STAFF),
             _table("[unit]", id=UNIT, place=PLACE),
+            *self._secondary,
         ]
         self.store_file.write_text("\n".join(lines))
         self.store_file.chmod(0o600)
@@ -270,8 +275,26 @@ class Stage:
         part = self._start("board", ["board", "--config", str(self.store_file)])
         self.board_url = wait_for("the board's address", lambda: self._check(part) or _address(part.said()))
         # after a restart it shall be where open pages look for it
-        self.write_store(int(self.board_url.rstrip("/").rsplit(":", 1)[-1]))
+        self.write_store(self._board_port())
         return part
+
+    def _board_port(self) -> int:
+        return int(self.board_url.rstrip("/").rsplit(":", 1)[-1])
+
+    def start_relay(self, told: Callable[[str], None]) -> Part:
+        """Start the relay beside the running board, with Home Assistant's topics and a webhook; `told` gets what it posts."""
+        secret = secrets.token_urlsafe(24)
+        receiver = Receiver(secret, told)
+        receiver.__enter__()
+        self._ending.append(receiver.__exit__)
+        own = self.broker.section_for_relay().model_dump(include={"cert_file", "key_file"})
+        self._secondary = [
+            _table("relay", state_dir=self.folder / "relay", **own),
+            _table("home_assistant", drill_by=ALEX.person.id),
+            _table("[webhook]", url=receiver.url, secret=secret),
+        ]
+        self.write_store(self._board_port())
+        return self._start("relay", ["relay", "--config", str(self.store_file)])
 
     def board_page(self, responder: Responder) -> str:
         """Return a link that signs a responder in once, as on their own phone; start the board if it does not run.
