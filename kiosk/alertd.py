@@ -387,9 +387,9 @@ class Hub:
     def _tell(self, event: events.Event) -> None:
         clock = read_clock()
         was_open = self._machine.incident
-        asking = self._opening if self._machine.reach is Reach.OK else None  # else the screen asks nobody to press
-        begun = asking.drill_of(event, clock.now_s) if asking else None
-        effects = self._machine.handle(begun or event, clock.now_s)
+        if self._opening is not None and self._machine.reach is Reach.OK:  # else the screen asks nobody to press
+            event = self._opening.marked(event, clock.now_s)
+        effects = self._machine.handle(event, clock.now_s)
         self._mind_opening()
         if was_open is not None and self._machine.incident is None:
             self._closed_s = clock.now_s
@@ -628,13 +628,13 @@ class Hub:
     def _mind_opening(self) -> None:
         """An incident ends the wait for the press; of a silent one the screen must not tell."""
         incident, opening = self._machine.incident, self._opening
-        if opening is None or incident is None or not opening.armed:
+        if opening is None or incident is None:
             return
-        log.info(
-            "opening press %s: %s", opening.drill, "pressed" if incident.id == opening.drill else "a call came first"
-        )
+        if opening.armed:
+            came = "a call came, perhaps it" if incident.id == opening.drill else "another call came first"
+            log.info("opening press %s: %s", opening.drill, came)
+            self._tell_status()
         self._opening = replace(opening, armed=False) if self._machine.desk is None else None
-        self._tell_status()
 
     def _check_opening(self, now_s: float) -> None:
         opening = self._opening
@@ -1136,6 +1136,7 @@ HANDLERS: dict[type, Callable[[Hub, Any], None]] = {
     Pressed: Hub._pressed,
     Released: Hub._released,
     LinkUp: Hub._button_up,
+        TouchAction.TEST: events.TestTouched(),
     LinkDown: Hub._button_down,
     LoopFault: Hub._loop_fault,
     LoopRestored: Hub._loop_restored,

@@ -11,16 +11,30 @@ from kiosk.messages import Choice, Language, Outcome, Person, Reach, Snapshot
 
 
 @dataclass(frozen=True)
+class TestAsked:
+    """The morning's opening press that was asked for: the id of its drill, and who began it."""
+
+    drill: str
+    by: Person
+
+
+@dataclass(frozen=True)
 class ButtonPressed:
-    """The panic button was pressed `age_s` seconds ago; `covert` is its second, hidden input."""
+    """The panic button was pressed `age_s` seconds ago; `covert` is its second, hidden input.
+
+    `test` is the opening press that this one may be.
+    """
 
     covert: bool = False
     age_s: float = 0.0
+    test: TestAsked | None = None
 
 
 @dataclass(frozen=True)
 class HelpTouched:
-    """A person touched "I need help", or "Yes, help me"."""
+    """A person touched "I need help", or "Yes, help me". `test` is the opening press that this may be."""
+
+    test: TestAsked | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +81,11 @@ class WorseTouched:
 @dataclass(frozen=True)
 class LaterTouched:
     """A person answered a check-in: ask me later."""
+
+
+@dataclass(frozen=True)
+class TestTouched:
+    """A person said that the call was the morning's opening press: "Yes, it is the test"."""
 
 
 @dataclass(frozen=True)
@@ -147,12 +166,11 @@ class FoundOpen:
 
 @dataclass(frozen=True)
 class DrillStarted:
-    """Staff began a drill at this unit; `drill` is the incident's id. An opening press is one that began `age_s` seconds ago."""
+    """Staff began a drill at this unit; `drill` is the incident's id."""
 
     drill: str
     scenario: str
     by: Person
-    age_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -172,6 +190,7 @@ Event = (
     | StillOkTouched
     | WorseTouched
     | LaterTouched
+    | TestTouched
     | PhraseHeard
     | Reply
     | ReachChanged

@@ -12,6 +12,8 @@ Rules
 - The desk knows of no covert call. From the first one on it has a copy of the incident that hears only what is ordinary (`desk`):
   what it shows goes on, ends and begins as if nobody had called covertly.
 - A drill is an alert that ends by itself, whatever it waits for. Any call in it makes it real, and then it ends as any other.
+- A call while the morning's opening press was asked for is real, at once and in all. For a minute the desk asks whether it is
+  that test: only who touches yes there makes it the drill; whatever else is told or heard, or somebody who comes, keeps it real.
 - "I need a person" is a request: it asks the staff, tier after tier, with no light, no siren and no emergency page. A press,
   "it is worse", a phrase or another choice turns it into an ordinary alert; nothing else does.
 - What a phrase suggests is a guess: the person's own touch always wins, and only a graver phrase changes it.
@@ -49,6 +51,8 @@ from kiosk.events import (
     ResponderHere,
     ResponderSeen,
     StillOkTouched,
+    TestAsked,
+    TestTouched,
     TimePassed,
     WorseTouched,
 )
@@ -101,6 +105,8 @@ DRILL_LIMIT_S = 900.0
 """A drill lasts so long at most, whatever it waits for."""
 DRILL_LASTS_S = {DrillStage.UNANSWERED: 120.0, DrillStage.HERE: 300.0}
 """And so long after that began: the last tier had its time, or a responder is at the desk."""
+MAYBE_TEST_S = 60.0
+"""So long after a call that may be the opening press somebody can say that it is."""
 OPENING_LASTS_S = {DrillStage.UNANSWERED: 120.0, DrillStage.COMING: 120.0, DrillStage.HERE: 20.0}
 """The same for the opening press, which is proven by the answer: nobody has to walk, and nobody is called late."""
 TIMELINE_LIMIT = 200
@@ -120,6 +126,7 @@ class Incident(Record):
     """One incident as the unit keeps it. Times are monotonic seconds; `None` means that nothing is due.
 
     `scenario` is what a drill plays, `drill_stage` what it waits for, `proven` whether a human answered the opening press.
+    `maybe_test_due_s`: it may be the opening press, and until then somebody at the desk can say so.
     `request`: somebody asked for a person, and it is no alarm. `unlit`: it was silent once, so that no light may tell of it.
     `apart`: the desk shows `desk`, which may be nothing, and not this.
     """
@@ -164,6 +171,7 @@ class Incident(Record):
     resend_due_s: float | None = None
     desk_ends_due_s: float | None = None
     drill_ends_due_s: float | None = None
+    maybe_test_due_s: float | None = None
     apart: bool = False
     desk: "Incident | None" = None
     timeline: tuple[Entry, ...] = ()
@@ -203,6 +211,7 @@ _DUE = (
     "resend_due_s",
     "desk_ends_due_s",
     "drill_ends_due_s",
+    "maybe_test_due_s",
 )
 _SEVERITIES = list(Severity)
 
@@ -265,6 +274,7 @@ class IncidentMachine:
             self._part_from_desk()
         if self._makes_real(event):
             self._make_real()
+        self._mind_test(event)
         desk_hears = self._desk_hears(event)
         if desk_hears or not self._only_of_a_page(event):
             TABLE[self.state][type(event)](self, event)
@@ -292,6 +302,7 @@ class IncidentMachine:
             place=unit.place,
             home_language=self._own_language,
             check_in_open=incident.check_in_answer_due_s is not None,
+            maybe_test=incident.maybe_test_due_s is not None,
             tiers=self.rules.tiers,
             asked=self.asked(incident),
             seen=tuple(one for one in incident.seen if one.id in listening),
@@ -395,6 +406,14 @@ class IncidentMachine:
         self._note("drill_became_real")
         self._forget_answers()
 
+    def _mind_test(self, event: Event) -> None:
+        """Ask no more whether it is the opening press: time is up, or more was told, heard or seen at the desk."""
+        open_ = self.incident
+        if open_ is None or open_.maybe_test_due_s is None:
+            return
+        if type(event) in NO_TEST or open_.maybe_test_due_s <= self._now_s:
+            self._set(maybe_test_due_s=None)
+
     def _mind_drill(self) -> None:
         """Set when a drill ends by itself, each time that it begins to wait for something else."""
         open_ = self.incident
@@ -461,6 +480,12 @@ class IncidentMachine:
             }
         )
         self._note("opened", trigger)
+
+    def _begin_test(self, test: TestAsked | None) -> None:
+        """Ask, in an alert that has just begun as any other, whether it is the opening press."""
+        if test is not None:
+            self._set(maybe_test_due_s=self._open().opened_s + MAYBE_TEST_S)
+            self._note("test_asked", test.by.name)
 
     # --- entering states ----------------------------------------------------------------------------------------------
 
@@ -637,10 +662,16 @@ class IncidentMachine:
     def _start_by_press(self, event: ButtonPressed) -> None:
         opened_s = self._now_s - event.age_s
         trigger = Trigger.COVERT if event.covert else Trigger.BUTTON
-        self._begin(trigger, silent=event.covert, apart=event.covert, opened_s=opened_s)
+        self._begin(trigger, silent=event.covert, apart=event.covert, opened_s=opened_s, **_id_of(event.test))
+        self._begin_test(event.test)
         self._enter_raised()
 
-    def _start_by_touch(self, _: Event) -> None:
+    def _start_by_touch(self, event: HelpTouched) -> None:
+        self._begin(Trigger.TOUCH, **_id_of(event.test))
+        self._begin_test(event.test)
+        self._enter_raised()
+
+    def _start_worse(self, _: Event) -> None:
         self._begin(Trigger.TOUCH)
         self._enter_raised()
 
@@ -658,8 +689,7 @@ class IncidentMachine:
             self._enter_checking(self.rules.check_s)
 
     def _start_drill(self, event: DrillStarted) -> None:
-        opened_s = self._now_s - event.age_s
-        self._begin(Trigger.DRILL, id=event.drill, drill=True, scenario=event.scenario, opened_s=opened_s)
+        self._begin(Trigger.DRILL, id=event.drill, drill=True, scenario=event.scenario)
         self._note("drill_started", event.by.name)
         self._enter_raised()
 
@@ -844,6 +874,13 @@ class IncidentMachine:
     def _tell_ok(self, _: Event) -> None:
         self._note("told_ok")
         self._answered()
+
+    def _tell_test(self, _: Event) -> None:
+        """Somebody at the desk says that it is the opening press: from here it is that drill, and who answered has answered."""
+        if self._open().maybe_test_due_s is not None:
+            self._set(maybe_test_due_s=None, drill=True, scenario=OPENING)
+            self._note("told_test")
+            self._answered()
 
     def _tell_later(self, _: Event) -> None:
         self._note("told_later")
@@ -1072,6 +1109,11 @@ def _drill_stage(incident: Incident) -> DrillStage:
     return DrillStage.COMING if incident.state is State.COMING else DrillStage.HERE
 
 
+def _id_of(test: TestAsked | None) -> dict[str, str]:
+    """Return the id of an incident that may be the opening press: that of its order, so that it begins once ever."""
+    return {} if test is None else {"id": test.drill}
+
+
 def _graver(one: Choice, other: Choice) -> bool:
     return GRAVEST_FIRST.index(one) < GRAVEST_FIRST.index(other)
 
@@ -1102,11 +1144,13 @@ def _way_of_asking(event: Event) -> str:
 
 OPEN_CALLS = frozenset({ButtonPressed, HelpTouched, PersonTouched, WorseTouched})
 """What ends the silence of a desk that shows nothing."""
-OF_A_PAGE = frozenset({FineTouched, ChoiceTouched, NameGiven, StillOkTouched, LaterTouched})
+OF_A_PAGE = frozenset({FineTouched, ChoiceTouched, NameGiven, StillOkTouched, LaterTouched, TestTouched})
 """What can be touched only where an incident is shown."""
 TOUCHES = OPEN_CALLS | OF_A_PAGE
 CALLS = OPEN_CALLS | {PhraseHeard}
 """What makes a drill real. Whether somebody only plays, nobody here can tell: a real call must not end with a drill."""
+NO_TEST = (CALLS | OF_A_PAGE | {ResponderHere, ResponderClosed}) - {TestTouched}
+"""After any of these nobody is asked any more whether a call was the opening press."""
 ANSWERED = frozenset({DrillStage.COMING, DrillStage.HERE})
 
 M = IncidentMachine
@@ -1117,7 +1161,7 @@ TABLE: dict[State, dict[type[Event], Handler]] = {
         ButtonPressed: M._start_by_press,
         HelpTouched: M._start_by_touch,
         PersonTouched: M._start_request,
-        WorseTouched: M._start_by_touch,
+        WorseTouched: M._start_worse,
         PhraseHeard: M._start_by_phrase,
         DrillStarted: M._start_drill,
         FoundOpen: M._adopt,
@@ -1128,6 +1172,7 @@ TABLE: dict[State, dict[type[Event], Handler]] = {
         LanguageChosen: M._keep_language,
         StillOkTouched: M._ignore,
         LaterTouched: M._ignore,
+        TestTouched: M._ignore,
         ResponderSeen: M._ignore,
         ResponderComing: M._ignore,
         ResponderHere: M._ignore,
@@ -1147,6 +1192,7 @@ TABLE: dict[State, dict[type[Event], Handler]] = {
         LanguageChosen: M._tell_language,
         StillOkTouched: M._ignore,
         LaterTouched: M._ignore,
+        TestTouched: M._ignore,
         ResponderSeen: M._seen,
         ResponderComing: M._coming,
         ResponderHere: M._here,
@@ -1169,6 +1215,7 @@ TABLE: dict[State, dict[type[Event], Handler]] = {
         LanguageChosen: M._tell_language,
         StillOkTouched: M._tell_ok,
         LaterTouched: M._tell_later,
+        TestTouched: M._tell_test,
         ResponderSeen: M._seen,
         ResponderComing: M._coming,
         ResponderHere: M._here,
@@ -1191,6 +1238,7 @@ TABLE: dict[State, dict[type[Event], Handler]] = {
         LanguageChosen: M._tell_language,
         StillOkTouched: M._tell_ok,
         LaterTouched: M._tell_later,
+        TestTouched: M._tell_test,
         ResponderSeen: M._seen,
         ResponderComing: M._coming,
         ResponderHere: M._here,
@@ -1213,6 +1261,7 @@ TABLE: dict[State, dict[type[Event], Handler]] = {
         LanguageChosen: M._tell_language,
         StillOkTouched: M._ignore,
         LaterTouched: M._ignore,
+        TestTouched: M._ignore,
         ResponderSeen: M._seen,
         ResponderComing: M._also_coming,
         ResponderHere: M._also_here,

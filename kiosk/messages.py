@@ -197,7 +197,8 @@ class Snapshot(Record):
     `elapsed_s` is the unit's own measure at sending, so that a reader needs no agreement about the time of day.
     `asked` are the responders whose device should have it, `seen` those whose device said that it shows it.
     `covert`: while the desk already showed this incident, somebody called covertly as well; nothing at the desk may tell.
-    `scenario` is what a drill plays, or `OPENING` for the press that proves a desk in the morning.
+    `scenario` is what a drill plays, or `OPENING` for the press that proves a desk in the morning. `maybe_test`: it began in the
+    minute in which that press was asked for, and the desk asks now whether it is it; until somebody says so, it is real.
     `choice` and `name` are what the person said of themselves, `guess` is what a heard phrase suggests of it; they leave
     the snapshot when the incident closes. `language` is the one that the screen shows while it is open,
     `home_language` the store's own (None from an older unit).
@@ -219,6 +220,7 @@ class Snapshot(Record):
     drill: bool = False
     scenario: Id | None = None
     choice: Choice | None = None
+    maybe_test: bool = False
     guess: Choice | None = None
     name: Name | None = None
     language: Language = Language.ENGLISH
@@ -297,7 +299,8 @@ class CallNextReply(ReplyBase):
 class StartDrill(Record):
     """A responder begins a drill at this unit; `drill` becomes the incident's id, so that it can begin only once.
 
-    With the scenario `OPENING` nothing is raised yet: the unit waits a minute for the button's press, which is that drill.
+    With the scenario `OPENING` nothing is raised yet: the unit waits a minute for the button's press. That is a real alert of
+    this id, and becomes the drill when somebody at the desk says that it is the test.
     """
 
     v: Literal[1] = 1
@@ -567,7 +570,7 @@ class Touch(Record):
     """A person touched the screen. `incident` is what they saw when they touched, so that a late touch means what it meant.
 
     PERSON asks for somebody to come, with no alarm. LANGUAGE says what the screen shows from now on, with an incident or
-    without. PAUSE and RESUME are for the microphone.
+    without. TEST says that a press was the morning's test. PAUSE and RESUME are for the microphone.
     """
 
     kind: Literal["touch"] = "touch"
@@ -580,6 +583,7 @@ class Touch(Record):
 
 class ScreenBeat(Record):
     """The screen's own health, once a second from the drawing loop; `revision` is what it shows now."""
+    TEST = "test"
 
     kind: Literal["beat"] = "beat"
     incident: str | None = None

@@ -1,17 +1,20 @@
-"""The morning's opening press: which press it is, and what ends the wait for it.
+"""The morning's opening press: which call may be it, and what ends the wait for it.
 
 Rules
-- Only the next press of the open button within the minute is it; at a unit without a button, the touch "I need help".
-- While no staff can be reached the screen does not ask for it, and any press is real (`alertd.py`): whoever sees the emergency
-  number must not be told that it is a drill.
+- A call in the minute is a real alert, at once and in all. That it may be the opening press goes with it, and only a touch at the
+  desk turns it into the drill (`incident.py`): a frightened person's press is never shown as a drill because of an order.
+- Only the next press of the open button may be it; at a unit without a button, the touch "I need help".
+- While no staff can be reached the screen does not ask for it, and nobody is asked whether a press was it (`alertd.py`): whoever
+  sees the emergency number must not be asked about a drill.
 - Whatever else opens an incident meanwhile is real and ends the wait; so does time, and that is told.
-- Of a covert call the desk must not tell: staff's side ends the wait at once, the screen goes on asking to the end of the minute.
+- Of a covert call the desk must not tell: staff's side ends the wait at once, the screen goes on asking, and asks of the next
+  press whether it was the test, as if there had been no covert call.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from kiosk.events import ButtonPressed, DrillStarted, Event, HelpTouched
-from kiosk.messages import OPENING, Person
+from kiosk.events import ButtonPressed, Event, HelpTouched, TestAsked
+from kiosk.messages import Person
 
 OPENING_S = 60.0
 """How long a unit waits for the press."""
@@ -19,7 +22,7 @@ OPENING_S = 60.0
 
 @dataclass(frozen=True)
 class Opening:
-    """A wait for the press that is the drill `drill`, begun by `by` at `since_s`. `armed` until something real came before."""
+    """A wait for the press that may be the drill `drill`, begun by `by` at `since_s`. `armed` until something covert came."""
 
     drill: str
     by: Person
@@ -32,11 +35,13 @@ class Opening:
         """When the wait is over."""
         return self.since_s + OPENING_S
 
-    def drill_of(self, event: Event, now_s: float) -> DrillStarted | None:
-        """Return the drill that `event` begins, or None when it is something else. A press may be delivered late."""
-        if isinstance(event, ButtonPressed):
-            age_s, is_it = event.age_s, not event.covert and self.has_button
+    def marked(self, event: Event, now_s: float) -> Event:
+        """Return `event` as one that may be the opening press, where it may be. A press may be delivered late."""
+        if isinstance(event, ButtonPressed) and self.has_button and not event.covert:
+            at_s = now_s - event.age_s
+        elif isinstance(event, HelpTouched) and not self.has_button:
+            at_s = now_s
         else:
-            age_s, is_it = 0.0, isinstance(event, HelpTouched) and not self.has_button
-        in_time = self.since_s <= now_s - age_s <= self.until_s
-        return DrillStarted(self.drill, OPENING, self.by, age_s) if self.armed and is_it and in_time else None
+            return event
+        in_time = self.since_s <= at_s <= self.until_s
+        return replace(event, test=TestAsked(self.drill, self.by)) if in_time else event

@@ -87,6 +87,7 @@ def _asking(scene: Scene) -> dict[str, Any]:
         "top": scene.top(),
         "ask": scene.say("what"),
         "buttons": choices(scene),
+        "row": scene.test(),
         "corner": (*back, *scene.with_fine()),
     }
 

@@ -342,6 +342,10 @@ class Scene(Place):
         """Return the way out of a drill: it becomes a call like any other."""
         return self.touch(TouchAction.HELP, "b_real")
 
+    def test(self) -> tuple[Button, ...]:
+        """Return the way to say that this call was the morning's test, while that is asked."""
+        return (self.touch(TouchAction.TEST, "b_test"),) if self.incident.maybe_test else ()
+
     def top(self) -> tuple[Button, ...]:
         """Return what stands in the top line where a person waits: the name is offered there, and not pressed for."""
         name = () if self.incident.name else (Button(self.say("b_name"), Go.NAME, Style.SMALL),)

@@ -1007,7 +1007,9 @@ def test_a_resumed_incident_keeps_its_language() -> None:
 
 # --- drills -----------------------------------------------------------------------------------------------------------
 
-PRESSED = ev.DrillStarted("drill-2", OPENING, SAM, age_s=2.0)
+ASKED = ev.TestAsked("drill-2", SAM)
+PRESSED = ev.ButtonPressed(age_s=2.0, test=ASKED)
+HELP_TOUCHED = ev.HelpTouched(test=ASKED)
 
 
 def whats(incident: Incident | None) -> list[str]:
@@ -1086,14 +1088,15 @@ CALLS_IN_A_DRILL = [
 ]
 
 
-@pytest.mark.parametrize("drill", [DRILL, PRESSED])
+@pytest.mark.parametrize("drill", [[DRILL], [PRESSED, ev.TestTouched()]])
 @pytest.mark.parametrize("call", CALLS_IN_A_DRILL)
 @pytest.mark.parametrize("answer", [None, coming, ev.ResponderHere])
 def test_any_call_in_a_drill_makes_it_real_and_then_only_people_end_it(
-    drill: ev.Event, call: ev.Event, answer: type | None
+    drill: list[ev.Event], call: ev.Event, answer: type | None
 ) -> None:
     made = machine()
-    made.handle(drill, 0.0)
+    for event in drill:
+        made.handle(event, 0.0)
     made.handle(ev.ResponderDeclined(PRIYA, reply_id()), 0.5)
     if answer is not None:
         made.handle(coming() if answer is coming else ev.ResponderHere(SAM, reply_id()), 1.0)
@@ -1137,44 +1140,177 @@ def test_after_a_covert_call_in_a_drill_the_desk_ends_its_drill_as_if_none_had_c
     assert (made.desk, opened(made).state, opened(made).drill) == (None, State.RAISED, False)
 
 
-def test_the_opening_press_is_proven_once_by_the_first_human_answer_and_soon_over() -> None:
+def opening_drill() -> IncidentMachine:
+    """A press in the minute of the opening press, and a second later the touch that says that it is it."""
     made = machine()
-    assert made.handle(PRESSED, 10.0) == [Publish(), SetBeacon(Beacon.LIGHT)]
-    assert opened(made).opened_s == 8.0
+    made.handle(PRESSED, 0.0)
+    made.handle(ev.TestTouched(), 1.0)
+    assert opened(made).scenario == OPENING
+    return made
+
+
+@pytest.mark.parametrize("call", [PRESSED, HELP_TOUCHED])
+def test_a_call_that_may_be_the_opening_press_is_real_in_all_but_its_question(call: ev.Event) -> None:
+    made, plain = machine(), machine()
+    ordinary = ev.ButtonPressed(age_s=2.0) if call is PRESSED else ev.HelpTouched()
+    assert made.handle(call, 10.0) == plain.handle(ordinary, 10.0) == [Publish(), SetBeacon(Beacon.LIGHT)]
+    for now_s in range(11, 200):
+        for one in (made, plain):
+            run_until(one, float(now_s), 0.0)
+        begun = opened(made)
+        asks_until_s = begun.opened_s + 60.0
+        assert (begun.maybe_test_due_s is not None) == (now_s < asks_until_s)
+        same = {"id": "", "timeline": (), "revision": 0, "maybe_test_due_s": None}
+        assert begun.model_copy(update=same) == opened(plain).model_copy(update=same)
+    assert (begun.id, begun.drill, begun.timeline[1].what, begun.timeline[1].who) == (
+        "drill-2",
+        False,
+        "test_asked",
+        "Sam",
+    )
+
+
+def test_yes_makes_it_the_drill_which_is_proven_once_by_the_first_human_answer_and_soon_over() -> None:
+    made = machine()
+    made.handle(PRESSED, 10.0)
+    assert made.snapshot(opened(made), UNIT, 10.0, datetime.now(UTC)).maybe_test
+    assert made.handle(ev.TestTouched(), 11.0) == [Publish()], "light and asking stay as they are"
+    open_ = opened(made)
+    assert (open_.id, open_.drill, open_.scenario, open_.opened_s) == ("drill-2", True, OPENING, 8.0)
+    assert not made.snapshot(open_, UNIT, 11.0, datetime.now(UTC)).maybe_test
     assert made.handle(ev.ResponderSeen(SAM, reply_id()), 11.0) == [Publish()], "a device is no human"
     assert made.handle(coming(eta_s=300), 12.0)[:2] == [Proven(), Publish()]
     assert Proven() not in made.handle(coming(PRIYA, 300), 13.0)
     assert ended_s(made, 2000.0) == 132.0
 
 
-def test_who_is_here_ends_the_opening_press_in_twenty_seconds() -> None:
+def test_who_answered_before_yes_was_touched_has_proven_it_at_that_touch() -> None:
     made = machine()
     made.handle(PRESSED, 0.0)
+    assert Proven() not in made.handle(coming(eta_s=20), 5.0)
+    assert made.handle(ev.TestTouched(), 10.0) == [Proven(), Publish()]
+    assert (made.state, opened(made).coming[0].responder) == (State.COMING, SAM)
+    assert ended_s(made, 2000.0) == 55.0, "and before Sam would be late"
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        *CALLS_IN_A_DRILL,
+        ev.ChoiceTouched(Choice.CHEST_PAIN),
+        ev.NameGiven("Ana"),
+        ev.FineTouched(),
+        ev.StillOkTouched(),
+        ev.LaterTouched(),
+        ev.ResponderHere(SAM, "reply-here"),
+        ev.ResponderClosed(SAM, "reply-closed", Outcome.TEST),
+    ],
+)
+def test_whatever_else_was_told_first_keeps_it_real(before: ev.Event) -> None:
+    made = machine()
+    made.handle(PRESSED, 0.0)
+    made.handle(before, 1.0)
+    made.handle(ev.TestTouched(), 2.0)
+    kept = made.incident or made.last
+    assert kept is not None
+    assert (kept.id, kept.drill, kept.maybe_test_due_s) == ("drill-2", False, None)
+
+
+@pytest.mark.parametrize("between", [ev.LanguageChosen(Language.FRENCH), ev.ResponderSeen(SAM, "reply-seen"), DRILL])
+def test_what_tells_nothing_of_the_person_leaves_the_question(between: ev.Event) -> None:
+    made = machine()
+    made.handle(PRESSED, 0.0)
+    made.handle(between, 1.0)
+    made.handle(ev.TestTouched(), 57.9)
+    assert opened(made).drill
+
+
+def test_after_a_minute_nobody_makes_a_drill_of_it() -> None:
+    made = machine()
+    made.handle(PRESSED, 10.0)
+    made.handle(ev.TestTouched(), 68.0)
+    assert not opened(made).drill
+
+
+def test_the_question_survives_a_power_cut_with_what_is_left_of_its_minute() -> None:
+    for away_s, drill in ((10.0, True), (70.0, False)):
+        made = machine()
+        made.handle(PRESSED, 1000.0)
+        kept = Incident.model_validate_json(opened(made).model_dump_json()).shifted(-990.0 - away_s)
+        resumed = IncidentMachine(RULES, reply_id, kept)
+        resumed.handle(ev.TestTouched(), 10.0)
+        assert opened(resumed).drill is drill
+
+
+def test_what_the_broker_gives_back_is_no_test() -> None:
+    """Of a call that its unit lost nobody at the desk can tell any more what it was."""
+    made = machine()
+    made.handle(PRESSED, 0.0)
+    lost = made.snapshot(opened(made), UNIT, 5.0, datetime.now(UTC))
+    again = machine()
+    again.handle(ev.FoundOpen(lost), 10.0)
+    again.handle(ev.TestTouched(), 11.0)
+    assert not opened(again).drill
+
+
+@pytest.mark.parametrize("state", OPEN_STATES)
+@pytest.mark.parametrize("call", [PRESSED, HELP_TOUCHED])
+def test_a_press_in_an_open_incident_is_no_opening_press(state: State, call: ev.Event) -> None:
+    made = brought_to(state)
+    made.handle(call, 2.0)
+    made.handle(ev.TestTouched(), 3.0)
+    assert (opened(made).drill, opened(made).maybe_test_due_s) == (False, None)
+
+
+def test_who_is_here_ends_the_opening_press_in_twenty_seconds() -> None:
+    made = opening_drill()
     assert Proven() in made.handle(ev.ResponderHere(SAM, reply_id()), 5.0)
     assert ended_s(made, 2000.0) == 25.0
 
 
 def test_nobody_is_called_late_at_an_opening_press() -> None:
-    made = machine()
-    made.handle(PRESSED, 0.0)
+    made = opening_drill()
     made.handle(coming(eta_s=20), 5.0)
     assert ended_s(made, 2000.0) == 55.0
     assert "late" not in whats(made.last)
 
 
 def test_an_unanswered_opening_press_proves_nothing() -> None:
-    made = machine()
-    out: list[object] = list(made.handle(PRESSED, 0.0))
-    out += [effect for _, effect in run_until(made, 2000.0, 0.0)]
+    made = opening_drill()
+    out = [effect for _, effect in run_until(made, 2000.0, 1.0)]
     assert made.state is State.IDLE
     assert Proven() not in out
 
 
 def test_an_opening_press_that_became_real_proves_nothing() -> None:
-    made = machine()
-    made.handle(PRESSED, 0.0)
-    made.handle(ev.HelpTouched(), 1.0)
-    assert Proven() not in made.handle(coming(), 2.0)
+    made = opening_drill()
+    made.handle(ev.HelpTouched(), 2.0)
+    assert Proven() not in made.handle(coming(), 3.0)
+
+
+@pytest.mark.parametrize("covert", COVERT_CALLS)
+@pytest.mark.parametrize("when", ["before the press", "before yes", "after yes"])
+def test_a_covert_call_around_the_opening_press_stays_real_for_staff_and_is_not_seen_at_the_desk(
+    covert: ev.Event, when: str
+) -> None:
+    made, ordinary = machine(), machine()
+    if when == "before the press":
+        made.handle(covert, 0.0)
+    for one in (made, ordinary):
+        one.handle(PRESSED, 5.0)
+    if when == "before yes":
+        made.handle(covert, 6.0)
+    for one in (made, ordinary):
+        one.handle(ev.TestTouched(), 7.0)
+    if when == "after yes":
+        made.handle(covert, 8.0)
+    assert made.handle(ev.TestTouched(), 8.5) == []
+    for now_s in range(9, 190):
+        for one in (made, ordinary):
+            run_until(one, float(now_s), 0.0)
+        assert _bare(seen_at_the_desk(made, now_s)) == _bare(seen_at_the_desk(ordinary, now_s)), now_s
+        assert (opened(made).drill, opened(made).covert or opened(made).silent or opened(made).unlit) == (False, True)
+    assert ordinary.state is State.IDLE, "the drill is over there, and the call is not"
 
 
 def test_a_lost_drill_is_a_drill_again_and_still_ends() -> None:
@@ -1206,12 +1342,11 @@ def test_what_comes_next_in_a_drill_is_never_after_its_end() -> None:
     assert made.snapshot(opened(made), UNIT, 6.0, datetime.now(UTC)).next is None
 
 
-@pytest.mark.parametrize("drill", [DRILL, PRESSED])
 @pytest.mark.parametrize("state", OPEN_STATES)
-def test_an_open_incident_is_no_place_for_a_drill(state: State, drill: ev.Event) -> None:
+def test_an_open_incident_is_no_place_for_a_drill(state: State) -> None:
     made = brought_to(state)
     before = made.incident
-    assert made.handle(drill, 2.0) == []
+    assert made.handle(DRILL, 2.0) == []
     assert made.incident == before
 
 
@@ -1331,10 +1466,16 @@ def test_there_is_no_roster_in_which_an_alert_waits_on_nobody(
 
 PEOPLE = st.sampled_from([SAM, PRIYA, ALEX])
 SUBSETS = st.sets(st.sampled_from(ALL)).map(tuple)
+MAYBE_TESTS = st.builds(ev.TestAsked, st.builds(reply_id), st.just(PRIYA))
+CALLED_WITH_A_TEST: st.SearchStrategy[ev.Event] = st.one_of(
+    st.builds(ev.ButtonPressed, test=MAYBE_TESTS), st.builds(ev.HelpTouched, MAYBE_TESTS)
+)
 EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
     st.builds(ev.ButtonPressed, covert=st.booleans()),
+    CALLED_WITH_A_TEST,
     st.sampled_from(
         [
+            ev.TestTouched(),
             ev.HelpTouched(),
             ev.PersonTouched(),
             ev.FineTouched(),
@@ -1343,7 +1484,7 @@ EVENTS: st.SearchStrategy[ev.Event] = st.one_of(
             ev.LaterTouched(),
         ]
     ),
-    st.builds(ev.DrillStarted, st.builds(reply_id), st.sampled_from(["chest_pain", OPENING]), st.just(PRIYA)),
+    st.builds(ev.DrillStarted, st.builds(reply_id), st.just("chest_pain"), st.just(PRIYA)),
     st.builds(ev.ChoiceTouched, st.sampled_from(Choice)),
     st.builds(ev.NameGiven, st.just("Ana")),
     st.builds(ev.LanguageChosen, st.sampled_from(Language)),
@@ -1539,14 +1680,23 @@ ORDINARY = (EVENTS | REPLIES).filter(lambda event: not getattr(event, "covert", 
 STEPS = st.lists(st.tuples(ORDINARY, st.integers(0, 40)), min_size=1, max_size=12)
 
 
+FIRST = -1
+
+
 def shown_over(
     steps: list[tuple[ev.Event, int]], covert: ev.Event | None, at: int
 ) -> tuple[list[Snapshot | None], int | None]:
-    """What the desk shows at each second, and since which of them `covert` is known: it comes in the middle of the wait `at`."""
+    """What the desk shows at each second, and since which of them `covert` is known.
+
+    It comes in the middle of the wait `at`, or before everything.
+    """
     made, now_s = IncidentMachine(RULES, lambda: "same"), 0.0
     made.handle(ev.ReachChanged(Reach.OK, ALL), now_s)
     views: list[Snapshot | None] = []
     since: int | None = None
+    if covert and at == FIRST:
+        assert made.handle(covert, now_s) == [Publish()]
+        since = 0
     for number, (event, wait_s) in enumerate(steps):
         made.handle(event, now_s)
         for second in range(wait_s):
@@ -1554,9 +1704,30 @@ def shown_over(
                 assert made.handle(covert, now_s) == [Publish()], "light and siren stay as they are"
                 since = len(views)
             views.append(_bare(seen_at_the_desk(made, now_s)))
+            if since is not None and made.incident is not None and made.incident.parted:
+                assert not made.incident.drill, "for staff a covert call stays real, whatever the desk shows"
             now_s += 1.0
             run_until(made, now_s, now_s)
     return views, since
+
+
+AFTER_THE_PRESS = st.lists(
+    st.tuples(st.one_of(st.just(ev.TestTouched()), REPLIES, ORDINARY), st.integers(0, 40)), max_size=8
+)
+
+
+@given(
+    st.tuples(st.sampled_from([PRESSED, HELP_TOUCHED]), st.integers(0, 70)),
+    AFTER_THE_PRESS,
+    st.sampled_from(COVERT_CALLS),
+    st.integers(FIRST, 8),
+)
+@settings(max_examples=300, deadline=None)
+def test_a_covert_call_around_an_opening_press_is_never_seen_at_the_desk(
+    press: tuple[ev.Event, int], after: list[tuple[ev.Event, int]], covert: ev.Event, at: int
+) -> None:
+    """Before the press or after it, before the yes or after it, and whatever else is touched, said or answered."""
+    unseen_until_the_page_ends([press, *after], covert, at)
 
 
 def _bare(view: Snapshot | None) -> Snapshot | None:
@@ -1572,7 +1743,12 @@ def _bare(view: Snapshot | None) -> Snapshot | None:
 def test_a_covert_call_in_what_the_desk_shows_is_never_seen_there(
     steps: list[tuple[ev.Event, int]], covert: ev.Event, at: int
 ) -> None:
-    """Whatever is touched, said or answered before and after it: until the page ends, it is the same page all the time."""
+    """Whatever is touched, said or answered before and after it."""
+    unseen_until_the_page_ends(steps, covert, at)
+
+
+def unseen_until_the_page_ends(steps: list[tuple[ev.Event, int]], covert: ev.Event, at: int) -> None:
+    """It is the same page all the time."""
     (without, _), (with_it, since) = shown_over(steps, None, at), shown_over(steps, covert, at)
     ended = (
         len(without) if since is None else without.index(None, since) + 1 if None in without[since:] else len(without)
