@@ -106,6 +106,25 @@ def test_of_many_pages_only_the_one_in_front_holds_a_line(page: Page, board: Run
     until(lambda: page.evaluate("line !== null && !lost"))
 
 
+@pytest.mark.parametrize(("path", "told"), [("", "#missed-says"), ("manage/report", "#watch-missed")])
+def test_who_neither_sees_nor_hears_a_page_is_not_counted_and_is_told_so_on_return(
+    path: str, told: str, page: Page, unit: Desk, board: RunningBoard
+) -> None:
+    page.goto(board.url + path)
+    until(lambda: unit.listening("sam"))
+    page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+    page.evaluate("soundOn()")
+    assert page.evaluate("soundState() === 'on' && reaches()"), "heard though hidden, as on a locked phone"
+    page.evaluate("audio.suspend()")
+    assert page.evaluate("reaches()"), "a glance at another page is no absence"
+    page.evaluate("unheardSince -= UNHEARD_MS")
+    until(lambda: not unit.listening("sam"))
+    page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
+    expect(page.locator(told)).to_contain_text("no alert could reach you here")
+    assert violations(page) == []
+    until(lambda: unit.listening("sam"))
+
+
 def test_without_a_script_it_says_that_no_alert_is_shown(browser: Browser, board: RunningBoard) -> None:
     one = browser.new_context(java_script_enabled=False).new_page()
     one.goto(board.invitation("sam"))

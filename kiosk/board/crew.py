@@ -42,12 +42,16 @@ class TooManyPages(Exception):
 
 @dataclass(slots=True)
 class Page:
-    """One open browser page: whose session, when it last gave a sign of life, and since when its stream is gone."""
+    """One open browser page: whose session, when it last gave a sign of life, and since when its stream is gone.
+
+    `reaches`: whether an alert on it would be seen or heard. A page that is hidden and makes no sound has nobody listen.
+    """
 
     session: str
     alive_s: float
     left_s: float | None
     streams: int = 0
+    reaches: bool = True
     ended: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -59,6 +63,10 @@ class Page:
             return now_s - self.left_s < RELOAD_S
         return now_s - self.alive_s < ALIVE_S
 
+
+    def listens(self, now_s: float) -> bool:
+        """Return whether an alert on it would reach a person."""
+        return self.reaches and self.shows(now_s)
 
 @dataclass(slots=True)
 class Member:
@@ -81,7 +89,7 @@ class Member:
             return
         self.station.take_inbox(now_s)
         self.station.tick(now_s)
-        self.station.listen(now_s, listening=any(page.shows(now_s) for page in self.pages.values()))
+        self.station.listen(now_s, listening=any(page.listens(now_s) for page in self.pages.values()))
         view_json = self.station.view(now_s).model_dump_json()
         if view_json == self.view_json and now_s - self.said_s < SAY_S:
             return  # a thousand calm desks say each 5 s how they are: a phone need not wake for that

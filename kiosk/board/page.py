@@ -64,6 +64,7 @@ class Alive(Record):
 
     page: str
     touched: bool = False
+    reaches: bool = True
 
 
 class Break(Record):
@@ -298,7 +299,7 @@ class Board:
         alive = Alive.model_validate_json(await json_body(request))
         page = self.crew.members[session.staff].pages.get(alive.page)
         if page is not None and page.session == session.digest:
-            page.alive_s = time.monotonic()
+            page.alive_s, page.reaches = time.monotonic(), alive.reaches
         if alive.touched:
             self._touch(session)
         return Response(status_code=HTTPStatus.NO_CONTENT)

@@ -106,7 +106,7 @@ function startAgain(why) {
 function beAlive() {
   if (performance.now() - lastAlive < ALIVE_MS) return;
   lastAlive = performance.now();
-  const sign = { page, touched };
+  const sign = { page, touched, reaches: reaches() };
   touched = false;
   post("/alive", sign).catch(() => cut("This page cannot reach the board. Trying again…"));
 }
@@ -115,7 +115,13 @@ function beAlive() {
 function wake() {
   if (!document.hidden && !cutWhy && silentMs() > ASLEEP_MS) startAgain("This page was asleep. Connecting again…");
   paintConnection();
-  if (!document.hidden) stayAwake();
+  if (document.hidden) { reaches(); return; }
+  const missed = missedWords();
+  if (missed) say(byId("missed-says"), missed);
+  if (missed) byId("missed").hidden = false;
+  lastAlive = -1e9;      // counted again at once
+  beAlive();
+  stayAwake();
 }
 
 // --- painting ---
@@ -463,7 +469,13 @@ for (const kind of ["pointerdown", "keydown"]) {
 }
 byId("mute").onclick = unmute;
 byId("try").onclick = trySound;
-byId("hush").onclick = () => { if (muted) unmute(); else { muted = true; sound(); } };
+byId("hush").onclick = () => {
+  if (muted) return void unmute();
+  muted = true;
+  sound();
+  oops("Muted. Keep this page in sight: where you neither see nor hear it, nobody counts on you.");
+};
+byId("missed-ok").onclick = () => { byId("missed").hidden = true; };
 byId("break").onclick = () => post("/break", { on: view.duty !== "break" }).catch((error) => oops("Not changed: " + error.message));
 byId("quiet-faults").onclick = () => { rememberFaults(view.faults.map((fault) => fault.what)); sound(); };
 byId("awake-ok").onclick = () => { localStorage.setItem("stayby.awake", "told"); byId("awake").hidden = true; };

@@ -22,6 +22,25 @@ let muted = false;
 let playedAt = {};
 let soundClock = { at: -1, sinceMs: 0 };
 
+const UNHEARD_MS = 10000;   // a glance at another page is no absence
+let unheardSince = 0;       // the time of day since which this page was neither seen nor heard; 0: it is one of the two
+
+// Whether an alert here would reach anybody now, by sight or by sound. Else the desk must not count on who has this page.
+function reaches() {
+  if (!document.hidden || soundState() === "on") return true;
+  unheardSince ||= Date.now();
+  return Date.now() - unheardSince < UNHEARD_MS;
+}
+
+// What is told to who comes back to a page that could not reach them; "" when it could.
+function missedWords() {
+  const since = unheardSince;
+  unheardSince = 0;
+  if (!since || Date.now() - since < UNHEARD_MS) return "";
+  const at = (wall) => new Date(wall).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  return "From " + at(since) + " to " + at(Date.now()) + " no alert could reach you here: this page was hidden and its sound was off. Nobody counted on this page.";
+}
+
 function tone(hz, at, seconds, volume) {
   const oscillator = new OscillatorNode(audio, { type: "square", frequency: hz });
   const gain = new GainNode(audio, { gain: 0 });

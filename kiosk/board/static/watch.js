@@ -58,7 +58,7 @@ function lose(why) {
 function signOfLife() {
   if (performance.now() - signedAt < SIGN_MS) return;
   signedAt = performance.now();
-  const sign = { page: me, touched: moved };
+  const sign = { page: me, touched: moved, reaches: reaches() };
   moved = false;
   send("/alive", sign).catch(() => lose("This page cannot reach the board. Trying again…"));
 }
@@ -71,11 +71,21 @@ function look() {
 
 // A browser keeps few lines to one place: of several pages beside the board only the one in front holds one.
 function turn() {
-  if (document.hidden) return;
+  if (document.hidden) { reaches(); return; }
+  const missed = line ? missedWords() : "";   // without a line another page had it
+  if (missed) tellMissed(missed);
   tabs.postMessage(me);
   stayLit();
   const slept = Math.max(performance.now() - last.ms, Date.now() - last.wall) > SLEPT_MS;
   if (!line || slept) { hear(); lose("This page was asleep. Connecting again…"); }
+  signedAt = -1e9;         // counted again at once
+  signOfLife();
+}
+
+function tellMissed(words) {
+  const says = document.getElementById("watch-missed");
+  says.textContent = words;
+  says.hidden = words === "";
 }
 
 function letGo() {
@@ -164,6 +174,7 @@ async function stayLit() {
 for (const kind of ["pointerdown", "keydown"]) {
   document.addEventListener(kind, () => {
     moved = true;
+    tellMissed("");
     if (audio.state !== "running") soundOn().then(show, show);
   });
 }
