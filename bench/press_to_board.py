@@ -40,8 +40,10 @@ class Roundtrip:
     """
 
     def __init__(self, broker: PrivateBroker, *, at_once: bool) -> None:
-        self._topic = presence_topic(broker.store, ALEX.person.id)
-        absent = Presence(responder=ALEX.person.id, name=ALEX.person.name, tier=ALEX.tier, listening=False)
+        self._topic = presence_topic(broker.store, ALEX.person.id, "bench")
+        absent = Presence(
+            responder=ALEX.person.id, device="bench", name=ALEX.person.name, tier=ALEX.tier, listening=False
+        )
         self._payload = absent.model_dump_json().encode()
         self._came: queue.SimpleQueue[float] = queue.SimpleQueue()
         self.client = paho_as_alex(broker, self._topic, lambda _: self._came.put(time.perf_counter()), at_once=at_once)

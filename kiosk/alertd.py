@@ -89,6 +89,7 @@ from kiosk.messages import (
     Touch,
     TouchAction,
     UnitState,
+    asked_at,
     incident_topic,
     parse_presence,
     parse_reply,
@@ -96,6 +97,7 @@ from kiosk.messages import (
     presence_topic,
     reply_topic,
     status_topic,
+    tells_presence,
 )
 from kiosk.opening import Opening
 from kiosk.store import HEARD_KEPT_S, Clock, Heard, Store, is_open
@@ -111,6 +113,8 @@ LEAF_START_S = 20.0
 REFUSED_AGAIN_S = 5.0
 PRESENCE_FRESH_S = 45.0
 """A responder's device says every 15 s that it listens; one that was not heard for this long does not."""
+DEVICES_MOST = 16
+"""Devices of one person that are kept; the one that was heard longest ago makes room."""
 PRESENCE_SETTLE_S = 3.0
 """After a reconnect, how long staff devices have to come back before "nobody is listening" is true."""
 CLOSED_SHOWN_S = 10.0
@@ -222,7 +226,8 @@ class Hub:
         self._faults = FaultBook(self._faults_changed)
         self._roles: dict[int, Role] = {}
         self._ear: Ear | None = None
-        self._presences: dict[str, tuple[Presence, float]] = {}
+        self._presences: dict[str, dict[str, tuple[Presence, float]]] = {}
+        """By responder and device, and when each was last heard."""
         self._connected_s: float | None = None
         self._in_flight: dict[int, int] = {}
         self._given: set[int] = set()
@@ -492,7 +497,7 @@ class Hub:
         try:
             if event.topic == incident_topic(self._unit.store, self._unit.id):
                 self._own_incident(event)
-            elif event.topic.startswith(presence_topic(self._unit.store, "")):
+            elif tells_presence(event.topic):
                 self._presence(event)
             elif event.payload:
                 self._answer(parse_reply(event.topic, event.payload), retained=event.retained)
@@ -509,12 +514,25 @@ class Hub:
             self._tell(events.FoundOpen(snapshot))
 
     def _presence(self, event: mqtt.Received) -> None:
-        if event.payload:
-            presence = parse_presence(event.topic, event.payload)
-            self._presences[presence.responder] = (presence, time.monotonic())
-        else:
-            self._presences.pop(event.topic.rsplit("/", 1)[-1], None)
+        presence = parse_presence(event.topic, event.payload) if event.payload else None
+        _, responder, device = event.topic.rsplit("/", 2)
+        devices = self._presences.setdefault(responder, {})
+        devices.pop(device, None)
+        if presence is not None:
+            while len(devices) >= DEVICES_MOST:
+                del devices[next(iter(devices))]
+            devices[device] = presence, time.monotonic()
         self._check_reach(time.monotonic())
+
+    def _signed_on(self, responder: str) -> Person | None:
+        """Return somebody as the device that they were heard from last calls them; None when no device ever was."""
+        said = list(self._presences.get(responder, {}).values())
+        return Person(id=responder, name=said[-1][0].name) if said else None
+
+    def _listens(self, responder: str, now_s: float) -> list[Presence]:
+        """Return the devices on which somebody listens."""
+        said = self._presences[responder].values()
+        return [one for one, heard_s in said if one.listening and now_s - heard_s <= PRESENCE_FRESH_S]
 
     def _answer(self, answer: Reply | StartDrill, *, retained: bool) -> None:
         if isinstance(answer, StartDrill):
@@ -523,7 +541,7 @@ class Hub:
             self._reply(answer, retained=retained)
 
     def _reply(self, reply: Reply, *, retained: bool) -> None:
-        presence, _ = self._presences.get(reply.responder, (None, 0.0))
+        person = self._signed_on(reply.responder)
         incident, last = self._machine.incident, self._machine.last
         if incident is None and last is not None and last.id == reply.incident and not retained:
             # A broker that confirms and drops may have lost the end of it: whoever still answers has not heard.
@@ -532,19 +550,18 @@ class Hub:
         elif incident is None or incident.id != reply.incident:
             if not retained:
                 log.warning("reply from %s: incident %s is not open here; ignored", reply.responder, reply.incident)
-        elif presence is None:
+        elif person is None:
             log.warning("reply from %s: nobody of that id has signed on at this store; ignored", reply.responder)
         else:
-            self._tell(_reply_event(reply, Person(id=presence.responder, name=presence.name)))
+            self._tell(_reply_event(reply, person))
 
     def _check_reach(self, now_s: float) -> None:
-        fresh = [
-            one for one, heard_s in self._presences.values() if one.listening and now_s - heard_s <= PRESENCE_FRESH_S
+        fresh = {one: devices for one in self._presences if (devices := self._listens(one, now_s))}
+        found = [
+            events.Listener(Person(id=one, name=devices[-1].name), asked_at(devices, self._unit.id))
+            for one, devices in fresh.items()
         ]
-        listeners = tuple(
-            events.Listener(Person(id=one.responder, name=one.name), one.tier_at(self._unit.id))
-            for one in sorted(fresh, key=lambda one: (one.tier, one.responder))
-        )
+        listeners = tuple(sorted(found, key=lambda one: (one.tier, one.person.id)))
         if self._connected_s is None or self._refused_s:
             reach, listeners = Reach.DISCONNECTED, ()
         elif listeners:
@@ -594,14 +611,13 @@ class Hub:
     # --- drills -------------------------------------------------------------------------------------------------------
 
     def _start_drill(self, order: StartDrill, *, retained: bool) -> None:
-        presence, _ = self._presences.get(order.responder, (None, 0.0))
+        by = self._signed_on(order.responder)
         refusal = "it is an old one, which the broker kept" if retained else self._drill_refusal(order)
-        if presence is None or refusal:
+        if by is None or refusal:
             refusal = refusal or "nobody of that id has signed on at this store"
             log.warning("drill %s from %s: %s; ignored", order.drill, order.responder, refusal)
             return
         self._store.note_drill(order.drill)
-        by = Person(id=presence.responder, name=presence.name)
         if order.scenario == OPENING:
             self._await_press(order.drill, by)
         else:
@@ -1120,6 +1136,7 @@ def _touch_event(touch: Touch) -> events.Event | None:
         TouchAction.STILL_OK: events.StillOkTouched(),
         TouchAction.WORSE: events.WorseTouched(),
         TouchAction.LATER: events.LaterTouched(),
+        TouchAction.TEST: events.TestTouched(),
     }
     return simple.get(touch.action)
 
@@ -1136,7 +1153,6 @@ HANDLERS: dict[type, Callable[[Hub, Any], None]] = {
     Pressed: Hub._pressed,
     Released: Hub._released,
     LinkUp: Hub._button_up,
-        TouchAction.TEST: events.TestTouched(),
     LinkDown: Hub._button_down,
     LoopFault: Hub._loop_fault,
     LoopRestored: Hub._loop_restored,

@@ -87,7 +87,7 @@ def _staff_rules(store: str, responder: str) -> list[str]:
         f"user {staff_user(responder)}",
         *_readers_rules(store),
         f"topic write {reply_topic(store, '+', responder)}",
-        f"topic write {presence_topic(store, responder)}",
+        f"topic write {presence_topic(store, responder, '+')}",
     ]
 
 

@@ -8,6 +8,7 @@ Rules
 """
 
 import unicodedata
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
@@ -219,8 +220,8 @@ class Snapshot(Record):
     covert: bool = False
     drill: bool = False
     scenario: Id | None = None
-    choice: Choice | None = None
     maybe_test: bool = False
+    choice: Choice | None = None
     guess: Choice | None = None
     name: Name | None = None
     language: Language = Language.ENGLISH
@@ -322,23 +323,37 @@ class Duty(StrEnum):
 
 
 class Presence(Record):
-    """Who is listening, and on which tier. `listening` is true only while a device really shows the board.
+    """Who is listening on one of their devices, and on which tier. `listening` is true only while it really shows the board.
 
     `desks` are the tiers at single desks now, by the store's rota; `tier` holds at every other one. Who is on break or off duty
-    is on the last tier: still asked when everyone is.
+    is on the last tier: still asked when everyone is. A break is the person's: `duty_said` is when they last began or ended one
+    (Unix seconds, and more than any that their devices had said before); each device takes over the highest that it hears
+    from another one that listens, and of two alike the one without a break.
     """
 
     v: Literal[1] = 1
     responder: Id
+    device: Id
     name: Name
     tier: Tier
     desks: dict[Id, Tier] = Field(default={}, max_length=1000)
     duty: Duty = Duty.ON
+    duty_said: int = Field(default=0, ge=0, le=2**53)
     listening: bool
 
     def tier_at(self, unit: str) -> int:
         """Return the tier on which this responder is asked by a unit."""
         return self.desks.get(unit, self.tier)
+
+
+def asked_at(devices: Iterable[Presence], unit: str) -> int:
+    """Return the tier of one person at a unit, by all their devices that listen.
+
+    A break on one of them is a break on all; else the lowest tier counts: asked too early is a walk for nothing, too late is not.
+    """
+    said = list(devices)
+    on_break = any(one.duty is Duty.BREAK for one in said)
+    return LAST_TIER if on_break else min((one.tier_at(unit) for one in said), default=LAST_TIER)
 
 
 class Fault(Record):
@@ -419,9 +434,14 @@ def reply_topic(store: str, unit: str, responder: str) -> str:
     return f"{PREFIX}/{store}/{unit}/reply/{responder}"
 
 
-def presence_topic(store: str, responder: str) -> str:
-    """Return the topic of a responder's retained `Presence` (and its will)."""
-    return f"{PREFIX}/{store}/staff/{responder}"
+def presence_topic(store: str, responder: str, device: str = "+") -> str:
+    """Return the topic of the retained `Presence` (and the will) of a responder's device; without one, the filter of all."""
+    return f"{PREFIX}/{store}/staff/{responder}/{device}"
+
+
+def tells_presence(topic: str) -> bool:
+    """Return whether a `Presence` travels on a topic."""
+    return topic.removeprefix(f"{PREFIX}/").split("/")[1:2] == ["staff"]
 
 
 # --- parsers ----------------------------------------------------------------------------------------------------------
@@ -462,10 +482,11 @@ def parse_reply(topic: str, payload: bytes) -> Reply | StartDrill:
 
 
 def parse_presence(topic: str, payload: bytes) -> Presence:
-    """Return the presence in `payload`; raise `BadMessage` if it is none, or speaks for another than its topic's responder."""
+    """Return the presence in `payload`; raise `BadMessage` if it is none, or speaks for another than its topic's device."""
     presence = _parse(_PRESENCE, f"presence on {topic}", payload, MAX_REPLY_BYTES)
-    if topic.rsplit("/", 1)[-1] != presence.responder:
-        raise BadMessage(f"presence on {topic}: it claims to come from {presence.responder!r}; ignored")
+    if topic.rsplit("/", 2)[1:] != [presence.responder, presence.device]:
+        whose = f"{presence.responder}/{presence.device}"
+        raise BadMessage(f"presence on {topic}: it claims to come from {whose!r}; ignored")
     return presence
 
 
@@ -562,6 +583,7 @@ class TouchAction(StrEnum):
     LATER = "later"
     NAME = "name"
     LANGUAGE = "language"
+    TEST = "test"
     PAUSE = "pause"
     RESUME = "resume"
 
@@ -583,7 +605,6 @@ class Touch(Record):
 
 class ScreenBeat(Record):
     """The screen's own health, once a second from the drawing loop; `revision` is what it shows now."""
-    TEST = "test"
 
     kind: Literal["beat"] = "beat"
     incident: str | None = None

@@ -29,11 +29,12 @@ from kiosk.messages import (
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 SCHEMA_FORMAT = "application/schema+json;version=draft-07"
-STORE, UNIT, RESPONDER = "{store}", "{unit}", "{responder}"
+STORE, UNIT, RESPONDER, DEVICE = "{store}", "{unit}", "{responder}", "{device}"
 PARAMETERS = {
     "store": "The store's id.",
     "unit": "The unit's id.",
     "responder": "The id of one of the staff; the broker lets only them write it.",
+    "device": "One of their devices: the same after a restart, another on each machine.",
 }
 
 
@@ -74,9 +75,10 @@ KINDS = {
         most_bytes=MAX_REPLY_BYTES,
     ),
     "presence": Kind(
-        presence_topic(STORE, RESPONDER),
+        presence_topic(STORE, RESPONDER, DEVICE),
         TypeAdapter(Presence),
-        "Whether a responder's device shows the board, and on which tier they are. Its will says `listening` false.",
+        "Whether a responder's device shows the board, and on which tier they are. Each device has its own; its will says "
+        "`listening` false. A unit asks by all that listen: on break on one is on break, else the lowest tier counts.",
         unit_sends=False,
         retained=True,
         most_bytes=MAX_REPLY_BYTES,

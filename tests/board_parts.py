@@ -34,6 +34,7 @@ from kiosk.messages import (
     presence_topic,
     reply_topic,
     status_topic,
+    tells_presence,
 )
 from kiosk.mqtt import Connected, MqttLink, Received
 from kiosk.pins import store_pin
@@ -82,7 +83,7 @@ class Desk:
 
     def _take(self, event: Received) -> None:
         try:
-            if "/staff/" in event.topic:
+            if tells_presence(event.topic):
                 presence = parse_presence(event.topic, event.payload)
                 self.presences[presence.responder] = presence
             else:

@@ -60,14 +60,15 @@ class Staff:
             raise event
         if isinstance(event, Connected):
             self.connections += 1
-            self._say(presence_topic(STORE, self.who.person.id), self._presence(), retain=True)
+            self._say(presence_topic(STORE, self.who.person.id, "phone"), self._presence(), retain=True)
         elif isinstance(event, Received) and event.topic.endswith("/incident"):
             self.snapshots.append(parse_snapshot(event.topic, event.payload))
         elif isinstance(event, Received):
             self.statuses.append(parse_status(event.topic, event.payload))
 
     def _presence(self) -> Presence:
-        return Presence(responder=self.who.person.id, name=self.who.person.name, tier=self.who.tier, listening=True)
+        one = self.who.person
+        return Presence(responder=one.id, device="phone", name=one.name, tier=self.who.tier, listening=True)
 
     def _say(self, topic: str, record: Record, *, retain: bool) -> None:
         assert self._link.publish(topic, record.model_dump_json().encode(), retain=retain) is not None
@@ -84,7 +85,7 @@ class Staff:
 
     def forget(self) -> None:
         """Clear this responder's presence from the broker."""
-        assert self._link.publish(presence_topic(STORE, self.who.person.id), b"", retain=True) is not None
+        assert self._link.publish(presence_topic(STORE, self.who.person.id, "phone"), b"", retain=True) is not None
 
     def raw(self, payload: bytes, responder: str | None = None) -> None:
         """Answer with anything at all."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import serial
@@ -38,6 +39,7 @@ from firmware_bridge.protocol import Beacon, Input, LoopState, ResetCause
 from firmware_bridge.simulator import SimulatedButton
 from kiosk import mqtt
 from kiosk.alertd import (
+    DEVICES_MOST,
     HANDLERS,
     LENT_S,
     MISSED_SHOWN_S,
@@ -285,7 +287,7 @@ def test_a_stranger_who_never_signed_on_is_not_believed(unit: Stage, sam: Staff)
     unit.button.press()
     raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
     with Staff(unit, ALEX) as alex:
-        alex._say("stayby/1/harbour/staff/alex", alex._presence().model_copy(update={"name": ""}), retain=True)
+        alex._say("stayby/1/harbour/staff/alex/phone", alex._presence().model_copy(update={"name": ""}), retain=True)
         sam.raw(
             ComingReply(reply_id="y" * 8, incident=raised.id, responder="alex", eta_s=60).model_dump_json().encode(),
             responder="alex",
@@ -572,7 +574,7 @@ def test_staff_count_as_out_of_reach_while_a_refused_alert_is_tried_again(alone:
     """The refusal of the second try may take longer than a tick."""
     now_s = time.monotonic()
     alone._connected_s = now_s - 60.0
-    alone._presences["sam"] = Presence(responder="sam", name="Sam", tier=1, listening=True), now_s
+    _signed_on(alone, now_s)
     alone._in_flight[3] = 7
     alone._refused(mqtt.Refused("the broker refused a message", 3))
     reached = [alone._machine.reach]
@@ -663,18 +665,34 @@ def test_the_desk_asks_by_the_tiers_that_the_rota_gives_it(alone: Hub) -> None:
     now_s = time.monotonic()
     alone._connected_s = now_s - 60.0
     for name, tier, desks in (("ana", 1, {UNIT: 2}), ("ben", 2, {UNIT: 1}), ("cai", 1, {"elsewhere": 9})):
-        presence = Presence(responder=name, name=name.title(), tier=tier, desks=desks, listening=True)
-        alone._received(
-            mqtt.Received(f"stayby/1/harbour/staff/{name}", presence.model_dump_json().encode(), retained=False)
-        )
+        _present(alone, name, tier=tier, desks=desks)
     assert {one.person.id: one.tier for one in alone._machine.listeners} == {"ana": 2, "ben": 1, "cai": 1}
     _press(alone)
     incident = alone._machine.incident
     assert incident is not None
     assert {one.id for one in alone._machine.asked(incident)} == {"ben", "cai"}
-    on_break = Presence(responder="ben", name="Ben", tier=LAST_TIER, duty=Duty.BREAK, listening=True)
-    alone._received(mqtt.Received("stayby/1/harbour/staff/ben", on_break.model_dump_json().encode(), retained=False))
+    _present(alone, "ben", tier=LAST_TIER, duty=Duty.BREAK)
     assert {one.id for one in alone._machine.asked(incident)} == {"cai"}
+
+
+def test_the_devices_of_one_person_are_one_listener_until_the_last_goes(alone: Hub) -> None:
+    alone._connected_s = time.monotonic() - 60.0
+
+    def listeners() -> list[tuple[str, int]]:
+        return [(one.person.id, one.tier) for one in alone._machine.listeners]
+
+    _present(alone, "ana", "board", tier=2)
+    _present(alone, "ana", "pager", tier=1)
+    assert listeners() == [("ana", 1)]
+    _present(alone, "ana", "board", tier=LAST_TIER, duty=Duty.BREAK)
+    _present(alone, "ana", "pager", tier=1)
+    assert listeners() == [("ana", LAST_TIER)]
+    _present(alone, "ana", "board", listening=False, tier=LAST_TIER, duty=Duty.BREAK)
+    assert listeners() == [("ana", 1)]
+    for number in range(DEVICES_MOST):
+        _present(alone, "ana", f"other-{number}", listening=False)
+    assert listeners() == []
+    assert len(alone._presences["ana"]) == DEVICES_MOST
 
 
 def test_what_the_broker_took_and_did_not_keep_reaches_who_comes_later(unit: Stage) -> None:
@@ -792,9 +810,16 @@ def _order(scenario: str, responder: str = "sam") -> StartDrill:
     return StartDrill(responder=responder, drill=f"drill-{uuid.uuid4().hex}", scenario=scenario)
 
 
-def _signed_on(made: Hub) -> None:
-    made._presences["sam"] = Presence(responder="sam", name="Sam", tier=1, listening=True), time.monotonic()
+def _signed_on(made: Hub, now_s: float | None = None) -> None:
+    sam = Presence(responder="sam", device="phone", name="Sam", tier=1, listening=True)
+    made._presences["sam"] = {"phone": (sam, time.monotonic() if now_s is None else now_s)}
     made._machine.reach = Reach.OK
+
+
+def _present(made: Hub, name: str, device: str = "phone", **facts: Any) -> None:
+    said = {"responder": name, "device": device, "name": name.title(), "tier": 1, "listening": True, **facts}
+    payload = Presence.model_validate(said).model_dump_json().encode()
+    made._received(mqtt.Received(f"stayby/1/harbour/staff/{name}/{device}", payload, retained=False))
 
 
 def _press(made: Hub, count: int = 1, *, covert: bool = False, age_s: float = 0.0) -> None:

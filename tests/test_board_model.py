@@ -189,9 +189,9 @@ def test_when_we_are_deaf_we_say_so_and_nothing_of_the_desks() -> None:
 def test_the_headline_names_who_else_listens() -> None:
     model = Model()
     for one in (PRIYA, SAM):
-        model.take_presence(Presence(responder=one.id, name=one.name, tier=1, listening=True))
+        model.take_presence(Presence(responder=one.id, device="phone", name=one.name, tier=1, listening=True))
     assert make_view(model, Answers(), "priya", "Priya", 0, down="").headline == "Connected · Priya and Sam listen"
-    model.take_presence(Presence(responder="sam", name="Sam", tier=1, listening=False))
+    model.take_presence(Presence(responder="sam", device="phone", name="Sam", tier=1, listening=False))
     assert make_view(model, Answers(), "priya", "Priya", 0, down="").headline == "Connected · only Priya listens"
 
 
@@ -478,7 +478,7 @@ def test_the_card_is_named_for_whom_it_calls(facts: dict[str, Any], card: str) -
 def test_who_is_on_break_reads_so_and_many_colleagues_are_counted() -> None:
     model = Model()
     for name in ("Ann", "Bo", "Cem", "Dev", "Eve", "Fay"):
-        model.take_presence(Presence(responder=name.lower(), name=name, tier=1, listening=True))
+        model.take_presence(Presence(responder=name.lower(), device="phone", name=name, tier=1, listening=True))
     view = make_view(model, Answers(), "priya", "Priya", 0.0, down="", duty=Duty.BREAK)
     assert view.headline == "Connected · Priya, Ann, Bo, Cem, Dev and 2 more listen · you are on break: asked last"
 

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -34,9 +35,11 @@ def test_a_reply_comes_back_whole(reply: m.Reply, store: str, unit: str) -> None
     assert m.parse_reply(m.reply_topic(store, unit, reply.responder), reply.model_dump_json().encode()) == reply
 
 
-@given(st.builds(m.Presence, responder=IDS, name=NAMES, tier=st.integers(1, 9), listening=st.booleans()), IDS)
+@given(
+    st.builds(m.Presence, responder=IDS, device=IDS, name=NAMES, tier=st.integers(1, 9), listening=st.booleans()), IDS
+)
 def test_a_presence_comes_back_whole(presence: m.Presence, store: str) -> None:
-    topic = m.presence_topic(store, presence.responder)
+    topic = m.presence_topic(store, presence.responder, presence.device)
     assert m.parse_presence(topic, presence.model_dump_json().encode()) == presence
 
 
@@ -70,8 +73,10 @@ def test_a_megabyte_is_refused_unread(parse: object) -> None:
 
 
 def test_a_newer_writer_may_add_keys() -> None:
-    payload = b'{"v": 1, "responder": "sam", "name": "Sam", "tier": 1, "listening": true, "shoe_size": 43}'
-    assert m.parse_presence("stayby/1/s/staff/sam", payload).name == "Sam"
+    payload = (
+        b'{"v": 1, "responder": "sam", "device": "phone", "name": "Sam", "tier": 1, "listening": true, "shoe_size": 43}'
+    )
+    assert m.parse_presence("stayby/1/s/staff/sam/phone", payload).name == "Sam"
 
 
 def test_numbers_that_are_none_are_refused() -> None:
@@ -95,34 +100,54 @@ def test_numbers_that_are_none_are_refused() -> None:
     ],
 )
 def test_a_name_is_one_line_of_plain_text_in_any_script(given: str, shown: str) -> None:
-    payload = json.dumps({"responder": "sam", "name": given, "tier": 1, "listening": True}).encode()
-    assert m.parse_presence("stayby/1/s/staff/sam", payload).name == shown
+    payload = json.dumps({"responder": "sam", "device": "phone", "name": given, "tier": 1, "listening": True}).encode()
+    assert m.parse_presence("stayby/1/s/staff/sam/phone", payload).name == shown
 
 
 @pytest.mark.parametrize("given", ["", " \n ", "\u202e\x07", "x" * 41, 7, None, "\ud800"])
 def test_a_name_that_is_none_is_refused_in_one_line(given: object) -> None:
-    payload = json.dumps({"responder": "sam", "name": given, "tier": 1, "listening": True}).encode()
+    payload = json.dumps({"responder": "sam", "device": "phone", "name": given, "tier": 1, "listening": True}).encode()
     with pytest.raises(m.BadMessage, match=r"^presence on [^\n]*; ignored$"):
-        m.parse_presence("stayby/1/s/staff/sam", payload)
+        m.parse_presence("stayby/1/s/staff/sam/phone", payload)
 
 
 @given(st.text(max_size=60))
 def test_no_name_reaches_a_screen_with_anything_that_a_terminal_or_a_text_obeys(given: str) -> None:
-    payload = json.dumps({"responder": "sam", "name": given, "tier": 1, "listening": True}).encode("utf-8", "replace")
+    payload = json.dumps({"responder": "sam", "device": "phone", "name": given, "tier": 1, "listening": True}).encode(
+        "utf-8", "replace"
+    )
     try:
-        name = m.parse_presence("stayby/1/s/staff/sam", payload).name
+        name = m.parse_presence("stayby/1/s/staff/sam/phone", payload).name
     except m.BadMessage:
         return
     assert not set(name) & (set("\n\r\t\x1b\u2028\u2029") | m.TURNS_TEXT)
     assert name == name.strip()
 
 
+def said(**facts: Any) -> m.Presence:
+    return m.Presence(**{"responder": "sam", "device": "phone", "name": "Sam", "tier": 1, "listening": True, **facts})
+
+
 def test_the_tier_at_a_desk_is_the_rotas_where_it_has_one() -> None:
-    presence = m.Presence(responder="sam", name="Sam", tier=2, desks={"desk-3": 1}, duty=m.Duty.ON, listening=True)
-    back = m.parse_presence("stayby/1/s/staff/sam", presence.model_dump_json().encode())
+    presence = said(tier=2, desks={"desk-3": 1})
+    back = m.parse_presence("stayby/1/s/staff/sam/phone", presence.model_dump_json().encode())
     assert [back.tier_at(unit) for unit in ("desk-3", "returns")] == [1, 2]
-    old = m.parse_presence("stayby/1/s/staff/sam", b'{"responder":"sam","name":"Sam","tier":2,"listening":true}')
-    assert (old.tier_at("desk-3"), old.duty) == (2, m.Duty.ON)
+    plain = b'{"responder":"sam","device":"phone","name":"Sam","tier":2,"listening":true}'
+    assert m.parse_presence("stayby/1/s/staff/sam/phone", plain) == said(tier=2)
+
+
+def test_several_devices_of_one_person_are_asked_as_one() -> None:
+    rota, own = said(tier=2, desks={"desk-3": 1}), said(tier=1)
+    assert [m.asked_at([rota, own], unit) for unit in ("desk-3", "returns")] == [1, 1]
+    assert m.asked_at([rota, said(tier=3)], "returns") == 2
+    assert m.asked_at([own, said(tier=m.LAST_TIER, duty=m.Duty.BREAK), own], "desk-3") == m.LAST_TIER
+    assert m.asked_at([said(tier=m.LAST_TIER, duty=m.Duty.OFF), own], "desk-3") == 1
+
+
+@pytest.mark.parametrize("topic", ["stayby/1/s/staff/sam", "stayby/1/s/staff/sam/pager", "stayby/1/s/staff/ana/phone"])
+def test_a_presence_counts_on_its_own_devices_topic_and_on_no_other(topic: str) -> None:
+    with pytest.raises(m.BadMessage, match="claims to come from 'sam/phone'"):
+        m.parse_presence(topic, said().model_dump_json().encode())
 
 
 @pytest.mark.parametrize("drill", ["drill-1", "x" * 20, "drill-" + "g" * 20, "drill-" + "a" * 33, ""])

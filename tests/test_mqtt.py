@@ -36,7 +36,7 @@ pytestmark = pytest.mark.parts
 __all__ = ["broker", "make_broker"]
 PATIENCE_S = 15.0
 Event = TypeVar("Event", bound=LinkEvent)
-PRESENCE = presence_topic(STORE, "sam")
+PRESENCE = presence_topic(STORE, "sam", "phone")
 
 
 class Ear:
@@ -167,12 +167,12 @@ def test_what_the_acl_forbids_is_refused_by_number_and_the_link_stands(broker: P
 
 FORBIDDEN = [
     ("sam", reply_topic(STORE, "desk-3", "priya")),
-    ("sam", presence_topic(STORE, "priya")),
+    ("sam", presence_topic(STORE, "priya", "phone")),
     ("sam", status_topic(STORE, "desk-3")),
     ("sam", reply_topic("other", "desk-3", "sam")),
     ("desk-3", incident_topic(STORE, "returns")),
     ("desk-3", reply_topic(STORE, "desk-3", "sam")),
-    ("desk-3", presence_topic(STORE, "sam")),
+    ("desk-3", presence_topic(STORE, "sam", "phone")),
 ]
 
 

@@ -220,7 +220,7 @@ def test_faults_have_a_beginning_and_an_end(records: Records) -> None:
 
 def test_times_in_which_nobody_listens_name_nobody(records: Records, tmp_path: Path) -> None:
     def presence(*, listening: bool) -> Presence:
-        return Presence(responder="priya", name="Priya", tier=1, listening=listening)
+        return Presence(responder="priya", device="phone", name="Priya", tier=1, listening=listening)
 
     records.watch(NOW, connected=True)
     records.watch(NOW + timedelta(seconds=15), connected=True)
@@ -437,8 +437,8 @@ def test_answers_and_drills_are_kept_as_their_people_sent_them(config: StoreConf
         strange = close.model_copy(update={"responder": "sam", "reply_id": "reply-0002"})
         for said in (drill, close, close, strange):
             assert link.publish(reply_topic(STORE, "desk-3", "priya"), said.model_dump_json().encode()) is not None
-        presence = Presence(responder="priya", name="Priya", tier=1, listening=True)
-        assert link.publish(presence_topic(STORE, "priya"), presence.model_dump_json().encode()) is not None
+        presence = Presence(responder="priya", device="phone", name="Priya", tier=1, listening=True)
+        assert link.publish(presence_topic(STORE, "priya", "phone"), presence.model_dump_json().encode()) is not None
         until(lambda: one.faults)
         asked = until(lambda: records.drill(name))
         assert (asked.unit, asked.scenario, asked.by) == ("desk-3", OPENING, "priya")

@@ -92,7 +92,10 @@ def messages() -> list[tuple[str, Any]]:
         ("incident", machine.snapshot(machine.incident, unit, 3.0, now)),
         ("status", whole),
         ("status", Status(store="harbour", unit="desk-3", place="x", state=UnitState.LOST)),
-        ("presence", Presence(responder="sam", name="Sam", tier=1, desks={"returns": 2}, listening=True)),
+        (
+            "presence",
+            Presence(responder="sam", device="phone", name="Sam", tier=1, desks={"returns": 2}, listening=True),
+        ),
         ("reply", SeenReply(**of)),
         ("reply", ComingReply(**of, eta_s=60.0)),
         ("reply", HereReply(**of)),

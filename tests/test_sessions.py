@@ -339,7 +339,9 @@ def test_the_rota_says_the_tier_at_each_desk_and_the_duty() -> None:
 def test_a_rota_of_a_thousand_desks_still_fits_a_presence() -> None:
     desks = ", ".join(f'"desk-{number}"' for number in range(1000))
     now = standing(store(f'[[rota]]\ntier = 1\nstaff = ["sam"]\ndesks = [{desks}]\n'), "sam", MONDAY, on_break=False)
-    presence = Presence(responder="sam", name="Sam", tier=now.tier, desks=now.desks, duty=now.duty, listening=True)
+    presence = Presence(
+        responder="sam", device="phone", name="Sam", tier=now.tier, desks=now.desks, duty=now.duty, listening=True
+    )
     assert presence.tier_at("desk-999") == 1
     assert len(presence.model_dump_json()) < 8 * 1024
 

@@ -9,15 +9,16 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from kiosk import rota
 from kiosk.board.accounts import board_config, standing, zone_of
-from kiosk.board.station import AnswerRefused, Station
-from kiosk.messages import Id
+from kiosk.board.station import AnswerRefused, Rest, Station
+from kiosk.messages import Duty, Id
 from kiosk.store_config import StaffSection, StoreConfig
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class Page:
     session: str
     alive_s: float
     left_s: float | None
-    streams: int = 0
     reaches: bool = True
+    streams: int = 0
     ended: bool = False
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -63,10 +64,10 @@ class Page:
             return now_s - self.left_s < RELOAD_S
         return now_s - self.alive_s < ALIVE_S
 
-
     def listens(self, now_s: float) -> bool:
         """Return whether an alert on it would reach a person."""
         return self.reaches and self.shows(now_s)
+
 
 @dataclass(slots=True)
 class Member:
@@ -75,12 +76,18 @@ class Member:
     staff: StaffSection
     station: Station | None = None
     pages: dict[str, Page] = field(default_factory=dict)
-    on_break: bool = False
+    rest: Rest = field(default_factory=Rest)
+    off_duty: bool = False
     view_json: str = ""
     said_s: float = 0.0
     left_s: float = 0.0
     closing: asyncio.Future[None] | None = None
     turned: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def resting(self) -> Rest:
+        """Whether this person is on break: their station knows, and it is kept while there is none."""
+        return self.rest if self.station is None else self.station.rest
 
     def turn(self, now_s: float) -> None:
         """Take what the link said, do what is due, and tell every page."""
@@ -120,6 +127,7 @@ class Crew:
         self._closers = ThreadPoolExecutor(CLOSERS, "goodbye")
         self._news: set[Id] = set()
         self._minute = ""
+        self._signed_in: set[Id] = set()
         self.faults: tuple[FaultView, ...] = ()
         self.members = {one.id: Member(one) for one in store.staff}
 
@@ -151,7 +159,8 @@ class Crew:
             "board",
             wake,
             self._on_death,
-            standing=standing(self._store, member.staff.id, self.now(), on_break=member.on_break),
+            stands=lambda on_break: standing(self._store, member.staff.id, self.now(), on_break=on_break),
+            rest=member.rest,
             manager=member.staff.role == "manager",
         )
 
@@ -203,24 +212,44 @@ class Crew:
         return datetime.now(self._zone) if self._zone is not None else datetime.now().astimezone()
 
     def _stand(self, now_s: float) -> None:
-        """Look at the rota once a minute: hours have no seconds."""
+        """Look at the rota once a minute: hours have no seconds. Whose hours are over has no break any more."""
         now = self.now()
         minute = now.isoformat(timespec="minutes")
-        if minute != self._minute:
-            self._minute = minute
-            for member in self.members.values():
-                self._stand_one(member, now, now_s)
-
-    def _stand_one(self, member: Member, now: datetime, now_s: float) -> None:
-        if member.station is not None:
-            member.station.stand(standing(self._store, member.staff.id, now, on_break=member.on_break), now_s)
+        if minute == self._minute:
+            return
+        self._minute = minute
+        for member in self.members.values():
+            before = member.off_duty
+            member.off_duty = rota.duty(self._store, member.staff.id, now) is Duty.OFF
+            if member.off_duty and not before:
+                self._end_break(member, now_s, "their hours are over")
+            elif member.station is not None:
+                member.station.stand(now_s)
+            elif member.rest.over(now_s):
+                self._end_break(member, now_s, "nobody ended it")
 
     def take_break(self, staff: Id, *, on: bool, now_s: float) -> None:
-        """Begin or end somebody's break, by their own word."""
+        """Begin or end somebody's break, by their own word; raise `AnswerRefused` where they have no board open."""
         member = self.members[staff]
-        member.on_break = on
-        self._stand_one(member, self.now(), now_s)
+        if member.station is None:
+            raise AnswerRefused("Open the board first.")
+        member.station.take_break(now_s, on=on)
         member.turn(now_s)
+
+    def end_breaks(self, signed_in: Collection[Id], now_s: float) -> None:
+        """End the break of everybody who is signed in nowhere any more; one that another device of theirs says is its own."""
+        for staff in self._signed_in - set(signed_in):
+            self._end_break(self.members[staff], now_s, "they signed out")
+        self._signed_in = set(signed_in)
+
+    def _end_break(self, member: Member, now_s: float, why: str) -> None:
+        if not member.resting.on:
+            return
+        log.info("the break of %s is over: %s", member.staff.id, why)
+        member.rest = Rest()
+        if member.station is not None:
+            member.station.take_break(now_s, on=False)
+            member.turn(now_s)
 
     async def start_drill(self, staff: Id, unit: Id, scenario: Id) -> str:
         """Begin a drill as one of the staff, whether or not their board is open; return its id or raise `AnswerRefused`."""
@@ -250,6 +279,7 @@ class Crew:
 
     def _let_go(self, member: Member) -> None:
         """Close a person's station, beside the loop: it says goodbye to the broker."""
+        member.rest = member.resting
         station, member.station, member.view_json = member.station, None, ""
         if station is not None:
             member.closing = self._loop.run_in_executor(self._closers, station.close)

@@ -17,7 +17,7 @@ from kiosk import config_file
 from kiosk.board.drills import SCENARIOS
 from kiosk.board.pager_cli import CONFIG, DEFAULT_CONFIG
 from kiosk.board.pager_view import printable
-from kiosk.board.station import client_id
+from kiosk.board.station import client_id, device_id
 from kiosk.config import BoardConfig, load_board
 from kiosk.config_faults import ConfigFaults
 from kiosk.messages import (
@@ -37,6 +37,7 @@ from kiosk.messages import (
     presence_topic,
     reply_topic,
     status_topic,
+    tells_presence,
 )
 from kiosk.mqtt import Connected, LinkEvent, MqttLink, Received, Refused
 
@@ -87,22 +88,22 @@ class _Order:
             self._hear(event)
 
     def _hear(self, event: Received) -> None:
-        kind = event.topic.rsplit("/", 1)[-1]
         try:
-            if kind == "status":
-                self.status = parse_status(event.topic, event.payload)
-            elif kind == "incident":
-                self.incident = parse_snapshot(event.topic, event.payload)
-            else:
+            if tells_presence(event.topic):
                 self.known = True
+            elif event.topic.endswith("/status"):
+                self.status = parse_status(event.topic, event.payload)
+            else:
+                self.incident = parse_snapshot(event.topic, event.payload)
         except BadMessage as error:
             raise NotBegun(f"{error}: see that all run the same version of Stayby") from None
 
     def send(self) -> None:
         """Say who this is, if no device of theirs ever did, and give the order."""
         if not self.known:
-            me = Presence(responder=self.me.id, name=self.me.name, tier=self.me.tier, listening=False)
-            self._publish(presence_topic(self.me.store, self.me.id), me.model_dump_json(), retain=True)
+            me, device = self.me, device_id("drill")
+            here = Presence(responder=me.id, device=device, name=me.name, tier=me.tier, listening=False)
+            self._publish(presence_topic(me.store, me.id, device), here.model_dump_json(), retain=True)
         self._publish(reply_topic(self.me.store, self.unit, self.me.id), self.order.model_dump_json(), retain=False)
 
     def _publish(self, topic: str, text: str, *, retain: bool) -> None:

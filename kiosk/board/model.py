@@ -70,7 +70,7 @@ class Model:
         self._incidents: dict[Id, Incident] = {}
         self._revisions: dict[Id, dict[str, int]] = {}
         self._desks: dict[Id, Desk] = {}
-        self._presences: dict[Id, Presence] = {}
+        self._presences: dict[tuple[Id, Id], Presence] = {}
 
     def take_snapshot(self, snapshot: Snapshot, *, now_s: float, utc: datetime, retained: bool) -> bool:
         """Take an incident's snapshot; return False when it was old news. `utc` is the time of day now."""
@@ -100,8 +100,8 @@ class Model:
         self._desks[status.unit] = Desk(status, before.fresh_s if before and same_beat else now_s)
 
     def take_presence(self, presence: Presence) -> None:
-        """Take a responder's presence."""
-        self._presences[presence.responder] = presence
+        """Take the presence of a responder's device."""
+        self._presences[presence.responder, presence.device] = presence
 
     def forget_desk(self, unit: Id) -> None:
         """Drop a unit that was taken out of service (its retained status was cleared)."""
@@ -128,10 +128,11 @@ class Model:
         """Return a unit if it was ever heard of."""
         return self._desks.get(unit)
 
-    def presence(self, responder: Id) -> Presence | None:
-        """Return what the broker last said of a responder."""
-        return self._presences.get(responder)
+    def devices(self, responder: Id) -> list[Presence]:
+        """Return what the broker last said of each device of a responder."""
+        return [one for one in self._presences.values() if one.responder == responder]
 
     def listeners(self) -> list[Presence]:
-        """Return who listens now, by name."""
-        return sorted((one for one in self._presences.values() if one.listening), key=lambda one: one.name)
+        """Return who listens now, by name; who does on several devices is one."""
+        found = {one.responder: one for one in self._presences.values() if one.listening}
+        return sorted(found.values(), key=lambda one: one.name)

@@ -221,7 +221,7 @@ class Board:
 
     def _end_sessions(self) -> None:
         """Sessions were ended: look at once whose pages must close."""
-        self._ended = True
+        self._ended, self._idle_due_s = True, 0.0
         self._wake.set()
 
     def _touch(self, session: Session) -> None:
@@ -236,7 +236,9 @@ class Board:
             return
         self._idle_due_s = now_s + min(IDLE_LOOK_S, self._idle_s / 4)
         busy = self.crew.sessions_that_go()
-        by_pin = {one.digest: one.staff for one in self.sessions.all() if one.kind == "pin"}
+        sessions = self.sessions.all()
+        self.crew.end_breaks({one.staff for one in sessions if self.accounts.account(one) is not None}, now_s)
+        by_pin = {one.digest: one.staff for one in sessions if one.kind == "pin"}
         self._touched_s = {key: self._touched_s.get(key, now_s) for key in by_pin}
         idle = [key for key, at_s in self._touched_s.items() if now_s - at_s > self._idle_s and key not in busy]
         if idle:

@@ -23,10 +23,9 @@ from rich.live import Live
 
 from kiosk.board.handover import Handover, handover
 from kiosk.board.pager_view import ENTER, ESCAPE, Keys, Note, printable, render, shown
-from kiosk.board.station import AnswerRefused, Ask, Standing, Station
+from kiosk.board.station import AnswerRefused, Ask, Station
 from kiosk.board.view import AlertView, Button, View
 from kiosk.config import BoardConfig
-from kiosk.messages import LAST_TIER, Duty
 
 TICK_S = 1.0
 SETTLE_S = 0.7
@@ -143,8 +142,8 @@ class Pager:
             self._answer(note.button.key, alert, now_s, note=note.text)
 
     def _take_break(self, now_s: float) -> None:
-        me, on = self._station.me, self._station.standing.duty is Duty.BREAK
-        self._station.stand(Standing(me.tier) if on else Standing(LAST_TIER, duty=Duty.BREAK), now_s)
+        on = self._station.rest.on
+        self._station.take_break(now_s, on=not on)
         self._say("Your break is over." if on else "On break: asked last. You still get every alert here.", now_s)
 
     def _turn_card(self, alert: AlertView | None, now_s: float, *, close: bool) -> None:

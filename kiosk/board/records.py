@@ -105,7 +105,7 @@ class Records:
         self._depth = 0
         self._told: set[str] = set()
         self._spans: dict[str, float] = {}
-        self._listening: set[str] = set()
+        self._listening: set[tuple[str, str]] = set()
         try:
             self._db = _connect(path)
             self._remember()
@@ -288,9 +288,9 @@ class Records:
         """Take who listens: kept are only the times in which nobody did, and no name."""
         with self._lock:
             if not presence.listening:
-                self._listening.discard(presence.responder)
+                self._listening.discard((presence.responder, presence.device))
                 return
-            self._listening.add(presence.responder)
+            self._listening.add((presence.responder, presence.device))
             self._mark("nobody", utc.timestamp(), on=False)
 
     def watch(self, utc: datetime, *, connected: bool) -> None:

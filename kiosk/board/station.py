@@ -24,6 +24,7 @@ from kiosk.board.replies import Answers
 from kiosk.board.view import FaultView, ReplyKind, View, buttons_of, make_view
 from kiosk.config import BoardConfig
 from kiosk.messages import (
+    LAST_TIER,
     BadMessage,
     CallNextReply,
     CloseReply,
@@ -45,6 +46,7 @@ from kiosk.messages import (
     presence_topic,
     reply_topic,
     status_topic,
+    tells_presence,
 )
 from kiosk.mqtt import Acknowledged, Connected, Disconnected, LinkEvent, MqttLink, Received, Refused, Will
 
@@ -52,6 +54,8 @@ INBOX_TOPICS = 4096
 INBOX_EVENTS = 256
 FAULT_SHOWN_S = 60.0
 PRESENCE_AGAIN_S = 1.0
+REST_MOST_S = 4 * 3600.0
+"""A break that nobody ended is over then."""
 PRESENCE_EVERY_S = 15.0
 """A unit counts a listener only when it heard of them within 45 s."""
 
@@ -88,6 +92,24 @@ class Standing:
     duty: Duty = Duty.ON
 
 
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Whether somebody is on break by their own word: `said` orders it among their devices, `since_s` is when it came here."""
+
+    on: bool = False
+    said: int = 0
+    since_s: float = 0.0
+
+    def over(self, now_s: float) -> bool:
+        """Return whether a break has lasted so long that it was forgotten."""
+        return self.on and now_s - self.since_s > REST_MOST_S
+
+    def gives_way(self, other: Presence) -> bool:
+        """Return whether another device knows a later word; of two alike the one without a break is it."""
+        on = other.duty is Duty.BREAK
+        return (other.duty_said, not on) > (self.said, not self.on)
+
+
 class Inbox:
     """What the link said since the last look. Of a topic only the newest message is kept: they are whole states."""
 
@@ -120,10 +142,15 @@ class Inbox:
         return events
 
 
+def device_id(device: str) -> str:
+    """Return an id that is the same after a restart on this machine, and another on the next one."""
+    return f"{device}-{hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]}"
+
+
 def client_id(device: str, responder: str) -> str:
-    """Return an MQTT client id that is the same after a restart on this machine, and another on the next one."""
-    here = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
-    return f"stayby-{device}-{responder}-{here}"
+    """Return the MQTT client id of one of somebody's devices on this machine."""
+    kind, _, here = device_id(device).rpartition("-")
+    return f"stayby-{kind}-{responder}-{here}"
 
 
 class Station:
@@ -136,7 +163,8 @@ class Station:
         wake: Callable[[], None],
         on_death: Callable[[BaseException], None],
         *,
-        standing: Standing | None = None,
+        stands: Callable[[bool], Standing] | None = None,
+        rest: Rest | None = None,
         manager: bool = False,
     ) -> None:
         self.me = config.responder
@@ -145,13 +173,16 @@ class Station:
         self.model = Model()
         self.answers = Answers()
         self.inbox = Inbox(wake)
-        self.standing = standing or Standing(self.me.tier)
+        self.rest = rest or Rest()
+        self._stands = stands or self._by_own_tier
+        self.standing = self._stands(self.rest.on)
         self._listening = False
         self._presence_due_s: float | None = None
         self._down = "connecting…"
         self._faults: dict[str, tuple[float, FaultView]] = {}
         store = self.me.store
-        self._my_topic = presence_topic(store, self.me.id)
+        self._device = device_id(device)
+        self._my_topic = presence_topic(store, self.me.id, self._device)
         topics = (incident_topic(store, "+"), status_topic(store, "+"), presence_topic(store, "+"))
         will = Will(self._my_topic, self._presence(listening=False))
         self.link = MqttLink(config.broker, client_id(device, self.me.id), topics, self.inbox.put, on_death, will=will)
@@ -159,7 +190,14 @@ class Station:
     def _presence(self, *, listening: bool) -> bytes:
         now = self.standing
         presence = Presence(
-            responder=self.me.id, name=self.me.name, tier=now.tier, desks=now.desks, duty=now.duty, listening=listening
+            responder=self.me.id,
+            device=self._device,
+            name=self.me.name,
+            tier=now.tier,
+            desks=now.desks,
+            duty=now.duty,
+            duty_said=self.rest.said,
+            listening=listening,
         )
         return presence.model_dump_json().encode()
 
@@ -221,7 +259,7 @@ class Station:
     def _take_message(self, event: Received, now_s: float) -> None:
         kind = event.topic.rsplit("/", 1)[-1]
         try:
-            if "/staff/" in event.topic:
+            if tells_presence(event.topic):
                 self._take_presence(parse_presence_once(event.topic, event.payload), now_s)
             elif kind == "incident" and event.payload:
                 self._take_snapshot(event, now_s)
@@ -239,9 +277,13 @@ class Station:
 
     def _take_presence(self, presence: Presence, now_s: float) -> None:
         self.model.take_presence(presence)
-        if presence.responder == self.me.id and self._listening and not presence.listening:
-            # A former connection's will, or another device of ours that went away: it is not so.
-            self._presence_due_s = now_s + PRESENCE_AGAIN_S
+        if presence.responder != self.me.id:
+            return
+        if presence.device == self._device:
+            if self._listening and not presence.listening:  # a former connection's will: it is not so
+                self._presence_due_s = now_s + PRESENCE_AGAIN_S
+        elif presence.listening and self.rest.gives_way(presence):
+            self._rest(presence.duty is Duty.BREAK, presence.duty_said, now_s)
 
     def _fault(self, key: str, what: str, do: str, now_s: float) -> None:
         if key not in self._faults:
@@ -261,6 +303,8 @@ class Station:
             raise AnswerRefused("This alert is not known here.")
         if held.snapshot.state is State.CLOSED:
             raise AnswerRefused("This alert is already closed.")
+        if ask.kind == "undo":
+            return self._undo(ask, now_s)
         allowed = {(button.kind, button.outcome) for button in buttons_of(held.snapshot, self.me.id)}
         if (ask.kind, ask.outcome) not in allowed:
             raise AnswerRefused("That answer does not fit any more. Look again.")
@@ -269,6 +313,11 @@ class Station:
         self.answers.add(reply, ask.unit, now_s, hold_s=hold_s if waits else 0.0, to=held.snapshot)
         self._send_due(now_s)
         return reply.reply_id
+
+    def _undo(self, ask: Ask, now_s: float) -> str:
+        if not self.answers.take_back(ask.incident, now_s):
+            raise AnswerRefused("That was too late: it is being closed.")
+        return ""
 
     def _reply(self, ask: Ask) -> Reply:
         base = {"reply_id": uuid.uuid4().hex, "incident": ask.incident, "responder": self.me.id}
@@ -285,6 +334,8 @@ class Station:
                 if ask.outcome is None:
                     raise AnswerRefused("Say how it ended: real, false alarm, or test.")
                 return CloseReply(**base, outcome=ask.outcome, note=" ".join(ask.note.split()))
+            case "undo":
+                raise AnswerRefused("There is nothing to undo.")
 
     def seen(self, incident: str, now_s: float) -> None:
         """The alert is really on a screen: say so once. Raises `AnswerRefused` for an alert that is not open."""
@@ -305,38 +356,46 @@ class Station:
             raise AnswerRefused("Not connected to the desks. Nothing was begun. Try again in a moment.")
         return drill.drill
 
-        if ask.kind == "undo":
-            return self._undo(ask, now_s)
     def listen(self, now_s: float, *, listening: bool) -> None:
         """A screen shows the board now, or none does any more."""
         if listening != self._listening:
             self._listening = listening
             self._say_presence(now_s)
 
-    def stand(self, standing: Standing, now_s: float) -> None:
-        """Take how this person stands by the rota now; a change is said at once."""
-    def _undo(self, ask: Ask, now_s: float) -> str:
-        if not self.answers.take_back(ask.incident, now_s):
-            raise AnswerRefused("That was too late: it is being closed.")
-        return ""
-
+    def stand(self, now_s: float) -> None:
+        """Look how this person stands now, by the rota and by their own word; a change is said at once."""
+        standing = self._stands(self.rest.on)
         if standing != self.standing:
             self.standing = standing
             self._say_presence(now_s)
 
+    def _by_own_tier(self, on_break: bool) -> Standing:
+        return Standing(LAST_TIER, duty=Duty.BREAK) if on_break else Standing(self.me.tier)
+
+    def take_break(self, now_s: float, *, on: bool) -> None:
+        """Begin or end a break, by the person's own word, on all their devices."""
+        known = (one.duty_said for one in self.model.devices(self.me.id))
+        self._rest(on, max(int(time.time()), self.rest.said + 1, *(said + 1 for said in known)), now_s)
+
+    def _rest(self, on: bool, said: int, now_s: float) -> None:
+        self.rest = Rest(on, said, now_s)
+        self.standing = self._stands(on)
+        self._say_presence(now_s)
+
     # --- from the clock -----------------------------------------------------------------------------------------------
 
     def tick(self, now_s: float) -> None:
-        """Do what is due: answers again, presence again."""
+        """Do what is due: answers again, presence again, the end of a break that was forgotten."""
+        if self.rest.over(now_s):
+            log.info("%s: the break was not ended for %g hours: it is over", self.me.id, REST_MOST_S / 3600)
+            self.take_break(now_s, on=False)
         self._send_due(now_s)
         if self._presence_due_s is not None and now_s >= self._presence_due_s:
             self._say_presence(now_s)
         self._faults = {key: one for key, one in self._faults.items() if now_s - one[0] < FAULT_SHOWN_S}
 
     def _say_presence(self, now_s: float) -> None:
-        """Say how this person stands. That nobody looks here is said once: again, it would unsay their other device's word."""
-            case "undo":
-                raise AnswerRefused("There is nothing to undo.")
+        """Say how this person stands here; that nobody looks here is said once."""
         mid = self.link.publish(self._my_topic, self._presence(listening=self._listening), retain=True)
         again_s = PRESENCE_AGAIN_S if mid is None else PRESENCE_EVERY_S if self._listening else None
         self._presence_due_s = None if again_s is None else now_s + again_s

@@ -35,7 +35,9 @@ WILLS = MQTTProtocolVersion.MQTTv5
 TOPICS = (
     *(f"stayby/1/harbour/{unit}/{what}" for unit in UNITS for what in ("status", "incident")),
     *(f"stayby/1/harbour/{unit}/reply/{who}" for unit in UNITS for who in (*STAFF, "relay", "stranger")),
-    *(f"stayby/1/harbour/staff/{who}" for who in (*STAFF, "relay", "stranger")),
+    *(f"stayby/1/harbour/staff/{who}/pager" for who in (*STAFF, "relay", "stranger")),
+    "stayby/1/harbour/staff/sam",
+    "stayby/1/harbour/staff/sam/pager/more",
     "stayby/1/harbour",
     "stayby/1/harbour/desk-3",
     "stayby/1/harbour/desk-3/status/more",
@@ -45,7 +47,7 @@ TOPICS = (
     "stayby/1/quayside/desk-3/status",
     "stayby/1/quayside/desk-3/incident",
     "stayby/1/quayside/desk-3/reply/sam",
-    "stayby/1/quayside/staff/sam",
+    "stayby/1/quayside/staff/sam/pager",
     "stayby/2/harbour/desk-3/status",
     "homeassistant/status",
     "homeassistant/device/stayby_harbour_desk-3/config",
@@ -61,6 +63,7 @@ FILTERS = (
     "stayby/#",
     "stayby/1/#",
     "stayby/1/+/+/+",
+    "stayby/1/+/+/+/+",
     "stayby/1/harbour/+/reply/+",
     "$SYS/#",
     "$share/all/#",
@@ -69,24 +72,24 @@ FILTERS = (
 # user -> what it may read, what it may write
 OPEN: dict[str, tuple[str, str]] = {
     "unit-desk-3": (
-        r"stayby/1/harbour/(desk-3/(status|incident|reply/[a-z]+)|staff/[a-z]+)",
+        r"stayby/1/harbour/(desk-3/(status|incident|reply/[a-z]+)|staff/[a-z]+/pager)",
         r"stayby/1/harbour/desk-3/(status|incident)",
     ),
     "unit-returns": (
-        r"stayby/1/harbour/(returns/(status|incident|reply/[a-z]+)|staff/[a-z]+)",
+        r"stayby/1/harbour/(returns/(status|incident|reply/[a-z]+)|staff/[a-z]+/pager)",
         r"stayby/1/harbour/returns/(status|incident)",
     ),
     "staff-sam": (
-        r"stayby/1/harbour/([a-z0-9-]+/(status|incident)|staff/[a-z]+)",
-        r"stayby/1/harbour/([a-z0-9-]+/reply|staff)/sam",
+        r"stayby/1/harbour/([a-z0-9-]+/(status|incident)|staff/[a-z]+/pager)",
+        r"stayby/1/harbour/([a-z0-9-]+/reply/sam|staff/sam/pager)",
     ),
     "staff-priya": (
-        r"stayby/1/harbour/([a-z0-9-]+/(status|incident)|staff/[a-z]+)",
-        r"stayby/1/harbour/([a-z0-9-]+/reply|staff)/priya",
+        r"stayby/1/harbour/([a-z0-9-]+/(status|incident)|staff/[a-z]+/pager)",
+        r"stayby/1/harbour/([a-z0-9-]+/reply/priya|staff/priya/pager)",
     ),
-    "board-harbour": (r"stayby/1/harbour/([a-z0-9-]+/(status|incident|reply/[a-z]+)|staff/[a-z]+)", r"(?!)"),
+    "board-harbour": (r"stayby/1/harbour/([a-z0-9-]+/(status|incident|reply/[a-z]+)|staff/[a-z]+/pager)", r"(?!)"),
     "relay-harbour": (
-        r"stayby/1/harbour/([a-z0-9-]+/(status|incident)|staff/[a-z]+)|(homeassistant/status|stayby/relay/.+/command)",
+        r"stayby/1/harbour/([a-z0-9-]+/(status|incident)|staff/[a-z]+/pager)|(homeassistant/status|stayby/relay/.+/command)",
         r"homeassistant/device/.+/config|stayby/relay/harbour/.+",
     ),
     "home-assistant-harbour": (
