@@ -1,17 +1,18 @@
 """Makes docs/schema/*.json and docs/asyncapi.yaml from the types that travel: `python -m kiosk.schema`.
 
-For whoever writes another reader or responder. The types of `kiosk.messages` are the one source: a test fails when what is
-written is not what they say.
+For whoever writes another reader or responder. The types of `kiosk.messages` and, for what the relay says and reads, of
+`kiosk.relay.home_assistant` are the one source: a test fails when what is written is not what they say.
 """
 
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
 from pydantic import Field, TypeAdapter
 
+from kiosk.broker_files import relay_command_topic
 from kiosk.messages import (
     MAX_REPLY_BYTES,
     MAX_SNAPSHOT_BYTES,
@@ -26,27 +27,33 @@ from kiosk.messages import (
     reply_topic,
     status_topic,
 )
+from kiosk.relay import home_assistant as ha
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 SCHEMA_FORMAT = "application/schema+json;version=draft-07"
 STORE, UNIT, RESPONDER, DEVICE = "{store}", "{unit}", "{responder}", "{device}"
+DISCOVERY = "{prefix}"
+JSON, PLAIN = "application/json", "text/plain"
 PARAMETERS = {
     "store": "The store's id.",
     "unit": "The unit's id.",
     "responder": "The id of one of the staff; the broker lets only them write it.",
+    "prefix": "Home Assistant's discovery prefix, `homeassistant` unless `[home_assistant]` of store.toml says another.",
     "device": "One of their devices: the same after a restart, another on each machine.",
 }
 
 
 class Kind(NamedTuple):
-    """One kind of message: its topic, its type, what it is for, and whether the unit sends it or reads it."""
+    """One kind of message: its topic, its type, what it is for, and whether the unit (or the relay) sends it or reads it."""
 
     topic: str
     adapter: TypeAdapter[Any]
     says: str
-    unit_sends: bool
+    is_sent: bool
     retained: bool
     most_bytes: int
+    who: Literal["unit", "relay"] = "unit"
+    content_type: str = JSON
 
 
 KINDS = {
@@ -54,7 +61,7 @@ KINDS = {
         status_topic(STORE, UNIT),
         TypeAdapter(Status),
         "How a unit is. Sent every few seconds with a growing `beat`; it is the unit's will as well, with the state `lost`.",
-        unit_sends=True,
+        is_sent=True,
         retained=True,
         most_bytes=MAX_SNAPSHOT_BYTES,
     ),
@@ -62,7 +69,7 @@ KINDS = {
         incident_topic(STORE, UNIT),
         TypeAdapter(Snapshot),
         "The whole of a unit's incident. Of one id the highest revision wins; a reader is right after one message.",
-        unit_sends=True,
+        is_sent=True,
         retained=True,
         most_bytes=MAX_SNAPSHOT_BYTES,
     ),
@@ -70,7 +77,7 @@ KINDS = {
         reply_topic(STORE, UNIT, RESPONDER),
         TypeAdapter(Annotated[Reply | StartDrill, Field(discriminator="kind")]),
         "What a responder answers, or the drill that they begin. Sent again until the incident shows it; taken once.",
-        unit_sends=False,
+        is_sent=False,
         retained=False,
         most_bytes=MAX_REPLY_BYTES,
     ),
@@ -79,9 +86,58 @@ KINDS = {
         TypeAdapter(Presence),
         "Whether a responder's device shows the board, and on which tier they are. Each device has its own; its will says "
         "`listening` false. A unit asks by all that listen: on break on one is on break, else the lowest tier counts.",
-        unit_sends=False,
+        is_sent=False,
         retained=True,
         most_bytes=MAX_REPLY_BYTES,
+    ),
+    "relayState": Kind(
+        ha.state_topic(STORE, UNIT),
+        TypeAdapter(ha.DeviceState),
+        "A unit and its alert for a wall display: nobody's name, nothing that the person said, and of a covert call nothing "
+        "unless store.toml says so. Secondary: no unit waits for it.",
+        is_sent=True,
+        retained=True,
+        most_bytes=MAX_SNAPSHOT_BYTES,
+        who="relay",
+    ),
+    "relayHealth": Kind(
+        ha.health_topic(STORE),
+        TypeAdapter(ha.Health),
+        "Whether the relay is there, what is wrong with each way, and how much waits; its will says `offline`.",
+        is_sent=True,
+        retained=True,
+        most_bytes=MAX_SNAPSHOT_BYTES,
+        who="relay",
+    ),
+    "relayDiscovery": Kind(
+        ha.discovery_topic(DISCOVERY, STORE, UNIT),
+        TypeAdapter(ha.Discovery),
+        "A unit's device and its entities, by Home Assistant's device discovery (2024.11); empty when it leaves store.toml.",
+        is_sent=True,
+        retained=True,
+        most_bytes=MAX_SNAPSHOT_BYTES,
+        who="relay",
+    ),
+    "relayDrill": Kind(
+        relay_command_topic(STORE, UNIT),
+        TypeAdapter(ha.Press),
+        "A touch of a unit's drill button in Home Assistant; only with `drill_by`, in whose name the opening press begins. "
+        "Retained ones are ignored; once a minute at most for each unit.",
+        is_sent=False,
+        retained=False,
+        most_bytes=MAX_REPLY_BYTES,
+        who="relay",
+        content_type=PLAIN,
+    ),
+    "relayBirth": Kind(
+        ha.birth_topic(DISCOVERY),
+        TypeAdapter(ha.Birth),
+        "Home Assistant has started: the relay says everything anew.",
+        is_sent=False,
+        retained=False,
+        most_bytes=MAX_REPLY_BYTES,
+        who="relay",
+        content_type=PLAIN,
     ),
 }
 
@@ -99,17 +155,18 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def asyncapi() -> dict[str, Any]:
-    """Return the AsyncAPI 3 document of a unit: what it sends, what it reads, on which topics."""
+    """Return the AsyncAPI 3 document of a unit and of the store's relay: what each sends, what it reads, on which topics."""
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "Stayby",
             "version": PREFIX.rpartition("/")[2],
-            "description": "What a unit on a desk and the staff's devices tell each other over the store's MQTT broker. "
-            "Always TLS; MQTT 5 or 3.1.1. Who may write which topic is the broker's to mind: `stayby store broker`.",
+            "description": "What a unit on a desk and the staff's devices tell each other over the store's MQTT broker, and "
+            "what the store's relay and Home Assistant do. Always TLS; MQTT 5 or 3.1.1. Who may write which topic is the "
+            "broker's to mind: `stayby store broker`.",
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
         },
-        "defaultContentType": "application/json",
+        "defaultContentType": JSON,
         "servers": {
             "store": {
                 "host": "broker.example:8883",
@@ -142,14 +199,14 @@ def _channel(name: str, kind: Kind) -> dict[str, Any]:
 
 
 def _operation_name(name: str, kind: Kind) -> str:
-    return f"{'send' if kind.unit_sends else 'receive'}{name.title()}"
+    return f"{'send' if kind.is_sent else 'receive'}{name[0].upper()}{name[1:]}"
 
 
 def _operation(name: str, kind: Kind) -> dict[str, Any]:
     return {
-        "action": "send" if kind.unit_sends else "receive",
+        "action": "send" if kind.is_sent else "receive",
         "channel": {"$ref": f"#/channels/{name}"},
-        "summary": f"The unit {'sends' if kind.unit_sends else 'reads'} it.",
+        "summary": f"The {kind.who} {'sends' if kind.is_sent else 'reads'} it.",
         "messages": [{"$ref": f"#/channels/{name}/messages/{name}"}],
         "bindings": {"mqtt": {"qos": 1, "retain": kind.retained, "bindingVersion": "0.2.0"}},
     }
@@ -158,9 +215,9 @@ def _operation(name: str, kind: Kind) -> dict[str, Any]:
 def _message(name: str, kind: Kind) -> dict[str, Any]:
     return {
         "name": name,
-        "title": name.title(),
+        "title": f"{name[0].upper()}{name[1:]}",
         "summary": f"At most {kind.most_bytes // 1024} KiB.",
-        "contentType": "application/json",
+        "contentType": kind.content_type,
         "payload": {"schemaFormat": SCHEMA_FORMAT, "schema": {"$ref": f"./schema/{name}.json"}},
     }
 
@@ -171,7 +228,7 @@ def files() -> dict[str, str]:
     text = yaml.safe_dump(asyncapi(), sort_keys=False, allow_unicode=True, width=120)
     return {
         **made,
-        "asyncapi.yaml": f"# Made by `python -m kiosk.schema` from kiosk/messages.py: change it there.\n{text}",
+        "asyncapi.yaml": f"# Made by `python -m kiosk.schema` from the types that it names: change it there.\n{text}",
     }
 
 

@@ -259,7 +259,7 @@ def test_a_drill_from_home_assistant_begins_in_the_name_of_who_is_set(
         command = config["components"]["drill"]["command_topic"]
         assert home.link.publish(command, b"nonsense") is not None
         run.wait_for("not a press of the drill button")
-        assert home.link.publish(command, ha.PRESS) is not None
+        assert home.link.publish(command, ha.PRESS.encode()) is not None
         run.wait_for("begun, the unit waits for its button")
         until(lambda: unit.read().drills)
     drill = unit.drills[0]

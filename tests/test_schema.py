@@ -28,10 +28,13 @@ from kiosk.messages import (
     Status,
     UnitState,
 )
+from kiosk.relay import home_assistant as ha
+from kiosk.relay.notice import told
 from kiosk.schema import DOCS, KINDS, files
 
 HERE = Path(__file__).parent / "asyncapi"
 BUILT = Path(__file__).parent.parent / "build" / "asyncapi"
+PARTS_OF_A_DEVICE = [(None, False), (ha.Desk(lives=False, version="1.2"), True)]
 INSTALL_S, CHECK_S = 280.0, 100.0
 
 
@@ -103,7 +106,27 @@ def messages() -> list[tuple[str, Any]]:
         ("reply", CloseReply(**of, outcome=Outcome.REAL)),
         ("reply", StartDrill(responder="sam", drill=f"drill-{'0' * 32}", scenario="chest-pain")),
     ]
-    return [(name, record.model_dump(mode="json")) for name, record in records]
+    return [(name, record.model_dump(mode="json")) for name, record in records] + relay_messages(machine, unit, fault)
+
+
+def relay_messages(machine: IncidentMachine, unit: UnitSection, fault: Fault) -> list[tuple[str, Any]]:
+    """Return what the relay says and reads: as it is on the wire, what is null left out of an announcement."""
+    assert machine.incident is not None
+    now = datetime.now(UTC)
+    facts = told(machine.snapshot(machine.incident, unit, 3.0, now), unit.place, None, silent=False)
+    desk = ha.Desk(lives=True, faults=(fault,), last_proven=now, version="1.2")
+    devices = [
+        ha.discovery("harbour", "desk-3", unit.place, one, "1.2", drill=drill) for one, drill in PARTS_OF_A_DEVICE
+    ]
+    way = ha.WayHealth(way="webhook 1 (hooks.example)", says="answered 500", waiting=2)
+    return [
+        ("relayState", ha.state(facts, desk).model_dump(mode="json")),
+        ("relayState", ha.state(None, None).model_dump(mode="json")),
+        *(("relayDiscovery", device.model_dump(mode="json", exclude_none=True)) for device in devices),
+        ("relayHealth", ha.Health(state="online", ways=(way,)).model_dump(mode="json")),
+        ("relayDrill", ha.PRESS),
+        ("relayBirth", ha.BIRTH),
+    ]
 
 
 @pytest.mark.parts
@@ -118,6 +141,11 @@ def test_the_parser_takes_the_document_and_what_travels_fits_the_schemas(modules
         "sendIncident": "send",
         "receiveReply": "receive",
         "receivePresence": "receive",
+        "sendRelayState": "send",
+        "sendRelayHealth": "send",
+        "sendRelayDiscovery": "send",
+        "receiveRelayDrill": "receive",
+        "receiveRelayBirth": "receive",
     }
 
 
@@ -128,6 +156,7 @@ def test_the_parser_finds_a_broken_document_and_a_message_that_does_not_fit(modu
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text.replace("action: send", "action: shout"))
-    said = check(modules, tmp_path / "asyncapi.yaml", [("reply", {"kind": "dance"}), ("status", {"state": "ready"})])
+    wrong = [("reply", {"kind": "dance"}), ("status", {"state": "ready"}), ("relayDrill", "press"), ("relayState", {})]
+    said = check(modules, tmp_path / "asyncapi.yaml", wrong)
     assert any(each["severity"] == 0 for each in said["found"])
-    assert [each["name"] for each in said["refused"]] == ["reply", "status"]
+    assert [each["name"] for each in said["refused"]] == [name for name, _ in wrong]

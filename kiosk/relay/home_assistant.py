@@ -1,7 +1,8 @@
-"""What Home Assistant is told by MQTT discovery: a device for each unit, and one flat state that its entities read.
+"""What the relay says at the broker: Home Assistant's discovery of each unit, a flat state of it, and how the relay is.
 
 Rules
-- Pure: topics and payloads only. Device-based discovery, as Home Assistant has it since 2024.11.
+- Pure: topics and payloads only, each a type, from which docs/asyncapi.yaml is made. Device-based discovery, as Home
+  Assistant has it since 2024.11.
 - The state is the relay's own topic, never the unit's: what a wall display must not show is not in it.
 - Nothing looks safe that is not known: without the relay everything is unavailable, without the unit all but its connection
   and an alert that is still open.
@@ -10,18 +11,25 @@ Rules
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Literal
 
 from kiosk.broker_files import relay_command_topic, relayed_topic
-from kiosk.messages import Fault, State
+from kiosk.messages import Fault, Record, Severity, State
 from kiosk.relay.notice import SECONDARY, Facts, plain, text
 
-BIRTH = b"online"
-PRESS = b"PRESS"
+Birth = Literal["online"]
+"""What Home Assistant says when it has started, as plain text."""
+Press = Literal["PRESS"]
+"""What it says when somebody touched a unit's drill button, as plain text."""
+BIRTH: Birth = "online"
+PRESS: Press = "PRESS"
 HEALTH_OF = "relay"
 """Stands for a unit in the topic of the relay's own health."""
-STATES = ["idle", "checking", "raised", "coming", "attended"]
-SEVERITIES = ["none", "check", "alert", "grave"]
+NONE: Literal["none"] = "none"
+STATES = tuple(one.value for one in State if one is not State.CLOSED)
+SEVERITIES = (NONE, *(one.value for one in Severity))
+OnOff = Literal["ON", "OFF"]
+There = Literal["online", "offline"]
 FAULTS_TOLD = 20
 
 
@@ -33,6 +41,104 @@ class Desk:
     faults: tuple[Fault, ...] = ()
     last_proven: datetime | None = None
     version: str = ""
+
+
+class About(Record):
+    """The open alert in words, "" without one."""
+
+    says: str
+    notice: str
+
+
+class Wrong(Record):
+    """What the unit reports as wrong: where, what, and what to do."""
+
+    count: int
+    faults: tuple[str, ...]
+
+
+class DeviceState(Record):
+    """What the entities of a unit's device read."""
+
+    available: There
+    connection: OnOff
+    alert: OnOff
+    state: State
+    severity: Severity | Literal["none"]
+    drill: OnOff
+    faults: OnOff
+    last_proven: datetime | None
+    about: About
+    wrong: Wrong
+
+
+class Availability(Record):
+    """Where an entity looks whether it is available."""
+
+    topic: str
+    value_template: str
+
+
+class Component(Record):
+    """One entity of a device; with nothing but its platform, one that goes."""
+
+    platform: Literal["binary_sensor", "sensor", "button"]
+    name: str | None = None
+    unique_id: str | None = None
+    value_template: str | None = None
+    device_class: str | None = None
+    entity_category: Literal["diagnostic"] | None = None
+    options: tuple[str, ...] | None = None
+    availability: tuple[Availability, ...] | None = None
+    json_attributes_topic: str | None = None
+    json_attributes_template: str | None = None
+    command_topic: str | None = None
+    payload_press: Press | None = None
+
+
+class Device(Record):
+    """A unit as one of Home Assistant's devices."""
+
+    identifiers: tuple[str, ...]
+    name: str
+    manufacturer: str = "Stayby"
+    model: str = "Unit"
+    sw_version: str | None = None
+
+
+class Origin(Record):
+    """Who announces."""
+
+    name: str = "stayby-relay"
+    sw_version: str
+
+
+class Discovery(Record):
+    """The announcement of a unit's device, as Home Assistant's device discovery has it; what is null is left out."""
+
+    device: Device
+    origin: Origin
+    availability: tuple[Availability, ...]
+    availability_mode: Literal["all"] = "all"
+    state_topic: str
+    components: dict[str, Component]
+
+
+class WayHealth(Record):
+    """How one way is: `says` is what is wrong now, or ""."""
+
+    way: str
+    says: str
+    waiting: int
+
+
+class Health(Record):
+    """How the relay is; retained, and its will says "offline"."""
+
+    v: Literal[1] = 1
+    state: There
+    ways: tuple[WayHealth, ...] = ()
+    says: str = ""
 
 
 def birth_topic(prefix: str) -> str:
@@ -55,86 +161,96 @@ def health_topic(store: str) -> str:
     return relayed_topic(store, HEALTH_OF, "health")
 
 
-def _on(so: object) -> str:
+def _on(so: object) -> OnOff:
     return "ON" if so else "OFF"
 
 
-def _relay_there(store: str) -> dict[str, Any]:
-    return {"topic": health_topic(store), "value_template": "{{ value_json.state }}"}
+def _relay_there(store: str) -> Availability:
+    return Availability(topic=health_topic(store), value_template="{{ value_json.state }}")
 
 
-def _component(platform: str, name: str, key: str, **more: Any) -> dict[str, Any]:
-    return {"platform": platform, "name": name, "value_template": f"{{{{ value_json.{key} }}}}", **more}
-
-
-def _components(store: str, unit: str, *, drill: bool) -> dict[str, dict[str, Any]]:
-    diagnostic = {"entity_category": "diagnostic"}
-    there = {**diagnostic, "availability": [_relay_there(store)]}
-    about = {
-        "json_attributes_topic": state_topic(store, unit),
-        "json_attributes_template": "{{ value_json.about | tojson }}",
-    }
-    faults = {
-        "json_attributes_topic": state_topic(store, unit),
-        "json_attributes_template": "{{ value_json.wrong | tojson }}",
-    }
+def _components(store: str, unit: str, *, drill: bool) -> dict[str, Component]:
+    at, reads = state_topic(store, unit), "{{{{ value_json.{} }}}}"
+    seen = {
+        "alert": Component(
+            platform="binary_sensor", name="Alert", device_class="safety",
+            json_attributes_topic=at, json_attributes_template="{{ value_json.about | tojson }}",
+        ),
+        "state": Component(platform="sensor", name="State", device_class="enum", options=STATES),
+        "severity": Component(platform="sensor", name="Severity", device_class="enum", options=SEVERITIES),
+        "drilling": Component(platform="binary_sensor", name="Drill", entity_category="diagnostic"),
+        "faults": Component(
+            platform="binary_sensor", name="Faults", device_class="problem", entity_category="diagnostic",
+            json_attributes_topic=at, json_attributes_template="{{ value_json.wrong | tojson }}",
+        ),
+        "last_proven": Component(
+            platform="sensor", name="Last proven", device_class="timestamp", entity_category="diagnostic",
+            availability=(_relay_there(store),),
+        ),
+        "connection": Component(
+            platform="binary_sensor", name="Connection", device_class="connectivity", entity_category="diagnostic",
+            availability=(_relay_there(store),),
+        ),
+    }  # fmt: skip
+    read = {"drilling": "drill"}
     parts = {
-        "alert": _component("binary_sensor", "Alert", "alert", device_class="safety", **about),
-        "state": _component("sensor", "State", "state", device_class="enum", options=STATES),
-        "severity": _component("sensor", "Severity", "severity", device_class="enum", options=SEVERITIES),
-        "drilling": _component("binary_sensor", "Drill", "drill", **diagnostic),
-        "faults": _component("binary_sensor", "Faults", "faults", device_class="problem", **diagnostic, **faults),
-        "last_proven": _component("sensor", "Last proven", "last_proven", device_class="timestamp", **there),
-        "connection": _component("binary_sensor", "Connection", "connection", device_class="connectivity", **there),
+        key: one.model_copy(
+            update={"unique_id": f"{_device_id(store, unit)}_{key}", "value_template": reads.format(read.get(key, key))}
+        )
+        for key, one in seen.items()
     }
-    if not drill:
-        parts["drill"] = {"platform": "button"}  # nothing but its platform: a button that was there goes
-    else:
-        ask = {"command_topic": relay_command_topic(store, unit), "payload_press": PRESS.decode()}
-        parts["drill"] = {"platform": "button", "name": "Start the opening press", **ask}
-    return parts
+    return {**parts, "drill": _drill_button(store, unit) if drill else Component(platform="button")}
 
 
-def discovery(store: str, unit: str, place: str, desk: Desk | None, version: str, *, drill: bool) -> dict[str, Any]:
+def _drill_button(store: str, unit: str) -> Component:
+    return Component(
+        platform="button",
+        name="Start the opening press",
+        unique_id=f"{_device_id(store, unit)}_drill",
+        command_topic=relay_command_topic(store, unit),
+        payload_press=PRESS,
+    )
+
+
+def _device_id(store: str, unit: str) -> str:
+    return f"stayby_{store}_{unit}"
+
+
+def discovery(store: str, unit: str, place: str, desk: Desk | None, version: str, *, drill: bool) -> Discovery:
     """Return the announcement of a unit's device; `drill` adds the button that begins one."""
-    device_id = f"stayby_{store}_{unit}"
-    state, components = state_topic(store, unit), _components(store, unit, drill=drill)
-    for key, component in components.items():
-        if "name" in component:
-            component["unique_id"] = f"{device_id}_{key}"
-    device = {"identifiers": [device_id], "name": f"Stayby {plain(place)}", "manufacturer": "Stayby", "model": "Unit"}
-    return {
-        "device": {**device, **({"sw_version": plain(desk.version)} if desk and desk.version else {})},
-        "origin": {"name": "stayby-relay", "sw_version": version},
-        "availability": [
+    told_version = plain(desk.version) if desk and desk.version else None
+    state = state_topic(store, unit)
+    return Discovery(
+        device=Device(identifiers=(_device_id(store, unit),), name=f"Stayby {plain(place)}", sw_version=told_version),
+        origin=Origin(sw_version=version),
+        availability=(
             _relay_there(store),
-            {"topic": state, "value_template": "{{ value_json.available }}"},
-        ],
-        "availability_mode": "all",
-        "state_topic": state,
-        "components": components,
-    }
+            Availability(topic=state, value_template="{{ value_json.available }}"),
+        ),
+        state_topic=state,
+        components=_components(store, unit, drill=drill),
+    )
 
 
-def _wrong(faults: Sequence[Fault]) -> dict[str, Any]:
-    told = [plain(f"{one.where}: {one.says}; {one.do}") for one in faults[:FAULTS_TOLD]]
-    return {"count": len(faults), "faults": told}
+def _wrong(faults: Sequence[Fault]) -> Wrong:
+    told = tuple(plain(f"{one.where}: {one.says}; {one.do}") for one in faults[:FAULTS_TOLD])
+    return Wrong(count=len(faults), faults=told)
 
 
-def state(facts: Facts | None, desk: Desk | None) -> dict[str, Any]:
+def state(facts: Facts | None, desk: Desk | None) -> DeviceState:
     """Return the state of a unit's device; of a unit that never reported (None), only that it does not."""
-    alert = facts is not None and facts.open
+    open_now = facts if facts is not None and facts.open else None
     lives = desk is not None and desk.lives
     faults = desk.faults if desk else ()
-    return {
-        "available": "online" if lives or alert else "offline",
-        "connection": _on(lives),
-        "alert": _on(alert),
-        "state": facts.state.value if facts and alert else State.IDLE.value,
-        "severity": facts.severity.value if facts and alert else "none",
-        "drill": _on(facts and alert and facts.drill),
-        "faults": _on(faults),
-        "last_proven": desk.last_proven.isoformat() if desk and desk.last_proven else None,
-        "about": {"says": text(facts) if facts and alert else "", "notice": SECONDARY},
-        "wrong": _wrong(faults),
-    }
+    return DeviceState(
+        available="online" if lives or open_now else "offline",
+        connection=_on(lives),
+        alert=_on(open_now),
+        state=open_now.state if open_now else State.IDLE,
+        severity=open_now.severity if open_now else NONE,
+        drill=_on(open_now and open_now.drill),
+        faults=_on(faults),
+        last_proven=desk.last_proven if desk else None,
+        about=About(says=text(open_now) if open_now else "", notice=SECONDARY),
+        wrong=_wrong(faults),
+    )

@@ -4,7 +4,6 @@ The main thread alone touches state: it takes what link and tellers put on the i
 way its next notice, and says to Home Assistant what is so. It reads only; nothing that a unit does waits for it.
 """
 
-import json
 import logging
 import random
 import threading
@@ -21,7 +20,6 @@ from kiosk.broker_files import relay_command_topic
 from kiosk.config import CREDENTIALS, BrokerSection, wrong_credentials
 from kiosk.messages import (
     BadMessage,
-    Record,
     Snapshot,
     Status,
     UnitState,
@@ -57,23 +55,6 @@ NO_DRILLS = (
 )
 
 log = logging.getLogger("stayby.relay")
-
-
-class WayHealth(Record):
-    """How one way is: `says` is what is wrong now, or ""."""
-
-    way: str
-    says: str
-    waiting: int
-
-
-class Health(Record):
-    """How the relay is; retained, and its will says "offline"."""
-
-    v: int = 1
-    state: str
-    ways: tuple[WayHealth, ...] = ()
-    says: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +147,7 @@ class Relay:
         self._clean_s = 0.0
         self._tellers = {way.key: Teller(way, self._inbox.put, self._die) for way in self._ways()}
         self._waiting = self._box.waiting()
-        will = Will(ha.health_topic(self._store), Health(state="offline").model_dump_json().encode())
+        will = Will(ha.health_topic(self._store), ha.Health(state="offline").model_dump_json().encode())
         self._link = MqttLink(
             broker_of(config, relay), f"stayby-relay-{self._store}", self._topics(), self._inbox.put, self._die, will=will
         )  # fmt: skip
@@ -273,7 +254,7 @@ class Relay:
 
     def _receive(self, event: Received, now_s: float, unix_s: float) -> None:
         if self._home and event.topic == ha.birth_topic(self._home.prefix):
-            if event.payload == ha.BIRTH and not event.retained:
+            if event.payload == ha.BIRTH.encode() and not event.retained:
                 log.info("Home Assistant has started: it is told everything again")
                 self._say_all_again()
             return
@@ -370,7 +351,7 @@ class Relay:
     # --- drills -------------------------------------------------------------------------------------------------------
 
     def _drill(self, unit: str, event: Received, now_s: float) -> None:
-        if event.retained or event.payload != ha.PRESS or self._drill_broker is None:
+        if event.retained or event.payload != ha.PRESS.encode() or self._drill_broker is None:
             raise BadMessage(f"drill on {event.topic}: not a press of the drill button just now; ignored")
         if now_s - self._drilled_s.get(unit, float("-inf")) >= DRILL_AGAIN_S:
             self._drilled_s[unit] = now_s
@@ -415,8 +396,8 @@ class Relay:
         facts = self._told.get((EVERYTHING if home.silent else NOT_COVERT, unit))
         place, drill = self._places[unit], self._drill_broker is not None
         about = ha.discovery(self._store, unit, place, desk, self._version, drill=drill)
-        yield ha.discovery_topic(home.prefix, self._store, unit), json.dumps(about).encode()
-        yield ha.state_topic(self._store, unit), json.dumps(ha.state(facts, desk)).encode()
+        yield ha.discovery_topic(home.prefix, self._store, unit), about.model_dump_json(exclude_none=True).encode()
+        yield ha.state_topic(self._store, unit), ha.state(facts, desk).model_dump_json().encode()
 
     def _publish(self, topic: str, payload: bytes) -> bool:
         """Say what is so, unless that was said already; return whether it is said."""
@@ -433,9 +414,9 @@ class Relay:
             self._shown[topic] = b""
             self._emptying[mid] = topic
 
-    def _health(self) -> Health:
+    def _health(self) -> ha.Health:
         ways = [
-            WayHealth(way=one.way.name, says=self._says.get(key, ""), waiting=self._waiting.get(key, 0))
+            ha.WayHealth(way=one.way.name, says=self._says.get(key, ""), waiting=self._waiting.get(key, 0))
             for key, one in self._tellers.items()
         ]
-        return Health(state="online", ways=tuple(ways), says=" ".join(self._off))
+        return ha.Health(state="online", ways=tuple(ways), says=" ".join(self._off))
