@@ -168,14 +168,15 @@ def test_after_a_break_of_ours_each_desk_gets_its_time_anew() -> None:
 
 def test_the_footer_counts_desks_and_says_each_fault_with_what_to_do() -> None:
     model = Model()
-    fault = Fault(code="button-cut", where="panic button", says="the cable is cut", do="Check the plug.")
+    fault = Fault(code="button-loop", where="panic button", says="the cable is cut", do="Check the plug.")
     model.take_status(status(unit="a", place="Desk A"), 30.0)
     model.take_status(status(unit="b", place="Desk B", state=UnitState.FAULT, faults=(fault,)), 30.0)
     model.take_status(status(unit="c", place="Desk C"), 0.0)
     view = make_view(model, Answers(), "priya", "Priya", 31.0, down="")
     assert view.desks == "1 of 3 desks ready · 2 not right"
-    assert [one.what for one in view.faults] == ["Desk B, panic button: the cable is cut", "Desk C: does not report"]
-    assert view.faults[0].do == "Check the plug."
+    assert [one.what for one in view.faults] == ["Desk B: The button may not work.", "Desk C: It does not report."]
+    assert view.faults[0].do == "Use the touch screen there. Tell a manager."
+    assert view.faults[0].more == ("panic button: the cable is cut; Check the plug. (button-loop)",)
 
 
 def test_when_we_are_deaf_we_say_so_and_nothing_of_the_desks() -> None:

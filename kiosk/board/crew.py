@@ -22,7 +22,7 @@ from kiosk.messages import Duty, Id
 from kiosk.store_config import StaffSection, StoreConfig
 
 if TYPE_CHECKING:
-    from kiosk.board.view import FaultView
+    from kiosk.board.fault_words import FaultView
 
 PAGES_MOST = 16
 """One person's open pages."""

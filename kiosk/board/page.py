@@ -28,13 +28,13 @@ from starlette.routing import Route
 from kiosk.board import handover, manage, web
 from kiosk.board.accounts import AccountFault, Accounts, board_config
 from kiosk.board.crew import Crew, Page, TooManyPages
+from kiosk.board.fault_words import FORGETS, STILL, UNWRITTEN, FaultView
 from kiosk.board.gate import Door, SignInFirst, Turned, json_body
 from kiosk.board.recorder import Recorder, open_records
 from kiosk.board.replies import HOLD_S
 from kiosk.board.sessions import Session, Sessions
 from kiosk.board.sign_in import SignIn
 from kiosk.board.station import AnswerRefused, Ask, Station
-from kiosk.board.view import FaultView
 from kiosk.config import ServeSection
 from kiosk.messages import Record, one_line
 from kiosk.store_config import StoreConfig
@@ -153,7 +153,7 @@ class Board:
     def _recorder_died(self, error: BaseException) -> None:
         """Go on without: who answers must not fall because nobody writes it down."""
         log.error("the recorder died (%r); please report this", error)
-        says = FaultView(what="The board writes down nothing any more.", do="Tell a manager: restart stayby-board.")
+        says = FaultView(what=UNWRITTEN, do=STILL, more=(f"The recorder died ({error!r}). Restart stayby-board.",))
         self._loop.call_soon_threadsafe(self._take_fault, "recorder", says)
 
     # --- the loop -----------------------------------------------------------------------------------------------------
@@ -176,8 +176,7 @@ class Board:
 
     def _memory_fault(self, says: str) -> None:
         log.error("%s", says)
-        what, _, do = says.rpartition("; ")
-        self._take_fault("memory", FaultView(what=f"The board’s memory: {what}.", do=f"{do[:1].upper()}{do[1:]}."))
+        self._take_fault("memory", FaultView(what=FORGETS, do=STILL, more=(f"{says}.",)))
 
     def _take_fault(self, key: str, fault: FaultView) -> None:
         self._faults[key] = fault

@@ -19,9 +19,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from kiosk.board.fault_words import LATE, ODD, REFUSED, STILL, FaultView
 from kiosk.board.model import Model
 from kiosk.board.replies import Answers
-from kiosk.board.view import FaultView, ReplyKind, View, buttons_of, make_view
+from kiosk.board.view import ReplyKind, View, buttons_of, make_view
 from kiosk.config import BoardConfig
 from kiosk.messages import (
     LAST_TIER,
@@ -289,7 +290,8 @@ class Station:
         if key not in self._faults:
             log.warning("%s %s", what, do)
         self._faults = dict(list(self._faults.items())[-15:])
-        self._faults[key] = (now_s, FaultView(what=what, do=do))
+        plain = {"inbox": LATE, "refused": REFUSED}.get(key, ODD)
+        self._faults[key] = (now_s, FaultView(what=plain, do=STILL, more=(f"{what} {do}",)))
 
     # --- from the person ----------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ Rules
 import math
 from typing import Literal
 
+from kiosk.board.fault_words import FaultView, fault_view, for_manager, said_once
 from kiosk.board.model import Desk, Incident, Model
 from kiosk.board.replies import Answers, Delivery, Pending
 from kiosk.guidance import CASES
@@ -84,13 +85,6 @@ class AlertView(Record):
     closing: str = ""
     card: str = ""
     call: tuple[str, ...] = ()
-
-
-class FaultView(Record):
-    """One thing that is wrong: where and what, and what to do now."""
-
-    what: str
-    do: str
 
 
 class View(Record):
@@ -447,8 +441,8 @@ def alert_view(
 def _desk_faults(desk: Desk, now_s: float) -> list[FaultView]:
     place = desk.status.place
     if desk.lost(now_s):
-        return [FaultView(what=f"{place}: does not report", do="Go and look. Check its power and its network.")]
-    return [FaultView(what=f"{place}, {one.where}: {one.says}", do=one.do) for one in desk.status.faults]
+        return [FaultView(what=f"{place}: It does not report.", do="Go and look. Check its power and its network.")]
+    return [fault_view(place, one) for one in desk.status.faults]
 
 
 def _desks_line(desks: list[Desk], now_s: float, *, connected: bool) -> str:
@@ -517,6 +511,7 @@ def make_view(
         for one in model.open_incidents()
     )
     desk_faults = [fault for desk in model.desks() for fault in _desk_faults(desk, now_s)] if connected else []
+    told = said_once((*faults, *desk_faults))
     return View(
         connected=connected,
         down=down,
@@ -530,5 +525,5 @@ def make_view(
         sound=_loudest(alerts),
         desks=_desks_line(model.desks(), now_s, connected=connected),
         waiting=_waiting(model.desks(), now_s) if connected else (),
-        faults=(*faults, *desk_faults),
+        faults=tuple(map(for_manager, told)) if manager else told,
     )

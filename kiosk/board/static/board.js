@@ -176,10 +176,17 @@ function paintFaults() {
     make("span", "what", item).textContent = fault.what;
     make("span", "do", item).textContent = fault.do;
     for (const node of item.children) node.dir = "auto";
+    if (fault.more.length) tellMore(item, fault);
     return item;
   }));
   const seen = seenFaults();
   rememberFaults(view.faults.map((fault) => fault.what).filter((what) => seen.has(what)));
+}
+
+function tellMore(item, fault) {
+  const more = make("details", "", item);
+  Object.assign(make("summary", "", more), { textContent: "More, for a technician" }).setAttribute("aria-label", "More: " + fault.what);
+  for (const line of fault.more) Object.assign(make("p", "", more), { textContent: line, dir: "auto" });
 }
 
 function rememberFaults(what) {
