@@ -13,7 +13,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
 T = TypeVar("T")
 
@@ -47,6 +56,15 @@ Name = Annotated[str, BeforeValidator(_plain), StringConstraints(min_length=1, m
 LAST_TIER = 9
 """Asked when everyone is, whatever a unit calls its tiers."""
 Tier = Annotated[int, Field(ge=1, le=LAST_TIER)]
+LONG_S = 10 * 365 * 86400.0
+
+
+def _within_reach(seconds: float) -> float:
+    return max(-LONG_S, min(LONG_S, seconds))
+
+
+Span = Annotated[float, AfterValidator(_within_reach)]
+"""Seconds, cut at ten years: what a broken clock says of an alert may be absurd, and the alert is taken all the same."""
 Score = Annotated[float, Field(ge=-1000.0, le=1000.0, allow_inf_nan=False)]
 
 
@@ -174,20 +192,20 @@ class Going(Record):
     """A responder who said that they are on the way, with what is left of the time they gave."""
 
     responder: Person
-    eta_s: float = Field(ge=0)
+    eta_s: Span = Field(ge=0)
 
 
 class NextStep(Record):
     """What happens by itself if nobody does anything: `what` in `in_s` seconds."""
 
     what: Literal["ask_next_tier", "raise", "emergency_page", "ask_again", "check_in", "check_in_missed", "remind"]
-    in_s: float = Field(ge=0)
+    in_s: Span = Field(ge=0)
 
 
 class Entry(Record):
     """One line of the timeline: seconds since the incident opened, a code (see `docs/architecture.md`), and who or what."""
 
-    t_s: float
+    t_s: Span
     what: str
     who: str = ""
 
@@ -239,7 +257,7 @@ class Snapshot(Record):
     reach: Reach
     emergency: bool = False
     opened_at: datetime
-    elapsed_s: float = Field(ge=0)
+    elapsed_s: Span = Field(ge=0)
     next: NextStep | None = None
     timeline: tuple[Entry, ...] = ()
     outcome: Outcome | None = None

@@ -1,22 +1,32 @@
 """The card for an emergency call, and the timeline in words: what is on it, in which order, and what never is. Pure."""
 
+import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from kiosk import events as ev
 from kiosk.board import timeline
 from kiosk.board.handover import CODE_BYTES, Handover, code_svg, handover
+from kiosk.board.kept import kept_of
 from kiosk.board.model import Model
+from kiosk.board.replies import Answers
+from kiosk.board.view import make_view
 from kiosk.messages import (
     COVERT_PHRASE,
+    BadMessage,
     Choice,
     Entry,
     Face,
     Going,
     Language,
+    NextStep,
     Person,
     Reach,
     Severity,
@@ -25,7 +35,10 @@ from kiosk.messages import (
     Status,
     Trigger,
     UnitState,
+    incident_topic,
+    parse_snapshot,
 )
+from tests.test_incident import machine
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SAM = Person(id="sam", name="Sam")
@@ -36,14 +49,18 @@ FACE = Face(
 ARCHITECTURE = Path(__file__).parent.parent / "docs/architecture.md"
 
 
-def card(face: Face | None = FACE, **facts: Any) -> Handover:
+def snapshot(**facts: Any) -> Snapshot:
     base: dict[str, Any] = {
         "store": "harbour", "unit": "desk-3", "place": "Service desk 3", "id": "one", "revision": 1,
         "state": State.RAISED, "severity": Severity.ALERT, "trigger": Trigger.BUTTON, "tier": 1,
         "tiers": ("the staff", "the manager"), "reach": Reach.OK, "opened_at": NOON, "elapsed_s": 125.0,
     }  # fmt: skip
+    return Snapshot(**{**base, **facts})
+
+
+def card(face: Face | None = FACE, **facts: Any) -> Handover:
     model = Model()
-    model.take_snapshot(Snapshot(**{**base, **facts}), now_s=0.0, utc=NOON, retained=False)
+    model.take_snapshot(snapshot(**facts), now_s=0.0, utc=NOON, retained=False)
     status = Status(store="harbour", unit="desk-3", place="Service desk 3", state=UnitState.READY, face=face)
     model.take_status(status, 0.0)
     (incident,) = model.open_incidents()
@@ -130,6 +147,53 @@ def test_a_code_is_never_larger_than_a_phone_reads_and_holds_no_script_of_its_ow
     assert "style=" not in picture
 
 
+SPANS = st.floats(0.0, 1e308) | st.floats(0.0, 1e9)
+TIMES = st.floats(allow_nan=False, allow_infinity=False) | st.floats(-1e9, 1e9)
+LEEDS = ZoneInfo("Europe/London")
+ZONES = st.sampled_from([UTC, timezone(timedelta(hours=23, minutes=59)), timezone(-timedelta(hours=12))])
+
+
+@given(
+    elapsed_s=SPANS,
+    t_s=TIMES,
+    left_s=SPANS,
+    opened_at=st.datetimes(timezones=st.none() | ZONES),
+    local_s=st.integers(1, 2**63 // 10**9),
+    now_s=st.floats(0.0, 1e9),
+    retained=st.booleans(),
+)
+def test_no_age_and_no_date_keeps_a_card_or_a_board_from_being_shown(
+    elapsed_s: float, t_s: float, left_s: float, opened_at: datetime, local_s: int, now_s: float, retained: bool
+) -> None:
+    utc = datetime.fromtimestamp(local_s, UTC)
+    odd = snapshot(coming=(Going(responder=SAM, eta_s=left_s),), next=NextStep(what="remind", in_s=left_s))
+    facts = {"elapsed_s": elapsed_s, "opened_at": opened_at.isoformat(), "timeline": [{"t_s": t_s, "what": "raised"}]}
+    payload = json.dumps({**odd.model_dump(mode="json"), **facts}).encode()
+    model = Model()
+    came = parse_snapshot(incident_topic("harbour", "desk-3"), payload)
+    model.take_snapshot(came, now_s=now_s, utc=utc, retained=retained)
+    (incident,) = model.open_incidents()
+    assert handover(incident, None, now_s + 1.0, utc.astimezone(LEEDS)).lines[0].says == "It became an alert."
+    (alert,) = make_view(model, Answers(), "sam", "Sam", now_s + 1.0, down="").alerts
+    assert len(alert.clock) < len("87600:00:00 or more!")
+    kept_of(came, float(local_s), retained=retained)
+
+
+@pytest.mark.parametrize("elapsed_s", ["NaN", "Infinity", "-1", "-1e300", '"soon"', "null"])
+def test_an_age_that_is_none_is_refused_in_one_line(elapsed_s: str) -> None:
+    payload = snapshot(elapsed_s=77.0).model_dump_json().replace(":77.0", f":{elapsed_s}").encode()
+    with pytest.raises(BadMessage, match=r"^incident on \S+: elapsed_s: [^\n]+; ignored$"):
+        parse_snapshot(incident_topic("harbour", "desk-3"), payload)
+
+
+@pytest.mark.parametrize(
+    ("elapsed_s", "says"),
+    [(59, "less than a minute"), (60, "1 minute"), (7199, "119 minutes"), (7200, "2 hours"), (4e5, "4 days")],
+)
+def test_how_long_ago_it_began_is_said_in_one_number(elapsed_s: float, says: str) -> None:
+    assert f"It began {says} ago." in said(card(elapsed_s=elapsed_s))
+
+
 # --- the timeline -----------------------------------------------------------------------------------------------------
 
 
@@ -149,6 +213,7 @@ def test_every_code_of_the_timeline_has_words() -> None:
         ("heard", "breathe", "Heard “I can’t breathe”."),
         ("heard", COVERT_PHRASE, "Heard the covert phrase."),
         ("severity", "grave", "It became grave."),
+        ("raised", "", "It became an alert."),
         ("told_choice", "breathing", "They touched: I cannot breathe."),
         ("told_language", "hi", "They chose a language: Hindi."),
         ("coming", "{who} <b>", "{who} <b> said: I am coming."),
@@ -159,3 +224,26 @@ def test_every_code_of_the_timeline_has_words() -> None:
 )
 def test_the_words_of_some_entries(what: str, who: str, says: str) -> None:
     assert timeline.words(Entry(t_s=0, what=what, who=who)) == says
+
+
+def told_by(*happened: tuple[ev.Event, float]) -> list[str]:
+    """Return what is told of an incident as the machine itself notes it."""
+    made = machine((ev.Listener(SAM, 1),))
+    for event, at_s in happened:
+        made.handle(event, at_s)
+    assert made.incident is not None
+    return [says for _, says in timeline.told(made.incident.timeline)]
+
+
+def test_each_thing_of_an_alert_is_told_once() -> None:
+    pressed = ["The button was pressed.", "It became an alert."]
+    assert told_by((ev.ButtonPressed(), 0.0)) == pressed
+    later: list[tuple[ev.Event, float]] = [(ev.ResponderHere(SAM, "reply-1"), 5.0), (ev.ButtonPressed(), 60.0)]
+    assert told_by((ev.ButtonPressed(), 0.0), *later) == [
+        *pressed,
+        "Sam is at the desk.",
+        "The button was pressed.",
+        "Staff were asked again.",
+    ]
+    assert told_by((ev.DrillStarted("drill-0", "faint", SAM), 0.0)) == ["Sam began a drill.", "It became an alert."]
+    assert told_by((ev.PersonTouched(), 0.0)) == ["They asked for a person to come."]

@@ -19,7 +19,7 @@ from fpdf.enums import WrapMode, XPos, YPos
 from kiosk.board.drills import title_of
 from kiosk.board.kept import Kept
 from kiosk.board.records import Records, ReplyKept
-from kiosk.board.timeline import words
+from kiosk.board.timeline import told
 from kiosk.board.trust import duration, way_of
 from kiosk.messages import Outcome, Severity
 from kiosk.store_config import StoreConfig
@@ -106,7 +106,7 @@ def facts(one: Exported, zone: tzinfo) -> list[tuple[str, str]]:
 
 def lines(kept: Kept) -> list[tuple[str, str]]:
     """Return the timeline, as time since the beginning and words."""
-    return [(clock(entry.t_s), words(entry)) for entry in kept.timeline]
+    return [(clock(entry.t_s), says) for entry, says in told(kept.timeline)]
 
 
 def clock(seconds: float) -> str:

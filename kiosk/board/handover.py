@@ -37,6 +37,8 @@ SETTINGS = {
     "defibrillator": "where the defibrillator is",
     "meet": "where the crew is met",
 }
+AGES = (("day", 86400, 2 * 86400), ("hour", 3600, 2 * 3600), ("minute", 60, 60))
+"""How long ago something began: the unit, its seconds, and from when on it is said."""
 DRILL = "DRILL: do not call"
 
 
@@ -115,10 +117,11 @@ def _sentence(begins: str, fact: str) -> str:
 
 
 def _began(elapsed_s: float) -> str:
-    minutes = int(elapsed_s // 60)
-    if minutes < 1:
+    if elapsed_s < 60:  # noqa: PLR2004 - a minute
         return "It began less than a minute ago."
-    return f"It began {minutes} minute{'s' if minutes > 1 else ''} ago."
+    name, size_s = next((name, size_s) for name, size_s, from_s in AGES if elapsed_s >= from_s)
+    count = int(elapsed_s // size_s)
+    return f"It began {count} {name}{'s' if count > 1 else ''} ago."
 
 
 def _say(snapshot: Snapshot, face: Face | None, elapsed_s: float) -> tuple[Said, ...]:
@@ -169,12 +172,10 @@ def _lacks(face: Face | None) -> tuple[str, ...]:
     return tuple(words for name, words in SETTINGS.items() if not getattr(face, name))
 
 
-def _line(entry: Entry, began: datetime, local: datetime) -> Line:
+def _line(entry: Entry, says: str, began: datetime, local: datetime) -> Line:
     at = began + timedelta(seconds=entry.t_s)
     day = "" if at.date() == local.date() else f"{at:%a} "
-    return Line(
-        at=f"{day}{at:%H:%M:%S}", since=clock(entry.t_s), says=timeline.words(entry), covert=timeline.covert(entry)
-    )
+    return Line(at=f"{day}{at:%H:%M:%S}", since=clock(entry.t_s), says=says, covert=timeline.covert(entry))
 
 
 def _code(snapshot: Snapshot, face: Face | None, number: str) -> str:
@@ -216,7 +217,7 @@ def handover(incident: Incident, desk: Desk | None, now_s: float, local: datetim
         done=_done(incident, now_s),
         facts=_facts(snapshot, face),
         lacks=_lacks(face),
-        lines=tuple(_line(entry, began, local) for entry in snapshot.timeline),
+        lines=tuple(_line(entry, says, began, local) for entry, says in timeline.told(snapshot.timeline)),
         code=_code(snapshot, face, number),
     )
 

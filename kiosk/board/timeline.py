@@ -1,9 +1,12 @@
 """A timeline in plain words: what each code of `docs/architecture.md` means to somebody who was not there.
 
 Rules
-- Pure. One short sentence for each entry; a code that a newer unit brings is shown as it stands, never left out.
+- Pure. One short sentence for each thing that happened: where two entries of one moment tell the same, the plainer one is said.
+- A code that a newer unit brings is shown as it stands, never left out.
 - `covert` says which entries must not lie on paper at the desk.
 """
+
+from collections.abc import Sequence
 
 from kiosk.board.view import LANGUAGES, phrase_words, within
 from kiosk.guidance import CASES
@@ -17,7 +20,7 @@ OPENED: dict[str, str] = {
     Trigger.DRILL: "A drill began.",
 }
 WORDS: dict[str, str] = {
-    "raised": "It became a full alert.",
+    "raised": "It became an alert.",
     "pressed": "The button was pressed.",
     "pressed_covert": "A call for help in secret.",
     "touched_help": "“I need help” was touched.",
@@ -40,6 +43,8 @@ WORDS: dict[str, str] = {
     "told_person": "They asked for a person to come.",
     "told_name": "They gave a first name: {who}.",
     "told_language": "They chose a language: {who}.",
+    "test_asked": "{who} had asked for the morning’s press: the desk asked if it was that.",
+    "told_test": "They touched: it was the test.",
     "nobody_looked": "Nobody came to look in time.",
     "nobody_listening": "No device of the staff was on.",
     "nobody_answered": "Nobody of the staff answered.",
@@ -58,6 +63,9 @@ SEVERITIES: dict[str, str] = {
     Severity.GRAVE: "It became grave.",
 }
 COVERT = frozenset({"pressed_covert", "no_longer_silent"})
+ASKED_AGAIN = "Staff were asked again."
+SAYS_MORE = {"raised": "severity", "drill_started": "opened", "told_person": "opened"}
+"""What one moment tells twice: the machine notes both."""
 UNTOLD = "Noted by the desk: {what} {who}"
 
 
@@ -68,6 +76,21 @@ def covert(entry: Entry) -> bool:
     if entry.what == "told_choice":
         return entry.who in set(Choice) and not CASES[Choice(entry.who)].aloud
     return entry.what in COVERT or (entry.what == "heard" and entry.who == COVERT_PHRASE)
+
+
+def told(entries: Sequence[Entry]) -> list[tuple[Entry, str]]:
+    """Return what is told of a timeline, with its sentences; whether it is an alert already, its order alone says."""
+    said: list[tuple[Entry, str]] = []
+    is_alert = False
+    for entry in entries:
+        twin = next((one for one in said if one[0].what == SAYS_MORE.get(entry.what) and one[0].t_s == entry.t_s), None)
+        if twin is not None and entry.what != "raised":
+            said[said.index(twin)] = (entry, words(entry))
+        elif twin is None:
+            again = entry.what == "raised" and is_alert
+            said.append((entry, ASKED_AGAIN if again else words(entry)))
+        is_alert = is_alert or entry.what == "raised"
+    return said
 
 
 def words(entry: Entry) -> str:
