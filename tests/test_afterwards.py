@@ -274,6 +274,10 @@ def test_a_drill_from_the_calendar_to_its_score(browser: Browser, board: Running
         sam.get_by_label("What is played").select_option("grief")
         sam.get_by_label("At which desk").select_option("desk-3")
         sam.get_by_role("button", name="Begin the drill").click()
+        expect(sam.get_by_role("heading", name="Begin this drill now?")).to_be_visible()
+        expect(sam.get_by_text("The phone call, at Service desk 3.")).to_be_visible()
+        assert unit.read().drills == []
+        sam.get_by_role("button", name="Begin the drill").click()
         begun = until(lambda: unit.read().drills)[-1]
         assert (begun.scenario, begun.responder) == ("grief", "sam")
         expect(sam.get_by_text("Waiting for the desk")).to_be_visible()
@@ -357,7 +361,7 @@ def test_axe_finds_nothing_on_any_page(browser: Browser, board: RunningBoard, un
     closed = grave(unit)
     until(lambda: closed.id in str(board.device("sam").ask("GET", "/manage/export.json")[2]))
     begun = board.device("sam").form(
-        "/manage/drills", token=board.device("sam").token(), unit="desk-3", scenario="chest"
+        "/manage/drills", token=board.device("sam").token(), unit="desk-3", scenario="chest", sure="yes"
     )
     with closing(enter(browser, board, "sam")) as sam, closing(enter(browser, board, "priya")) as priya:
         one = urlencode({"unit": unit.unit, "incident": closed.id})

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
+from kiosk.board.sign_in import device_words
 from kiosk.demo.broker import PrivateBroker
 from kiosk.messages import State
 from tests.board_parts import PINS, PRIYA, SAM, Desk, until
@@ -255,8 +256,11 @@ def test_a_manager_ends_a_session_and_its_page_is_closed_within_a_second(
     connected(page)
     until(unit.listening)
     manager = board.signed_in("sam")
+    asked = manager.form("/manage/sessions", token=manager.token(), staff="priya", do="end_all")
+    assert (asked[0], b"Sign out Priya everywhere?" in asked[2]) == (200, True)
+    assert unit.listening()
     ended_s = time.monotonic()
-    assert manager.form("/manage/sessions", token=manager.token(), staff="priya", do="end_all")[0] == 303
+    assert manager.form("/manage/sessions", token=manager.token(), staff="priya", do="end_all", sure="yes")[0] == 303
     until(lambda: not unit.listening())
     page.wait_for_url("**/sign-in*")
     assert time.monotonic() - ended_s < 10
@@ -320,6 +324,28 @@ def test_a_break_is_told_at_once_and_kept_while_the_page_is_away(board: RunningB
         page.wait(lambda view: view["duty"] == "break")
         assert device.send("/break", {"on": False})[0] == 204
         until(lambda: unit.read().presences["priya"].duty == "on")
+
+
+ANDROID = "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0"
+APPLE = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
+BROWSERS_SAY = [
+    (f"{ANDROID} Mobile Safari/537.36", "Phone, Android, Chrome"),
+    (f"{ANDROID} Safari/537.36", "Tablet, Android, Chrome"),
+    (f"{ANDROID} Mobile Safari/537.36 EdgA/131.0", "Phone, Android, Edge"),
+    (
+        f"Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) {APPLE} Version/18.1 Mobile Safari/604.1",
+        "iPhone, Safari",
+    ),
+    (f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {APPLE} Version/18.1 Safari/605.1.15", "Mac or iPad, Safari"),
+    ("Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:132.0) Gecko/20100101 Firefox/132.0", "Computer, Windows, Firefox"),
+    ("Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0", "Computer, Linux, Firefox"),
+    (EVIL, "Another device, another browser"),
+]
+
+
+@pytest.mark.parametrize(("says", "words"), BROWSERS_SAY)
+def test_a_device_is_named_in_plain_words(says: str, words: str) -> None:
+    assert device_words(says) == words
 
 
 # --- what is sent to harm ---------------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def test_who_is_signed_out_elsewhere_does_not_stay_on_a_page(page: Page, unit: D
     page.goto(board.url + "manage/report")
     until(lambda: unit.listening("sam"))
     manager = board.signed_in("sam")
-    assert manager.form("/manage/sessions", token=manager.token(), staff="sam", do="end_all")[0] == 303
+    assert manager.form("/manage/sessions", token=manager.token(), staff="sam", do="end_all", sure="yes")[0] == 303
     page.wait_for_url("**/sign-in", timeout=10_000)
     until(lambda: not unit.listening("sam"))
 

@@ -350,9 +350,20 @@ class Pages:
         account = self._gate.manager(request)
         if request.method == "POST":
             form = await self._gate.form(request)
-            return _to(drill_link(await self._begin(account, form.get("unit", ""), form.get("scenario", ""))))
+            unit, scenario = form.get("unit", ""), form.get("scenario", "")
+            places = await asyncio.to_thread(self._places)
+            if form.get("sure") != "yes" and unit in places and scenario in drills.BY_ID:
+                return self._ask_drill(request, unit, scenario, places[unit])
+            return _to(drill_link(await self._begin(account, unit, scenario)))
         year = _year(request.query_params.get("year", ""), self._today().year)
         return await self._html(request, "manage_drills.html", lambda: self._drills(year))
+
+    def _ask_drill(self, request: Request, unit: str, scenario: str, place: str) -> Response:
+        """Ask once: it sounds on every board."""
+        says = f"{drills.BY_ID[scenario].title}, at {place}. The boards sound, and say that it is a drill."
+        fields = {"unit": unit, "scenario": scenario}
+        facts = {"ask": "Begin this drill now?", "says": says, "fields": fields, "yes": "Begin the drill"}
+        return self._gate.html(request, "sure.html", **facts)
 
     async def _begin(self, account: Account, unit: str, scenario: str) -> str:
         if unit not in await asyncio.to_thread(self._places):

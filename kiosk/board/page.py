@@ -60,7 +60,7 @@ class Seen(Record):
 
 
 class Alive(Record):
-    """A page's sign of life, and whether somebody touched it since the last one."""
+    """A page's sign of life: whether somebody touched it since the last one, and whether it can be seen or heard there."""
 
     page: str
     touched: bool = False

@@ -26,15 +26,29 @@ WHY: dict[str | None, str] = {
     "ended": "You were signed out on this device.",
     "out": "You are signed out.",
 }
-DEVICES = ("iPhone", "iPad", "Android", "Windows", "Macintosh", "CrOS", "Linux")
+DEVICES = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows Phone", "Phone, Windows"),
+    ("Android", "Tablet, Android"),
+    ("Windows", "Computer, Windows"),
+    ("CrOS", "Computer, Chromebook"),
+    ("Macintosh", "Mac or iPad"),
+    ("Linux", "Computer, Linux"),
+)
+"""An iPad may say that it is a Mac, and an Android phone says that it is mobile."""
 BROWSERS = (
+    ("SamsungBrowser", "Samsung Internet"),
+    ("OPR/", "Opera"),
     ("Edg", "Edge"),
-    ("Firefox", "Firefox"),
     ("FxiOS", "Firefox"),
-    ("Chrom", "Chrome"),
+    ("Firefox", "Firefox"),
     ("CriOS", "Chrome"),
+    ("Chromium", "Chromium"),
+    ("Chrome", "Chrome"),
     ("Safari", "Safari"),
 )
+"""Of several that a browser names, the first here: most name others after themselves."""
 INVITATION_GONE = "This invitation does not hold any more. It works once, within a day. Ask a manager for a new one."
 
 
@@ -43,7 +57,6 @@ class Device(Record):
 
     key: str
     words: str
-    says: str
     kind: str
     seen: str
     mine: bool
@@ -60,10 +73,12 @@ class Row(Record):
 
 
 def device_words(says: str) -> str:
-    """Return what kind of device a browser says it is, in two words; what it says may be anything."""
-    device = next((one for one in DEVICES if one in says), "another device")
+    """Return what kind of device a browser says it is, in a few words; what it says may be anything."""
+    device = next((name for word, name in DEVICES if word in says), "Another device")
+    if device == "Tablet, Android" and "Mobile" in says:
+        device = "Phone, Android"
     browser = next((name for word, name in BROWSERS if word in says), "another browser")
-    return f"{'Mac' if device == 'Macintosh' else device}, {browser}"
+    return f"{device}, {browser}"
 
 
 def ago(seconds: float) -> str:
@@ -211,7 +226,6 @@ class SignIn:
         return Device(
             key=session.digest,
             words=device_words(session.device),
-            says=session.device,
             kind=kinds[session.kind],
             seen=ago(self._sessions.age_s(session)),
             mine=session.digest == mine,
@@ -244,6 +258,8 @@ class SignIn:
                 return self._list_page(request, link, self._accounts.person(staff).name)
             case "end":
                 self._end_one(found.get("key", ""), staff)
+            case "end_all" if found.get("sure") != "yes":
+                return self._ask_end_all(request, staff)
             case "end_all":
                 self._sessions.end_all(staff)
                 self._sessions.uninvite(staff)
@@ -252,6 +268,13 @@ class SignIn:
         self._sessions.make_sure()
         self._ended()
         return RedirectResponse("/manage/sessions", HTTPStatus.SEE_OTHER)
+
+    def _ask_end_all(self, request: Request, staff: Id) -> Response:
+        """Ask once: no alert reaches them after that."""
+        name = self._accounts.person(staff).name
+        says = f"No alert reaches {name} until they sign in again. An invitation that is not used yet is gone too."
+        facts = {"says": says, "fields": {"staff": staff, "do": "end_all"}, "yes": f"Sign out {name} everywhere"}
+        return self._door.html(request, "sure.html", ask=f"Sign out {name} everywhere?", **facts)
 
     def _end_one(self, key: str, staff: Id) -> None:
         session = self._sessions.look(key)
