@@ -104,7 +104,7 @@ def test_a_webhook_hears_of_each_change_once_in_order_and_signed(
 def test_what_fails_is_told_again_with_the_same_id_and_nothing_overtakes_it(
     tmp_path: Path, broker: PrivateBroker, unit: Desk, receiver: Receiver, home: Listener
 ) -> None:
-    receiver.answers = [(500, {}), (302, {"location": "http://127.0.0.1:1/"}), (503, {"retry-after": "1"})]
+    receiver.answers = [(500, {})]
     with relay(store_toml(tmp_path, broker, webhook(receiver))) as run:
         run.wait_for("connected to the broker")
         unit.say()
@@ -112,18 +112,17 @@ def test_what_fails_is_told_again_with_the_same_id_and_nothing_overtakes_it(
         unit.say(revision=2, state=State.CLOSED)
         run.wait_for("answered 500; look at the receiver's log")
         assert ways_of(home) or until(lambda: ways_of(home))
-        run.wait_for("redirects are not followed")
-        bodies = receiver.wait_for(5)
+        bodies = receiver.wait_for(3)
         run.wait_for("told again")
         until(lambda: ways_of(home)[0]["says"] == "" and ways_of(home)[0]["waiting"] == 0)
-    assert [one["type"] for one in bodies] == ["incident.opened"] * 4 + ["incident.closed"]
+    assert [one["type"] for one in bodies] == ["incident.opened"] * 2 + ["incident.closed"]
     assert len({headers["webhook-id"] for _, headers, _ in receiver.posts}) == 2
 
 
-@pytest.mark.parametrize("kills", [3])
 def test_kill_9_in_the_middle_of_a_delivery_loses_nothing(
-    tmp_path: Path, broker: PrivateBroker, unit: Desk, receiver: Receiver, kills: int
+    tmp_path: Path, broker: PrivateBroker, unit: Desk, receiver: Receiver
 ) -> None:
+    kills = 2
     with relay(store_toml(tmp_path, broker, webhook(receiver))) as run:
         run.wait_for("connected to the broker")
         receiver.hold.clear()
@@ -275,38 +274,19 @@ def test_apprise_gets_plain_words_and_the_urgency(
     ways = f'[[notify]]\nurl = "json://127.0.0.1:{receiver.port}/in"\n'
     with relay(store_toml(tmp_path, broker, ways)) as run:
         run.wait_for("connected to the broker")
-        receiver.answers = [(401, {})]
+        receiver.answers = [(503, {}), (200, {}), (403, {})]
         unit.say(severity=Severity.GRAVE, place="<b>[x](http://evil)</b>")
-        run.wait_for("the service did not take it")
+        run.wait_for("answered 503, did not take it; look at the service's log")
         told = receiver.wait_for(2)[1]
-        unit.say(revision=2, state=State.COMING)
-        calm = receiver.wait_for(3)[2]
+        run.wait_for("told again")
+        unit.say(revision=2, severity=Severity.ALERT)
+        run.wait_for("answered 403, does not let us write there")
+        unit.say(revision=3, state=State.COMING)
+        calm = receiver.wait_for(4)[3]
     assert (told["type"], calm["type"]) == ("failure", "info")
     assert told["title"] == "Grave: help now · Service desk 3"
     assert told["message"] == f"Nobody is going yet.\n{SECONDARY}"
     assert "evil" not in str(receiver.posts)
-
-
-@pytest.mark.parametrize(
-    ("url", "loud", "calm"),
-    [("ntfy://127.0.0.1:{}/desks", "max", None), ("gotify://127.0.0.1:{}/AbCdEfGhIjKlMnO", 10, 5)],
-)
-def test_ntfy_and_gotify_get_the_urgency_as_they_measure_it(
-    tmp_path: Path, broker: PrivateBroker, unit: Desk, receiver: Receiver, url: str, loud: object, calm: object
-) -> None:
-    with relay(store_toml(tmp_path, broker, f'[[notify]]\nurl = "{url.format(receiver.port)}"\n')) as run:
-        run.wait_for("connected to the broker")
-        unit.say()
-        receiver.wait_for(1)
-        unit.say(revision=2, state=State.CLOSED, outcome=Outcome.TEST)
-        first, second = receiver.wait_for(2)
-    priorities = [
-        sent.get("priority", headers.get("x-priority"))
-        for sent, (_, headers, _) in zip((first, second), receiver.posts, strict=True)
-    ]
-    assert first["title"] == "Help now · Service desk 3"
-    assert second["message"] == f"It is over. It was a test.\n{SECONDARY}"
-    assert priorities == [loud, calm]
 
 
 def program(path: Path, body: str, mode: int = 0o700) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from kiosk.messages import Choice, Outcome, Person, Reach, Severity, Snapshot, State, Trigger
 from kiosk.relay import command as command_module
@@ -20,9 +21,10 @@ from kiosk.relay.notify import prioritised
 from kiosk.relay.outbox import RETRY_MOST_S, WAITING_MOST, WAITING_MOST_S, Outbox, Waiting
 from kiosk.relay.relay import backoff_s
 from kiosk.relay.way import Came, NotTold, Teller
-from kiosk.relay.webhook import body, secret_bytes, signature
-from kiosk.store_config import CommandSection
+from kiosk.relay.webhook import WAIT_MOST_S, Webhook, body, secret_bytes, signature
+from kiosk.store_config import CommandSection, WebhookSection
 from tests.board_parts import until
+from tests.relay_parts import SECRET, Receiver
 
 SAM = Person(id="sam", name="Samantha-Unmistakable")
 AT = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -212,6 +214,32 @@ def test_the_urgency_goes_into_the_address_unless_one_is_set() -> None:
     assert prioritised("gotify://host/token?x=1", "check") == "gotify://host/token?x=1&priority=high"
     assert prioritised("ntfy://host/topic?priority=low", "emergency") == "ntfy://host/topic?priority=low"
     assert prioritised("json://host/", "emergency") == "json://host/"
+
+
+@pytest.mark.parametrize(
+    ("code", "headers", "says", "again_in_s", "never"),
+    [
+        (302, {"location": "/elsewhere"}, "answered 302, it moved; redirects are not followed", None, False),
+        (404, {}, "answered 404; look at the receiver's log", None, False),
+        (410, {}, "answered 410, it wants no more", None, True),
+        (429, {"retry-after": "7"}, "answered 429", 7.0, False),
+        (503, {"retry-after": "99999999"}, "answered 503", WAIT_MOST_S, False),
+        (503, {"retry-after": "tomorrow"}, "answered 503", None, False),
+    ],
+)
+def test_what_a_webhook_s_answer_means(
+    code: int, headers: dict[str, str], says: str, again_in_s: float | None, never: bool
+) -> None:
+    receiver = Receiver()
+    receiver.answer = (code, headers)
+    one = Webhook(WebhookSection(url=receiver.url, secret=SecretStr(SECRET)), 1)
+    try:
+        with pytest.raises(NotTold) as refused:
+            one.tell(notice("msg_1", "opened", known(), AT))
+    finally:
+        receiver.close()
+    assert str(refused.value).startswith(says)
+    assert (refused.value.again_in_s, refused.value.never, len(receiver.posts)) == (again_in_s, never, 1)
 
 
 @given(st.integers(0, 10_000))
