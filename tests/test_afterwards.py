@@ -164,8 +164,13 @@ def test_a_grave_incident_and_the_day_after(browser: Browser, board: RunningBoar
         assert priya.url.endswith("/manage/follow-ups")
         priya.get_by_role("link", name="A moment for you").click()
         priya.get_by_label(QUESTIONS[0]).fill("Tired. <b>Very</b>.")
+        expect(priya.get_by_text("Not sent yet. Kept on this device")).to_be_visible()
+        priya.reload()
+        expect(priya.get_by_label(QUESTIONS[0])).to_have_value("Tired. <b>Very</b>.")
+        expect(priya.get_by_text("What you typed before is back.")).to_be_visible()
         priya.get_by_role("button", name="Keep it").click()
         expect(priya.get_by_role("link", name="A moment for you")).to_have_count(0)
+        assert "Tired" not in priya.evaluate("JSON.stringify(sessionStorage)")
 
         priya.get_by_role("link", name="Call the customer").click()
         expect(priya.locator(".note")).to_have_text(NASTY)

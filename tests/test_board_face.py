@@ -203,7 +203,9 @@ def test_the_second_sees_at_once_that_the_first_is_going_and_a_line_of_text_goes
     assert (close.outcome, close.note) == (Outcome.REAL, "Sprained an ankle, asked for a call: 0113 496 0001")
 
 
-def test_what_is_typed_stays_while_the_card_goes_on_and_takes_no_keys_for_answers(page: Page, unit: Desk) -> None:
+def test_what_is_typed_stays_while_the_card_goes_on_and_takes_no_keys_for_answers(
+    page: Page, unit: Desk, board: RunningBoard
+) -> None:
     unit.say(state=State.ATTENDED, here=PRIYA)
     line = page.get_by_label("What happened?")
     line.press_sequentially("rft")
@@ -214,6 +216,11 @@ def test_what_is_typed_stays_while_the_card_goes_on_and_takes_no_keys_for_answer
     assert [one.kind for one in unit.read().replies if one.kind == "close"] == []
     line.fill("x" * 300)
     assert len(line.input_value()) == 200
+    expect(page.get_by_text("Kept on this device until you close the alert.")).to_be_visible()
+    page.reload()
+    expect(line).to_have_value("x" * 200)
+    page.goto(f"{board.url}sign-in")
+    assert page.evaluate("Object.keys(sessionStorage).filter((name) => name.startsWith('stayby.draft'))") == []
 
 
 def test_a_touch_never_lands_on_a_button_that_just_came(page: Page, unit: Desk) -> None:

@@ -9,6 +9,8 @@ const SETTLE_MS = 500;        // buttons that just moved or changed take no touc
 const RELOAD_MS = 3000;
 const ROOMY = 3;              // in a crowd, so many alerts are shown whole
 
+const NOTE = "stayby.draft.note.";
+
 const byId = (id) => document.getElementById(id);
 const page = crypto.getRandomValues(new Uint32Array(2)).join("-");
 const cards = new Map();
@@ -207,6 +209,7 @@ function paintAlerts() {
     if (open.has(incident)) continue;
     if (card.alert.closing || card.closed) oops("Closed: " + card.alert.place + ".");
     card.root.remove();
+    sessionStorage.removeItem(NOTE + incident);
     cards.delete(incident);
     opened.delete(incident);
     settle();
@@ -250,10 +253,21 @@ function makeCard(alert) {
   card.told = make("label", "told", root);
   make("span", "", card.told);
   card.text = Object.assign(make("input", "", card.told), { maxLength: 200, type: "text", dir: "auto", autocomplete: "off" });
+  card.kept = make("small", "", card.told);
+  card.text.value = sessionStorage.getItem(NOTE + alert.incident) ?? "";
+  card.text.oninput = () => keepNote(card);
+  keepNote(card);
   card.answers = make("div", "answers", root);
   card.place.dir = "auto";
   root.addEventListener("keydown", (event) => pressKey(card, event));
   return card;
+}
+
+// What is half typed outlives a reload, in this tab only; signing out clears it (pages.js).
+function keepNote(card) {
+  const name = NOTE + card.alert.incident;
+  if (card.text.value) sessionStorage.setItem(name, card.text.value); else sessionStorage.removeItem(name);
+  say(card.kept, card.text.value && "Kept on this device until you close the alert.");
 }
 
 function paintCard(card, alert, brief) {

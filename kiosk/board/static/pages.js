@@ -1,5 +1,8 @@
 "use strict";
-// Puts a pad of digits under the PIN, for a screen without a keyboard. Without this the form works all the same.
+// Where somebody signs in: forgets what the person before had half typed, and puts a pad of digits under the PIN, for a screen
+// without a keyboard. Without this the form works all the same.
+
+for (const name of Object.keys(sessionStorage)) if (name.startsWith("stayby.draft.")) sessionStorage.removeItem(name);
 
 const pad = document.getElementById("pad");
 const pin = document.getElementById("pin");
