@@ -3,7 +3,10 @@
 import importlib.resources
 import json
 import signal
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from kiosk.board.gate import MANAGER_PAGES
+from kiosk.board.sessions import FILE
 from kiosk.demo.broker import PrivateBroker
 from kiosk.messages import (
     Choice,
@@ -466,11 +470,17 @@ def test_a_page_that_cannot_paint_what_the_board_says_is_red(browser: Browser, b
     page.context.close()
 
 
-def test_a_device_that_lets_the_page_sleep_is_told_once(page: Page) -> None:
+def test_a_device_that_lets_the_page_sleep_is_told_once_and_one_whose_session_ends_soon(
+    page: Page, board: RunningBoard
+) -> None:
     page.add_init_script("Object.defineProperty(navigator, 'wakeLock', { value: undefined })")
+    with closing(sqlite3.connect(board.folder / "board-state" / FILE)) as sessions, sessions:
+        soon = "UPDATE session SET ends_unix_s = ? WHERE began_unix_s = (SELECT max(began_unix_s) FROM session)"
+        sessions.execute(soon, (time.time() + 6.5 * 24 * 3600,))
     page.reload()
     connected(page)
     expect(page.locator("#awake")).to_contain_text("Keep this screen on")
+    expect(page.locator("#ends")).to_contain_text("You are signed in on this phone for 6 more days.")
     assert violations(page) == []
     page.get_by_role("button", name="I will").click()
     page.reload()

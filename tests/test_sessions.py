@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from kiosk.board.accounts import AccountFault, Accounts, NotSignedIn, board_config, standing, zone_of
 from kiosk.board.sessions import FILE, LASTS_S, Sessions, digest, invite, wait_after_s
+from kiosk.board.sign_in import ends_words
 from kiosk.messages import LAST_TIER, Duty, Presence
 from kiosk.pins import store_pin
 from kiosk.store_config import StoreConfig, load_store
@@ -108,6 +109,15 @@ def test_a_session_ends_when_its_time_is_over(kind: str, sessions: Sessions, clo
     clock.now_s += 1
     assert sessions.find(secret) is None
     assert sessions.all() == []
+
+
+def test_a_phone_is_told_in_its_last_week_and_what_to_do() -> None:
+    day_s = 24 * 3600.0
+    assert ends_words("phone", 7 * day_s + 1, manager=False) == ""
+    assert ends_words("pin", 60.0, manager=False) == ""
+    assert "for 6 more days. Then no alert reaches it. Ask a manager" in ends_words("phone", 6.9 * day_s, manager=False)
+    assert "for 1 more day. Then" in ends_words("phone", 1.5 * day_s, manager=False)
+    assert "until today only. Then no alert reaches it. Go to" in ends_words("phone", 60.0, manager=True)
 
 
 def test_a_manager_ends_one_or_all(sessions: Sessions) -> None:

@@ -6,6 +6,7 @@ count as listening. Whose answer it is says the session alone, never what a page
 """
 
 import asyncio
+import json
 import logging
 import os
 import resource
@@ -33,7 +34,7 @@ from kiosk.board.gate import Door, SignInFirst, Turned, json_body
 from kiosk.board.recorder import Recorder, open_records
 from kiosk.board.replies import HOLD_S
 from kiosk.board.sessions import Session, Sessions
-from kiosk.board.sign_in import SignIn
+from kiosk.board.sign_in import SignIn, ends_words
 from kiosk.board.station import AnswerRefused, Ask, Station
 from kiosk.config import ServeSection
 from kiosk.messages import Record, one_line
@@ -266,10 +267,14 @@ class Board:
         member.turn(page.alive_s)
         try:
             yield "retry: 500\n\n"
+        told, manager = "", member.staff.role == "manager"
             while not self._closing and not page.ended:
                 page.changed.clear()
                 yield f"data: {member.view_json}\n\n"
                 await page.changed.wait()
+                if (says := ends_words(session.kind, self.sessions.left_s(session), manager=manager)) != told:
+                    told = says
+                    yield f"event: session\ndata: {json.dumps(says)}\n\n"
         finally:
             page.streams -= 1
             if page.streams == 0:

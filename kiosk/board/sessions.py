@@ -206,6 +206,10 @@ class Sessions:
         """Return how long ago a device was seen."""
         return max(0.0, self._clock() - session.seen_unix_s)
 
+    def left_s(self, session: Session) -> float:
+        """Return how long a device stays signed in still."""
+        return session.ends_unix_s - self._clock()
+
     # --- invitations --------------------------------------------------------------------------------------------------
 
     def invite(self, staff: Id) -> str:

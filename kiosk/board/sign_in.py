@@ -50,6 +50,8 @@ BROWSERS = (
 )
 """Of several that a browser names, the first here: most name others after themselves."""
 INVITATION_GONE = "This invitation does not hold any more. It works once, within a day. Ask a manager for a new one."
+DAY_S = 24 * 3600.0
+WARN_S = 7 * DAY_S
 
 
 class Device(Record):
@@ -92,6 +94,16 @@ def ago(seconds: float) -> str:
 
 
 def address_of(request: Request) -> str:
+def ends_words(kind: Kind, left_s: float, *, manager: bool) -> str:
+    """Return what somebody is told in the last week of a phone's session; "" before that."""
+    if kind != "phone" or left_s > WARN_S:
+        return ""
+    days = int(left_s // DAY_S)
+    until = f"for {days} more day{'s' * (days > 1)}" if days > 0 else "until today only"
+    invite = "Go to “Who is signed in” and invite your own phone" if manager else "Ask a manager for a new invitation"
+    return f"You are signed in on this phone {until}. Then no alert reaches it. {invite}, and open it on this phone."
+
+
     """Return the address from which a request came."""
     return request.client.host if request.client is not None else "unknown"
 

@@ -63,6 +63,7 @@ function connect() {
     if (!newest) soon.port2.postMessage(null);
     newest = message.data;            // what comes faster than it can be painted is painted once
   };
+  source.addEventListener("session", (message) => say(byId("ends"), JSON.parse(message.data)));
   source.onerror = () => cut("This page has lost the board. Trying again…");
 }
 
