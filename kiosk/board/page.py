@@ -265,16 +265,16 @@ class Board:
         page.alive_s, page.left_s = time.monotonic(), None
         page.streams += 1
         member.turn(page.alive_s)
+        told, manager = "", member.staff.role == "manager"
         try:
             yield "retry: 500\n\n"
-        told, manager = "", member.staff.role == "manager"
             while not self._closing and not page.ended:
                 page.changed.clear()
-                yield f"data: {member.view_json}\n\n"
-                await page.changed.wait()
                 if (says := ends_words(session.kind, self.sessions.left_s(session), manager=manager)) != told:
                     told = says
                     yield f"event: session\ndata: {json.dumps(says)}\n\n"
+                yield f"data: {member.view_json}\n\n"
+                await page.changed.wait()
         finally:
             page.streams -= 1
             if page.streams == 0:

@@ -49,9 +49,9 @@ BROWSERS = (
     ("Safari", "Safari"),
 )
 """Of several that a browser names, the first here: most name others after themselves."""
-INVITATION_GONE = "This invitation does not hold any more. It works once, within a day. Ask a manager for a new one."
 DAY_S = 24 * 3600.0
 WARN_S = 7 * DAY_S
+INVITATION_GONE = "This invitation does not hold any more. It works once, within a day. Ask a manager for a new one."
 
 
 class Device(Record):
@@ -93,7 +93,6 @@ def ago(seconds: float) -> str:
     return "just now"
 
 
-def address_of(request: Request) -> str:
 def ends_words(kind: Kind, left_s: float, *, manager: bool) -> str:
     """Return what somebody is told in the last week of a phone's session; "" before that."""
     if kind != "phone" or left_s > WARN_S:
@@ -104,6 +103,7 @@ def ends_words(kind: Kind, left_s: float, *, manager: bool) -> str:
     return f"You are signed in on this phone {until}. Then no alert reaches it. {invite}, and open it on this phone."
 
 
+def address_of(request: Request) -> str:
     """Return the address from which a request came."""
     return request.client.host if request.client is not None else "unknown"
 
