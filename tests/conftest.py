@@ -13,6 +13,12 @@ settings.load_profile("stayby")
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts us in the background hands on a deaf one
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that wait for real parts: of tests that run beside each other, the longest must not come last."""
+    slow = {item.path for item in items if item.get_closest_marker("parts")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def firmware_without_meter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return this firmware, but as it was when no Meter was known."""
