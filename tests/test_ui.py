@@ -254,10 +254,16 @@ def test_who_types_fast_loses_no_letter(rig: Rig, gap_s: float) -> None:
     rig.remote.wait(lambda page: "Maria" in page["texts"], "name")
 
 
-def quickly(rig: Rig, *at: tuple[float, float]) -> list[int]:
-    """Touch one place after another within 0.3 s; return which counted. A busy machine gets more than one try."""
+def quickly(rig: Rig, *at: tuple[float, float], after: tuple[float, float] | None = None) -> list[int]:
+    """Touch one place after another within 0.3 s; return which counted.
+
+    A busy machine gets more than one try, and each begins from the same page: `after` is touched first.
+    """
     for _ in range(10):
         time.sleep(0.4)
+        if after is not None:
+            rig.remote.touch(*after)
+            time.sleep(0.4)
         began_s = time.monotonic()
         counted = [rig.remote.touch(*one) for one in at]
         if time.monotonic() - began_s < DEBOUNCE_S:
@@ -270,7 +276,8 @@ def test_a_finger_that_comes_down_twice_on_a_key_or_as_the_page_turns_counts_onc
     assert quickly(rig, middle(page, "A"), middle(page, "A")) == [1, 0]
     assert quickly(rig, middle(page, "A"), middle(page, "I")) == [1, 1]
     page = rig.play(SCENES["view"])
-    assert quickly(rig, middle(page, "Español"), middle(page, "Français")) == [1, 0]
+    turns = quickly(rig, middle(page, "Español"), middle(page, "Français"), after=middle(page, "English"))
+    assert turns == [1, 0]
 
 
 def test_another_language_is_shown_at_once_and_told_to_the_hub(rig: Rig) -> None:
