@@ -138,8 +138,10 @@ def _corner(scene: Scene) -> tuple[Button, ...]:
 
 def _prompts(scene: Scene) -> tuple[str, ...]:
     incident = scene.incident
-    if incident.drill or incident.coming or incident.here or not scene.unanswered:
+    if incident.coming or incident.here or not scene.unanswered:
         return ()
+    if incident.drill:
+        return ("say_no_call",)
     return ("say_nobody",) if scene.reached else ("say_unreached",)
 
 

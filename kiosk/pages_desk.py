@@ -73,6 +73,7 @@ def idle(place: Place, show: Show) -> Page:
         buttons=(place.help(), _person(place), place.call()),
         row=(*language_row(place), Button(LOOK_SIGN, Go.VIEW, Style.SMALL)),
         corner=(),
+        prompts=place.aloud(f"say_opening_{show.opening}") if reached and show.opening else (),
     )
 
 
@@ -139,7 +140,7 @@ def gone(place: Place) -> Page:
         buttons=(place.call(), steps, *(() if told else (place.help(Style.PLAIN),))),
         corner=(),
         bottom=place.say("gone_next"),
-        prompts=place.aloud("say_gone") if somebody and not drill else (),
+        prompts=place.aloud("say_no_call" if drill else "say_gone") if somebody else (),
     )
 
 

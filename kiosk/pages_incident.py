@@ -4,6 +4,7 @@ Rules
 - The waiting line says asked, seen by whom, who is coming and when, here: each a fact, and what happens next by itself.
 - Who wants a person without alarm is asked nothing. What a phrase suggests is no choice, and is marked as none.
 - From each of them the emergency page is one touch away.
+- A call that may be the morning's test is any alert's page with one more button, which nothing else makes way for.
 """
 
 from typing import Any
@@ -87,8 +88,7 @@ def _asking(scene: Scene) -> dict[str, Any]:
         "top": scene.top(),
         "ask": scene.say("what"),
         "buttons": choices(scene),
-        "row": scene.test(),
-        "corner": (*back, *scene.with_fine()),
+        "corner": (*back, *scene.test(), *scene.with_fine()),
     }
 
 
@@ -101,10 +101,15 @@ def waiting(scene: Scene) -> Page:
         Kind.WAITING,
         **_asking(scene),
         headline=scene.say("stay"),
-        body=(*body, *scene.asides())[:2],
+        body=(*_maybe_test(scene), *body, *scene.asides())[:2],
         waiting=_line(scene),
         prompts=scene.aloud(*_waiting_prompts(scene)),
     )
+
+
+def _maybe_test(scene: Scene) -> tuple[str, ...]:
+    """Return the question that `Scene.test` answers; everything else on the page is as in any alert."""
+    return (scene.say("maybe_test"),) if scene.incident.maybe_test else ()
 
 
 def _waiting_prompts(scene: Scene) -> tuple[str, ...]:
@@ -115,7 +120,8 @@ def _waiting_prompts(scene: Scene) -> tuple[str, ...]:
         return ("say_missed",)
     if incident.tier > 1 and scene.asked().done:
         return ("say_asking_more",)
-    return ("say_seen",) if incident.seen else ("say_telling", "say_what")
+    test = ("say_test",) if incident.maybe_test else ()
+    return ("say_seen", *test) if incident.seen else ("say_telling", "say_what", *test)
 
 
 def _waiting_unreached(scene: Scene) -> Page:
@@ -126,10 +132,10 @@ def _waiting_unreached(scene: Scene) -> Page:
         Kind.WAITING,
         **_asking(scene),
         headline=scene.unreached(),
-        body=(scene.say("drill_no_call" if drill else "keep_trying", number=scene.number), *fine),
+        body=(scene.say("drill_no_call" if drill else "keep_trying", number=scene.number), *_maybe_test(scene), *fine),
         waiting=(*seen, *scene.told()),
         bottom=scene.keep_on(),
-        prompts=() if drill else scene.aloud("say_unreached"),
+        prompts=scene.aloud("say_no_call" if drill else "say_unreached"),
     )
 
 
@@ -152,7 +158,7 @@ def coming(scene: Scene) -> Page:
         Kind.COMING,
         **_asking(scene),
         **_coming_parts(scene),
-        body=scene.asides() or (scene.say("stay"),),
+        body=(*_maybe_test(scene), *(scene.asides() or (scene.say("stay"),)))[:2],
         prompts=() if overdue else scene.aloud("say_coming"),
     )
 

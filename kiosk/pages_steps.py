@@ -3,7 +3,7 @@
 Rules
 - Two touches lead to any step: a first choice, then a picture; who is not sure is shown the steps that fit all of them.
 - A step is shown only where it holds (`Case.shown_in`), with the numbers and places of this desk in its slots.
-- In a drill every step says that it is one, and that nobody is to be called.
+- In a drill every step says that nobody is to be called now, and that what follows is for real need.
 - A step with a beat or a clock stays while it is open: a check, a check-in, and that nobody answers, stand on its own page.
 - Nobody needs the hub for them: they are there when this unit cannot call.
 """
@@ -47,8 +47,6 @@ def steps(scene: Scene, choice: Choice, other: Go = Go.CHOICES) -> Page:
     asides = tuple(Line(text, done=scene.reached and at == 0) for at, text in enumerate(scene.asides()))
     lasted_s = _lasted_s(scene)
     parts = _step(scene, choice, lasted_s, drill=scene.incident.drill)
-    if scene.incident.drill:  # a step that says "call" must not be believed
-        parts["kicker"] = scene.say("drill_no_call", number=scene.number)
     back = Button(scene.say("b_other" if other is Go.CHOICES else "b_back"), other)
     parts["buttons"] = (*parts["buttons"], back)
     if holds(scene.local, choice, scene.face.country):
@@ -91,13 +89,15 @@ def _step(place: Place, choice: Choice, lasted_s: float, *, drill: bool = False)
     at, last = shown[number], number == len(shown) - 1
     step = case.steps[at]
     lines = [_line(place, choice, at, line) for line in range(len(step.lines()))]
-    spoken = place.aloud(step_key(choice, at, "spoken")) if case.aloud else ()
+    before = ("say_drill_step",) if drill else ()
+    spoken = place.aloud(*before, step_key(choice, at, "spoken")) if case.aloud else ()
+    kicker = place.say("step", title=place.say(f"{choice.value}.title"), n=number + 1, of=len(shown))
     following = Button(place.say("b_first" if last else "b_next"), Go.NEXT, Style.MAIN)
     again = (Button(place.say("b_again"), Go.AGAIN),) if spoken else ()
     return {
         "picture": step.picture,
         "pace": step.pace,
-        "kicker": place.say("step", title=place.say(f"{choice.value}.title"), n=number + 1, of=len(shown)),
+        "kicker": place.say("drill_step", number=place.number) if drill else kicker,
         "headline": lines[0],
         "body": (*lines[1:], *_timer(place, step, lasted_s, drill=drill)),
         "buttons": (following, *again),
@@ -150,8 +150,6 @@ def alone_steps(place: Place, choice: Choice, top: str, corner: tuple[Button, ..
     """Return the step that the person has come to, while no hub answers."""
     lasted_s = place.now_s - (place.now_s if place.local.timer_s is None else place.local.timer_s)
     parts = _step(place, choice, lasted_s, drill=place.local.drill)
-    if place.local.drill:  # a step that says "call" must not be believed
-        parts["kicker"] = place.say("drill_no_call", number=place.number)
     parts["buttons"] = (*parts["buttons"], Button(place.say("b_other"), Go.CHOICES))
     return place.page(Kind.STEPS, **parts, top_left=top, corner=corner, choice=choice)
 

@@ -47,7 +47,7 @@ TEXTS: dict[str, Text] = {
     "opening_press": "Morning test: press the button now.",
     "opening_touch": "Morning test: touch “I need help” now.",
     "opening_body": "Then touch “Yes, it is the test”.",
-    "opening_real": "Without that touch it is real.",
+    "opening_real": "If not, it is real.",
     "maybe_test": "Is this the morning test?",
     "listening": "I listen for help words · no sound is kept",
     "voice_off_press": "Voice is off · touch or press",
@@ -238,6 +238,7 @@ TEXTS: dict[str, Text] = {
     "code_body": "It takes the place and the words with it.",
     "drill": "This is a drill",
     "drill_no_call": "This is a drill. Do not call {number}.",
+    "drill_step": "Do not call {number} now. In real need:",
     # only heard
     "say_need_help": "Do you need help? Touch the screen.",
     "say_telling": "I am telling the staff. Stay here. I am with you.",
@@ -255,6 +256,11 @@ TEXTS: dict[str, Text] = {
     "say_gone": "This unit cannot call for you. Call the number on the screen, or call out loud.",
     "say_person": "I ask for a person to come. Take your time.",
     "say_drill": "This is a drill.",
+    "say_no_call": "Do not call the number on the screen.",
+    "say_drill_step": "Do not call now. In real need I say:",
+    "say_opening_press": "Morning test. Press the button now. Then touch yes on the screen.",
+    "say_opening_touch": "Morning test. Touch I need help now. Then touch yes on the screen.",
+    "say_test": "Is this the morning test? Then touch yes.",
     "say_thanks": "Thank you. This call is over.",
     "say_voice": "I speak now.",
 }

@@ -128,6 +128,16 @@ SCENES: dict[str, Scene] = {
     ),
     "opening": Scene(show(opening="press"), "idle"),
     "opening_touch": Scene(show(opening="touch"), "idle"),
+    "maybe_test": Scene(
+        show(snapshot(asked=(PRIYA, SAM), maybe_test=True, next=next_step("ask_next_tier"))), "waiting"
+    ),
+    "maybe_test_coming": Scene(
+        show(snapshot(State.COMING, seen=(PRIYA,), coming=(Going(responder=PRIYA, eta_s=64),), maybe_test=True)),
+        "coming",
+    ),
+    "maybe_test_unreached": Scene(
+        show(snapshot(asked=(), maybe_test=True), reach=Reach.DISCONNECTED, listeners=0), "waiting"
+    ),
     "steps_drill": Scene(show(snapshot(seen=(PRIYA,), drill=True, **CHEST)), "steps"),
     "raised_disconnected": Scene(
         show(snapshot(asked=(), next=next_step("emergency_page", 4)), reach=Reach.DISCONNECTED, listeners=0), "waiting"

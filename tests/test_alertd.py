@@ -778,8 +778,18 @@ def test_the_opening_press_proves_every_hop_by_a_human_answer(unit: Stage, sam: 
     wait_for("the screen to ask", lambda: getattr(screen.shown[-1], "opening", None) == "press")
     unit.tap_button()
     raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
-    assert (raised.id, raised.drill, raised.scenario) == (drill, True, OPENING)
+    assert (raised.id, raised.drill, raised.maybe_test, raised.trigger) == (drill, False, True, Trigger.BUTTON)
+    wait_for("light at the desk", lambda: unit.button.outputs().led)
     sam.wait_status(lambda status: not status.opening)
+    hub(unit).kill()
+    hub(unit).start()
+    assert sam.wait(lambda snapshot: snapshot.revision > REVISION_LEAP).maybe_test, "the question outlives a power cut"
+    sam.start_drill(OPENING, drill)
+    wait_for("the line", lambda: f"drill {drill} from sam: it was begun before; ignored" in hub(unit).said())
+    yes = Touch(action=TouchAction.TEST, incident=drill)
+    wait_for("the hub to take the touch", lambda: screen.send(yes))
+    turned = sam.wait(lambda snapshot: snapshot.drill)
+    assert (turned.id, turned.scenario, turned.maybe_test) == (drill, OPENING, False)
     sam.reply(ComingReply, drill, eta_s=60)
     proven = sam.wait_status(lambda status: status.last_proven is not None).last_proven
     assert proven is not None
@@ -794,6 +804,53 @@ def test_the_opening_press_proves_every_hop_by_a_human_answer(unit: Stage, sam: 
     unit.tap_button()
     again = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
     assert (again.drill, again.id == drill) == (False, False)
+
+
+def test_a_press_in_the_minute_of_the_opening_press_that_nobody_calls_a_test_is_somebodys_call(
+    alone: Hub,
+) -> None:
+    _signed_on(alone)
+    order = _order(OPENING)
+    alone._answer(order, retained=False)
+    _press(alone)
+    open_ = alone._machine.incident
+    assert open_ is not None
+    (row,) = alone._store.unsent()
+    told = parse_snapshot(row.topic, row.payload)
+    assert (told.id, told.drill, told.maybe_test, told.severity) == (order.drill, False, True, Severity.ALERT)
+    alone._touch(Touch(action=TouchAction.CHOOSE, incident=order.drill, choice=Choice.CHEST_PAIN))
+    alone._touch(Touch(action=TouchAction.TEST, incident=order.drill))
+    assert alone._machine.incident is not None
+    assert (alone._machine.incident.drill, alone._machine.incident.maybe_test_due_s) == (False, None)
+
+
+def test_yes_for_another_incident_than_the_one_that_is_shown_makes_no_drill(alone: Hub) -> None:
+    _signed_on(alone)
+    alone._answer(_order(OPENING), retained=False)
+    _press(alone)
+    alone._touch(Touch(action=TouchAction.TEST, incident="another"))
+    alone._touch(Touch(action=TouchAction.TEST))
+    assert alone._machine.incident is not None
+    assert not alone._machine.incident.drill
+
+
+def test_after_a_covert_press_the_desk_asks_and_plays_the_test_while_staffs_incident_stays_real(alone: Hub) -> None:
+    _signed_on(alone)
+    order = _order(OPENING)
+    alone._answer(order, retained=False)
+    _press(alone, covert=True)
+    assert alone._make_show().opening == "press"
+    _press(alone)
+    shown = alone._make_show()
+    assert shown.incident is not None
+    assert (shown.opening, shown.incident.id, shown.incident.maybe_test) == (None, order.drill, True)
+    alone._touch(Touch(action=TouchAction.TEST, incident=order.drill))
+    shown, open_ = alone._make_show(), alone._machine.incident
+    assert shown.incident is not None
+    assert open_ is not None
+    assert (shown.incident.drill, shown.incident.scenario) == (True, OPENING)
+    assert (open_.drill, open_.maybe_test_due_s, open_.id == order.drill) == (False, None, False)
+    assert alone._proven_at is None
 
 
 def test_a_damaged_time_of_the_last_proof_stops_nothing(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
@@ -863,7 +920,7 @@ def test_an_opening_press_that_nobody_makes_is_told_for_ten_minutes(alone: Hub) 
     assert re.fullmatch(r"nobody pressed the button in the minute after Sam began it at [0-2]\d:[0-5]\d", fault.says)
     _press(alone)
     assert alone._machine.incident is not None
-    assert not alone._machine.incident.drill, "too late: it is real"
+    assert alone._machine.incident.maybe_test_due_s is None, "too late: it is real"
     alone._check_opening(began_s + OPENING_S + MISSED_SHOWN_S)
     assert _codes(alone) == set()
 
@@ -878,7 +935,7 @@ def test_a_press_while_no_staff_can_be_reached_is_real_although_the_opening_pres
     alone._machine.reach = reach
     _press(alone)
     assert alone._machine.incident is not None
-    assert (alone._machine.incident.drill, alone._opening) == (False, None)
+    assert (alone._machine.incident.maybe_test_due_s, alone._opening) == (None, None)
 
 
 def test_a_press_from_before_the_wait_is_real(alone: Hub) -> None:
@@ -886,7 +943,7 @@ def test_a_press_from_before_the_wait_is_real(alone: Hub) -> None:
     alone._answer(_order(OPENING), retained=False)
     _press(alone, age_s=5.0)
     assert alone._machine.incident is not None
-    assert (alone._machine.incident.drill, alone._make_show().opening) == (False, None)
+    assert (alone._machine.incident.maybe_test_due_s, alone._make_show().opening) == (None, None)
 
 
 @pytest.mark.parametrize("action", [TouchAction.HELP, TouchAction.PERSON, TouchAction.WORSE])
@@ -895,7 +952,7 @@ def test_a_touch_in_the_minute_of_the_opening_press_is_real_and_ends_the_wait(al
     alone._answer(_order(OPENING), retained=False)
     alone._touch(Touch(action=action))
     assert alone._machine.incident is not None
-    assert (alone._machine.incident.drill, alone._opening) == (False, None)
+    assert (alone._machine.incident.maybe_test_due_s, alone._opening) == (None, None)
 
 
 def test_a_phrase_in_the_minute_of_the_opening_press_is_real(alone: Hub) -> None:
@@ -924,6 +981,8 @@ def test_at_a_unit_without_a_button_the_touch_is_the_opening_press(stage: Stage)
     assert made._make_show().opening == "touch"
     made._touch(Touch(action=TouchAction.HELP))
     assert made._machine.incident is not None
+    assert (made._machine.incident.id, made._machine.incident.drill) == (order.drill, False)
+    made._touch(Touch(action=TouchAction.TEST, incident=order.drill))
     assert (made._machine.incident.id, made._machine.incident.drill) == (order.drill, True)
     made._close()
 
@@ -952,7 +1011,7 @@ def test_a_restart_while_the_press_is_waited_for_makes_it_a_real_one(stage: Stag
     again._answer(order, retained=False)
     _press(again)
     assert again._machine.incident is not None
-    assert not again._machine.incident.drill
+    assert again._machine.incident.maybe_test_due_s is None
     again._close()
 
 

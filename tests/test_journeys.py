@@ -478,7 +478,7 @@ def test_a_drill_looks_like_one_from_its_first_page_to_its_last() -> None:
     desk = Desk3()
     desk.happens(DRILL)
     assert desk.page.mark == "This is a drill"
-    assert desk.touch("Chest or breathing", "Chest pain").kicker == "This is a drill. Do not call 112."
+    assert desk.touch("Chest or breathing", "Chest pain").kicker == "Do not call 112 now. In real need:"
     assert all(prompts[0] == "say_drill" for prompts in desk.said)
     desk.happens(ev.ResponderHere(SAM, reply()))
     desk.happens(ev.ResponderClosed(SAM, reply(), Outcome.TEST))
@@ -506,13 +506,67 @@ def test_a_drill_that_nobody_ends_leaves_the_desk_by_itself() -> None:
     assert (desk.wait(THANKS_S + 1).kind, desk.page.mark) == (Kind.IDLE, "")
 
 
+MORNING = ev.ButtonPressed(test=ev.TestAsked("drill-2", SAM))
+
+
 def test_the_morning_press_from_the_press_to_the_end() -> None:
     desk = Desk3()
-    desk.happens(ev.DrillStarted("drill-2", "opening", SAM))
-    assert desk.page.mark == "This is a drill"
+    desk.happens(MORNING)
+    assert (desk.page.mark, desk.page.headline, desk.said[-1][-1]) == ("", "Stay here. I am with you.", "say_test")
+    found = desk.touch("Yes, it is the test")
+    assert (found.mark, desk.snapshot().drill, desk.snapshot().id) == ("This is a drill", True, "drill-2")
+    assert "Yes, it is the test" not in found.texts()
     desk.happens(ev.ResponderHere(SAM, reply()))
     assert desk.wait(19.0).headline == "Sam is here."
     assert desk.wait(2.0).kind is Kind.CLOSED
+
+
+def test_a_frightened_press_in_the_minute_of_the_morning_test_is_a_call_like_any_other() -> None:
+    desk, plain = Desk3(), Desk3()
+    desk.happens(MORNING)
+    plain.happens(ev.ButtonPressed())
+    assert [one.text for one in desk.page.buttons] == [one.text for one in plain.page.buttons]
+    for one in (desk, plain):
+        one.touch("Chest or breathing", "Chest pain")
+    assert desk.page.texts() == plain.page.texts(), "a touch of what is happening takes the question away"
+    assert not desk.snapshot().drill
+    for one in (desk, plain):
+        one.wait(RULES.escalate_s * 2)
+        one.happens(ev.ResponderComing(SAM, reply(), 60.0))
+    assert desk.page.texts() == plain.page.texts()
+
+
+def test_who_says_nothing_is_asked_for_a_minute_and_then_no_more() -> None:
+    desk = Desk3()
+    desk.happens(MORNING)
+    desk.happens(ev.ResponderComing(SAM, reply(), 300.0))
+    assert "Yes, it is the test" in desk.wait(59.0).texts()
+    assert "Yes, it is the test" not in desk.wait(2.0).texts()
+    assert (desk.snapshot().drill, desk.machine.state) == (False, State.COMING)
+
+
+@pytest.mark.parametrize("when", ["before the press", "before yes", "after yes"])
+def test_who_threatens_sees_nothing_of_a_covert_call_in_the_morning_test(when: str) -> None:
+    for covert in (ev.ButtonPressed(covert=True), ev.PhraseHeard("angela", 5.0, covert=True)):
+        desk, ordinary = Desk3(), Desk3()
+        if when == "before the press":
+            desk.happens(covert)
+        for one in (desk, ordinary):
+            one.happens(MORNING)
+        if when == "before yes":
+            desk.happens(covert)
+        assert desk.page.texts() == ordinary.page.texts()
+        for one in (desk, ordinary):
+            one.touch("Yes, it is the test")
+        if when == "after yes":
+            desk.happens(covert)
+        for _ in range(2 * int(RULES.escalate_s) + 125):
+            for one in (desk, ordinary):
+                one.wait(1.0)
+            assert desk.page.texts() == ordinary.page.texts()
+        assert desk.said == ordinary.said
+        assert (ordinary.machine.state, desk.machine.state) == (State.IDLE, State.RAISED)
+        assert not desk.snapshot().drill
 
 
 def test_who_threatens_sees_nothing_of_a_covert_call_whatever_the_desk_shows() -> None:

@@ -686,7 +686,7 @@ def test_no_scene_that_is_a_drill_tells_anybody_to_call_but_its_steps_which_say_
     found = view(shown, Local(emergency_put_away=incident.emergency))
     says = [text for text in found.texts() if SAYS_TO_CALL.search(text)]
     assert found.mark == "This is a drill"
-    assert not says or found.kicker == "This is a drill. Do not call 112."
+    assert not says or found.kicker == "Do not call 112 now. In real need:"
     assert not {"say_nobody", "say_unreached", "say_gone"} & set(found.prompts)
 
 
@@ -714,10 +714,32 @@ def test_the_desk_asks_for_its_opening_press_and_stays_what_it_is() -> None:
     ):
         found = view(show(opening=how))
         assert (found.kind, found.headline, found.mark) == (Kind.IDLE, headline, "")
-        assert found.body == ("It is a drill. It tests the way to the staff.", "Any other call here is real.")
+        assert found.body == ("Then touch “Yes, it is the test”.", "If not, it is real.")
+        assert found.prompts == (f"say_opening_{how}",)
         assert [one.text for one in found.buttons] == ["I need help", "I need a person", "Call 112 myself"]
     lost = view(show(opening="press", reach=Reach.DISCONNECTED))
-    assert lost.headline == "Hello.", "first comes that nobody can be told"
+    assert (lost.headline, lost.prompts) == ("Hello.", ()), "first comes that nobody can be told"
+
+
+@pytest.mark.parametrize("name", ["maybe_test", "maybe_test_coming", "maybe_test_unreached"])
+def test_a_call_that_may_be_the_morning_test_is_the_page_of_a_call_and_one_button_more(name: str) -> None:
+    shown = SCENES[name].show
+    assert shown.incident is not None
+    asked = view(shown)
+    plain = view(shown.model_copy(update={"incident": shown.incident.model_copy(update={"maybe_test": False})}))
+    yes = button(asked, "Yes, it is the test")
+    assert yes.does == Touch(action=TouchAction.TEST, incident="i-1")
+    assert "Is this the morning test?" in asked.body
+    assert tuple(one for one in asked.corner if one is not yes) == plain.corner
+    assert (asked.buttons, asked.headline, asked.waiting, asked.bottom, asked.mark) == (
+        plain.buttons,
+        plain.headline,
+        plain.waiting,
+        plain.bottom,
+        "",
+    )
+    assert asked.prompts[: len(plain.prompts)] == plain.prompts
+    assert "Yes, it is the test" not in plain.texts()
 
 
 def test_here_then_over_then_idle() -> None:
@@ -762,17 +784,22 @@ def test_a_drill_is_one_when_the_hub_goes_too() -> None:
     shown = show(snapshot(drill=True, **CHEST))
     local = settle(Local(), shown, 0)
     gone = view(shown, local, HUB_GONE_S)
-    assert (gone.mark, gone.body[0], gone.prompts) == ("This is a drill", "This is a drill. Do not call 112.", ())
+    assert (gone.mark, gone.body[0], gone.prompts) == (
+        "This is a drill",
+        "This is a drill. Do not call 112.",
+        ("say_drill", "say_no_call"),
+    )
     steps = after(shown, "Show the steps", local=local, now_s=5.0)
     card = after(shown, "Call 112 myself", local=local, now_s=5.0)
     for opened in (steps, card):
         found = view(shown, opened, 5.0)
-        assert (found.mark, "This is a drill. Do not call 112." in found.texts()) == ("This is a drill", True)
+        assert found.mark == "This is a drill"
+        assert {"This is a drill. Do not call 112.", "Do not call 112 now. In real need:"} & set(found.texts())
         assert "Call from any phone:" not in found.texts()
-    assert view(shown, steps, 5.0).prompts[0] == "say_drill"
+    assert view(shown, steps, 5.0).prompts[:2] == ("say_drill", "say_drill_step")
     pushing = show(snapshot(drill=True, **PUSHES))
     beat = view(pushing, after(pushing, "Next"), 5.0)
-    assert (beat.pace, beat.mark, beat.kicker) == (Pace.CPR, "This is a drill", "This is a drill. Do not call 112.")
+    assert (beat.pace, beat.mark, beat.kicker) == (Pace.CPR, "This is a drill", "Do not call 112 now. In real need:")
     assert "say_gone" not in beat.prompts
 
 
@@ -938,8 +965,8 @@ def test_a_step_is_read_aloud_and_said_again_where_there_is_a_voice() -> None:
 
 def test_a_step_in_a_drill_says_not_to_call() -> None:
     found = scene_page(SCENES["steps_drill"])
-    assert found.kicker == "This is a drill. Do not call 112."
-    assert found.prompts[0] == "say_drill"
+    assert (found.kicker, found.headline) == ("Do not call 112 now. In real need:", "Call 112 now.")
+    assert found.prompts[:2] == ("say_drill", "say_drill_step")
 
 
 def test_what_the_person_told_is_shown_as_told_and_a_fact_once_the_hub_has_it() -> None:
@@ -988,7 +1015,7 @@ def test_that_nobody_answers_stands_above_the_beat_and_the_card_is_one_touch_awa
         answered = show(snapshot(emergency=True, **PUSHES), reach=reach)
         assert view(answered, after(answered, "Back to the steps", local=card)).pace is Pace.CPR
     drill = view(show(snapshot(emergency=True, drill=True, **PUSHES)), after(show(snapshot(**PUSHES)), "Next"))
-    assert (drill.pace, drill.kicker) == (Pace.CPR, "This is a drill. Do not call 112.")
+    assert (drill.pace, drill.kicker) == (Pace.CPR, "Do not call 112 now. In real need:")
     assert "Call now" not in "".join(drill.texts())
 
 

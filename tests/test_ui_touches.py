@@ -55,6 +55,18 @@ def test_help_waits_for_a_hub_that_is_away(line: Line) -> None:
     assert line.sent == [HELP]
 
 
+def test_yes_it_is_the_test_is_sent_again_until_nobody_is_asked_any_more(line: Line) -> None:
+    touches = Touches(line.send)
+    yes = Touch(action=TouchAction.TEST, incident="i-1")
+    touches.add(yes, State.RAISED, 0)
+    touches.shown(show(snapshot(maybe_test=True)))
+    touches.send_due(RESEND_S)
+    assert line.sent == [yes, yes]
+    touches.shown(show(snapshot(drill=True)))
+    touches.send_due(99)
+    assert len(line.sent) == 2
+
+
 def test_a_second_touch_of_help_does_not_start_the_wait_anew(line: Line) -> None:
     touches = Touches(line.send)
     touches.add(HELP, State.IDLE, 0)

@@ -7,7 +7,7 @@ Rules
 - `Look.low` moves whatever can be touched into the lower half. Only a keyboard is taller than that, and stands at the bottom.
 - With larger text a person sees fewer things, larger (`spare` in `_what_is_so`): facts that are done go first, then asides,
   then what happens next. What is never left out: the headline, the question, what is awaited, a step's own words, every
-  button, the number and its card.
+  button, the number and its card, and what a desk says when it is not as usual (nobody reached, the morning's test).
 """
 
 from collections.abc import Sequence

@@ -54,7 +54,7 @@ def _what_is_so(sheet: Sheet, page: Page) -> list[Block]:
     colours = sheet.colours
     blocks = [Block(page.kicker, 20, colour=colours.muted, spare=0 if page.mark else 2)] if page.kicker else []
     blocks.append(Block(page.headline, HEADLINE, bold=True, colour=colours.ink, above=4))
-    needed = page.kind in {Kind.STEPS, Kind.GONE, Kind.EAR}
+    needed = page.kind in {Kind.STEPS, Kind.GONE, Kind.EAR} or (page.kind is Kind.IDLE and len(page.body) > 1)
     blocks += [
         Block(text, BODY, colour=colours.muted, above=6 if at else 12, spare=0 if needed else 3 if at else 4)
         for at, text in enumerate(page.body)

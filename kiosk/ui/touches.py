@@ -158,6 +158,7 @@ def _incident_shows(touch: Touch, incident: Snapshot) -> bool:
         TouchAction.LATER: not incident.check_in_open,
         TouchAction.WORSE: incident.severity is Severity.GRAVE and not incident.check_in_open,
         TouchAction.NAME: incident.name == touch.name,
+        TouchAction.TEST: not incident.maybe_test,
     }
     return shows[touch.action]
 
