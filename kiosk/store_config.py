@@ -93,7 +93,7 @@ class StoreUnitSection(Section):
 
 
 class KeepSection(Section):
-    """How long what is kept of incidents stays. After that it is deleted."""
+    """How long what is kept of incidents stays. What is over its time is deleted in the night after, or when the board starts."""
 
     incident_days: int = Field(default=90, ge=1, le=3650)
     """Timelines, outcomes and notes."""
@@ -215,8 +215,8 @@ class Wrong(NamedTuple):
     do: str
 
 
-TAKEN_UNIT = "staff"
-"""The place of the topic tree where a unit would stand, and the staff's presences do."""
+TAKEN = frozenset({"staff", "board", "relay", "home-assistant"})
+"""Names that the topics and the users of the broker have for their own: no unit and nobody is called so."""
 
 
 def wrong_names(data: Mapping[str, Any]) -> Iterator[Wrong]:
@@ -275,9 +275,10 @@ def _half_given(data: Mapping[str, Any]) -> Iterator[Wrong]:
 
 
 def _taken(data: Mapping[str, Any]) -> Iterator[Wrong]:
-    for number, one in enumerate(_known(data, "unit")):
-        if one == TAKEN_UNIT:
-            yield Wrong(("unit", number, "id"), f"{one!r} is Stayby's own name on the broker", "choose another id")
+    for table in ("staff", "unit"):
+        for number, one in enumerate(_known(data, table)):
+            if one in TAKEN:
+                yield Wrong((table, number, "id"), f"{one!r} is Stayby's own name on the broker", "choose another id")
     home = data.get("home_assistant")
     prefix = home.get("prefix") if isinstance(home, dict) else None
     if isinstance(prefix, str) and ("" in prefix.split("/") or prefix.split("/")[0] == PREFIX.split("/")[0]):

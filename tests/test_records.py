@@ -389,6 +389,21 @@ def config(tmp_path: Path, broker: PrivateBroker) -> StoreConfig:
 
 
 @pytest.mark.parts
+def test_what_is_over_is_deleted_at_the_start_and_once_a_night(config: StoreConfig) -> None:
+    with closing(open_records(config, pytest.fail)) as records:
+        one = Recorder(config, records, pytest.fail)
+        one.close()
+        night = (NOW + timedelta(days=2 * KEEP.incident_days)).astimezone(one._zone).replace(hour=3, minute=0)
+        one._kept_house = None
+        kept = []
+        for hours in (-3.0, -2.5, -0.1, 0.1, 5.0, 23.0, 24.1):
+            records.take_snapshot(life()[-1], NOW)
+            one._keep_house(night.timestamp() + hours * 3600.0)
+            kept.append(bool(records.incidents(0, NOW.timestamp() + 1)))
+        assert kept == [False, True, True, False, True, True, False]
+
+
+@pytest.mark.parts
 def test_it_records_while_nobody_is_signed_in(config: StoreConfig, broker: PrivateBroker) -> None:
     died: list[BaseException] = []
     with closing(open_records(config, pytest.fail)) as records, closing(Recorder(config, records, died.append)) as one:

@@ -43,6 +43,8 @@ def test_a_good_one_is_read_whole() -> None:
         ('id = "alex"', 'id = "sam"', "line 23, [[staff]] 2 id: 'sam' stands at [[staff]] 1 already; give each an id"),
         ('id = "returns"', 'id = "desk-3"', "[[unit]] 2 id: 'desk-3' stands at [[unit]] 1 already"),
         ('id = "returns"', 'id = "staff"', "[[unit]] 2 id: 'staff' is Stayby's own name on the broker; choose another"),
+        ('id = "returns"', 'id = "relay"', "[[unit]] 2 id: 'relay' is Stayby's own name on the broker; choose another"),
+        ('id = "alex"', 'id = "board"', "[[staff]] 2 id: 'board' is Stayby's own name on the broker; choose another"),
         ('["sam", "mo"]', '["samm"]', "[[rota]] 1 staff: 'samm' is not among [[staff]]; did you mean `sam`?"),
         ('["alex"]', '["eve"]', "[[rota]] 2 staff: 'eve' is not among [[staff]]; add them to [[staff]], or take them"),
         ('["alex"]', '["alex"]\ndesks = ["retuns"]', "[[rota]] 2 desks: 'retuns' is not among [[unit]]; did you mean"),

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from kiosk.board.kept import CLOCK_IS_SET
@@ -38,7 +38,9 @@ ROOM = 20_000
 """Snapshots and replies that may wait."""
 TOPICS_ROOM = 30_000
 WATCH_EVERY_S = 15.0
-FORGET_EVERY_S = 3600.0
+COUNT_EVERY_S = 3600.0
+QUIET_HOUR = 3
+"""From this hour of the store's day on, once a day: what is deleted has the file written anew, which wears a flash card."""
 FILE = "records.db"
 
 log = logging.getLogger("stayby.records")
@@ -117,7 +119,8 @@ class Recorder:
         self._zone = zone_of(store.store.zone)
         self._inbox = Inbox()
         self._closing = threading.Event()
-        self._forget_due_s = self._watch_due_s = 0.0
+        self._count_due_s = self._watch_due_s = 0.0
+        self._kept_house: date | None = None
         self._watched = False
         self.down = "connecting…"
         self.faults: dict[str, str] = {}
@@ -160,8 +163,8 @@ class Recorder:
             )
         self._records.together(lambda: self._take_all(items))
         self._watch()
-        if time.monotonic() >= self._forget_due_s:
-            self._forget_due_s = time.monotonic() + FORGET_EVERY_S
+        if time.monotonic() >= self._count_due_s:
+            self._count_due_s = time.monotonic() + COUNT_EVERY_S
             self._keep_house(time.time())
 
     def _watch(self) -> None:
@@ -172,7 +175,12 @@ class Recorder:
             self._records.watch(datetime.now(UTC), connected=connected)
 
     def _keep_house(self, now_s: float) -> None:
+        """Count the weeks each hour; delete what is over its time at the start, and then once a night."""
         freeze_weeks(self._records, self._store, self._zone, now_s)
+        day = (datetime.fromtimestamp(now_s, self._zone) - timedelta(hours=QUIET_HOUR)).date()
+        if day == self._kept_house:
+            return
+        self._kept_house = day
         gone = self._records.forget(self._store.keep, now_s)
         if gone:
             log.info("%d records were over their time and are deleted", gone)
