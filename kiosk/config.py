@@ -230,6 +230,8 @@ class ServeSection(Section):
     """The page's own certificate (PEM): without one it is served to this machine only."""
     key_file: File | None = None
     """The key to `cert_file` (PEM)."""
+    ca_file: File | None = None
+    """The store's own authority that signed `cert_file` (PEM): phones get its certificate at /store-ca. Not for a public one."""
     names: tuple[str, ...] = Field(default=(), max_length=20, strict=False)
     """Further names under which people open it, "board.harbour.example"; the first stands in invitations."""
 

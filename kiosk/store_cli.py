@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kiosk import config_file, config_show, rota
+from kiosk.board.authority import PAGE, offered
 from kiosk.board.sessions import invite
 from kiosk.broker_files import SignIn, acl_of, board_user, mosquitto_text, relay_user, staff_user, unit_user
 from kiosk.config import ServeSection
@@ -200,7 +201,14 @@ def invite_command(
             f"{error}; run this as the user of the board: sudo -u stayby-board stayby store invite {staff}", err=True
         )
         raise typer.Exit(1) from None
-    typer.echo(f"{_board_address(found.serve)}/invite/{code}")
+    address = _board_address(found.serve)
+    typer.echo(f"{address}/invite/{code}")
+    store_ca = offered(found.serve, lambda says: typer.echo(f"note: {says}", err=True))
+    if store_ca is not None:
+        typer.echo(
+            f"note: a phone that warns of the page first needs the store's certificate: {address}{PAGE}", err=True
+        )
+        typer.echo(f"note: its fingerprint (SHA-256): {store_ca.fingerprint}", err=True)
 
 
 def _board_address(serve: ServeSection) -> str:

@@ -4,6 +4,7 @@ import importlib.resources
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -428,7 +429,10 @@ def test_with_tls_the_cookie_never_travels_open(broker: PrivateBroker, tmp_path:
     certificate = broker.authority.issue_cert("localhost", "127.0.0.1")
     certificate.private_key_pem.write_to_path(tmp_path / "board.key")
     certificate.cert_chain_pems[0].write_to_path(tmp_path / "board.pem")
+    private = broker.authority.private_key_pem.bytes() + broker.authority.cert_pem.bytes()
+    (tmp_path / "ca.pem").write_bytes(private)  # a careless file: its key must not get out
     serve = f'cert_file = "{tmp_path}/board.pem"\nkey_file = "{tmp_path}/board.key"\nhost = "0.0.0.0"'
+    serve += f'\nca_file = "{tmp_path}/ca.pem"\nnames = ["localhost"]'
     board = RunningBoard(tmp_path, broker, serve=serve)
     board.url = f"https://localhost:{board.port}/"
     device = board.signed_in()
@@ -438,6 +442,39 @@ def test_with_tls_the_cookie_never_travels_open(broker: PrivateBroker, tmp_path:
     assert headers["strict-transport-security"] == "max-age=31536000"
     with pytest.raises((OSError, ValueError)):
         ask(f"http://localhost:{board.port}/", "GET", "/sign-in")
+    a_phone_can_get_the_authority_that_it_must_trust(board, board.signed_in("sam"))
+    assert board.program.end() == 0
+
+
+def a_phone_can_get_the_authority_that_it_must_trust(board: RunningBoard, manager: Browserless) -> None:
+    status, headers, der = Browserless(board).ask("GET", "/store-ca.crt")
+    assert (status, headers["content-type"]) == (200, "application/x-x509-ca-cert")
+    told = subprocess.run(
+        ["openssl", "x509", "-inform", "DER", "-noout", "-fingerprint", "-sha256"], input=der, capture_output=True, check=True
+    )  # fmt: skip
+    fingerprint = told.stdout.decode().strip().partition("=")[2]
+    ssl.create_default_context(cadata=der)
+    assert b"PRIVATE" not in der
+    page = Browserless(board).ask("GET", "/store-ca", accept="text/html")[2].decode()
+    assert fingerprint in page
+    assert 'href="/store-ca.crt"' in page
+    command = [sys.executable, "-m", "kiosk", "store", "invite", "sam", "--config", str(board.config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    link = done.stdout.strip()
+    assert fingerprint in done.stderr
+    assert f"{link.partition('/invite/')[0]}/store-ca\n" in done.stderr
+    assert 'href="/store-ca"' in Browserless(board).ask("GET", f"/invite/{link.rpartition('/')[2]}")[2].decode()
+    listed = manager.form("/manage/sessions", token=manager.token(), staff="sam", do="invite")[2].decode()
+    assert listed.count("<svg") == 2
+    assert fingerprint in listed
+
+
+def test_an_authority_that_is_not_there_is_said_and_the_board_serves_on(broker: PrivateBroker, tmp_path: Path) -> None:
+    board = RunningBoard(tmp_path, broker, serve=f'ca_file = "{tmp_path}/none.pem"')
+    says = f"[serve] ca_file {tmp_path}/none.pem: No such file or directory; put the authority's certificate there"
+    until(lambda: says in board.log())
+    assert Browserless(board).ask("GET", "/store-ca.crt")[0] == 404
+    assert Browserless(board).ask("GET", "/sign-in")[0] == 200
     assert board.program.end() == 0
 
 

@@ -26,7 +26,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from kiosk.board import handover, manage, web
+from kiosk.board import authority, handover, manage, web
 from kiosk.board.accounts import AccountFault, Accounts, board_config
 from kiosk.board.crew import Crew, Page, TooManyPages
 from kiosk.board.fault_words import FORGETS, STILL, UNWRITTEN, FaultView
@@ -98,7 +98,8 @@ class Board:
         self._server = web.server(app, cert_file=store.serve.cert_file, key_file=store.serve.key_file)
 
     def _app(self, store: StoreConfig) -> Starlette:
-        sign_in = SignIn(self.door, self.accounts, self.sessions, store.serve, self._end_sessions)
+        store_ca = authority.offered(store.serve, log.warning)
+        sign_in = SignIn(self.door, self.accounts, self.sessions, store.serve, self._end_sessions, store_ca)
         routes = [
             Route("/", self._board),
             *web.static_routes(),
@@ -110,6 +111,7 @@ class Board:
             Route("/alive", self._alive, methods=["POST"]),
             Route("/break", self._break, methods=["POST"]),
             *sign_in.routes(),
+            *authority.routes(store_ca, self.door),
             *manage.routes(self.records, store, self.door, self.crew.start_drill),
         ]
         kinds = (

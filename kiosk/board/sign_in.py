@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from kiosk.board.accounts import Accounts, NotSignedIn
+from kiosk.board.authority import PAGE, Authority
 from kiosk.board.gate import Door, SignInFirst, Turned, fields
 from kiosk.board.sessions import LASTS_S, Guesses, Kind, Session, Sessions
 from kiosk.board.web import is_this_machine
@@ -108,13 +109,24 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client is not None else "unknown"
 
 
+def _code(link: str) -> Markup:
+    return Markup(segno.make(link, error="m").svg_inline(scale=6, border=4, light="#fff") if link else "")  # noqa: S704 - segno's own SVG, of our own link
+
+
 class SignIn:
     """The pages; `ended()` is called when sessions were ended, so that their streams close at once."""
 
     def __init__(
-        self, door: Door, accounts: Accounts, sessions: Sessions, serve: ServeSection, ended: Callable[[], None]
+        self,
+        door: Door,
+        accounts: Accounts,
+        sessions: Sessions,
+        serve: ServeSection,
+        ended: Callable[[], None],
+        store_ca: Authority | None,
     ) -> None:
         self._door, self._accounts, self._sessions, self._ended = door, accounts, sessions, ended
+        self._store_ca = store_ca
         self._name = serve.names[0] if serve.names else ""
         self._scheme = "https" if serve.cert_file is not None else "http"
 
@@ -188,7 +200,8 @@ class SignIn:
         staff = self._sessions.invited(request.path_params["code"])
         if staff is None or staff not in self._accounts.staff:
             raise Turned(HTTPStatus.GONE, INVITATION_GONE)
-        return self._door.html(request, "invite.html", person=self._accounts.person(staff))
+        store_ca = PAGE if self._store_ca else ""
+        return self._door.html(request, "invite.html", person=self._accounts.person(staff), store_ca=store_ca)
 
     async def _take_invite(self, request: Request) -> Response:
         await fields(request)
@@ -206,7 +219,7 @@ class SignIn:
     def _list_page(self, request: Request, link: str = "", person: str = "") -> Response:
         mine = self._door.session(request).digest
         rows = [self._row(staff, mine) for staff in self._accounts.staff]
-        code = Markup(segno.make(link, error="m").svg_inline(scale=6, border=4, light="#fff")) if link else ""  # noqa: S704 - segno's own SVG, of our own link
+        store_ca = f"{self._base(request)}{PAGE}" if self._store_ca else ""
         only_here = link != "" and is_this_machine(urlsplit(link).hostname or "")
         return self._door.html(
             request,
@@ -220,7 +233,10 @@ class SignIn:
             ],
             link=link,
             person=person,
-            code=code,
+            code=_code(link),
+            store_ca=store_ca,
+            store_ca_code=_code(store_ca),
+            fingerprint=self._store_ca.fingerprint if self._store_ca else "",
         )
 
     def _row(self, staff: Id, mine: str) -> Row:
