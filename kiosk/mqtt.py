@@ -53,9 +53,10 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """A link that was `Connected` is gone; the link is already trying again."""
+    """A link that was `Connected` is gone; the link is already trying again. `rival`: another one signs in by our client id."""
 
     reason: str
+    rival: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +238,7 @@ class _Session:
         self.ready = False
         self.asked = False
         self.understood = False
+        self.taken_over = False
         self.client = self._new_client()
 
     def _new_client(self) -> Client:
@@ -371,6 +373,7 @@ class _Session:
         if str(code) == "Keep alive timeout":
             self._why = f"no answer for {2 * self._link.keepalive_s} s; look whether it hangs, and at the network"
         elif str(code) == "Session taken over":
+            self.taken_over = True
             self._why = (
                 f"another device signed in as {self._link.client_id}; let each have its own [responder] or [unit] id"
             )
@@ -484,7 +487,7 @@ class MqttLink:
         if self._session is not None and self._session.ready:
             self._said = ""
             fight = f"; does another device sign in as {self.client_id}?" if self._attempts >= FIGHT_ATTEMPTS else ""
-            self.put(Disconnected(reason + fight))
+            self.put(Disconnected(reason + fight, rival=bool(fight) or self._session.taken_over))
         elif reason != self._said:
             self._said = reason
             self.put(Refused(reason))

@@ -320,6 +320,14 @@ def test_a_taken_port_is_one_clear_line(board: RunningBoard, broker: PrivateBrok
     assert says == f"[serve] 127.0.0.1:{board.port}: Address already in use; choose another host or port\n"
 
 
+def test_a_second_board_over_the_same_folder_is_one_clear_line(board: RunningBoard) -> None:
+    folder = board.folder / "board-state"
+    assert refused_start(board.config, "--port", "0") == (
+        f"[store] state_dir {folder}: another board runs with this folder; "
+        "use that one, or stop it (systemctl stop stayby-board)\n"
+    )
+
+
 OPEN_TO_ALL = (
     "[serve] host 0.0.0.0: without TLS the board is served to this machine only; set cert_file and key_file in "
     '[serve], or host = "127.0.0.1"\n'

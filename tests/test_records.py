@@ -391,7 +391,7 @@ def config(tmp_path: Path, broker: PrivateBroker) -> StoreConfig:
 @pytest.mark.parts
 def test_what_is_over_is_deleted_at_the_start_and_once_a_night(config: StoreConfig) -> None:
     with closing(open_records(config, pytest.fail)) as records:
-        one = Recorder(config, records, pytest.fail)
+        one = Recorder(config, records, lambda error: pytest.fail(repr(error)))
         one.close()
         night = (NOW + timedelta(days=2 * KEEP.incident_days)).astimezone(one._zone).replace(hour=3, minute=0)
         one._kept_house = None
@@ -460,6 +460,22 @@ def test_answers_and_drills_are_kept_as_their_people_sent_them(config: StoreConf
         assert [(reply.responder, reply.note) for reply in records.replies("desk-3", "one")] == [("priya", "Well.")]
         assert "claims" in "".join(one.faults.values())
     assert died == []
+
+
+@pytest.mark.parts
+def test_two_boards_of_one_store_notice_each_other(config: StoreConfig, tmp_path: Path) -> None:
+    elsewhere = config.model_copy(
+        update={"store": config.store.model_copy(update={"state_dir": tmp_path / "elsewhere"})}
+    )
+    with (
+        closing(open_records(config, pytest.fail)) as records,
+        closing(open_records(elsewhere, pytest.fail)) as others,
+        closing(Recorder(config, records, print)) as one,
+    ):
+        until(lambda: not one.down)
+        assert one.rival_s is None
+        with closing(Recorder(elsewhere, others, print)) as other:
+            until(lambda: one.rival_s is not None and other.rival_s is not None)
 
 
 def test_what_the_broker_kept_longer_than_we_may_is_not_taken_up_again() -> None:

@@ -6,6 +6,8 @@ count as listening. Whose answer it is says the session alone, never what a page
 """
 
 import asyncio
+import contextlib
+import fcntl
 import json
 import logging
 import os
@@ -15,8 +17,9 @@ import socket
 import sqlite3
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -40,12 +43,18 @@ from kiosk.config import ServeSection
 from kiosk.messages import Record, one_line
 from kiosk.store_config import StoreConfig
 
+LOCK = "board.lock"
 TICK_S, TICK_MOST_S = 1.0, 3.0
 """A page that hears nothing for 5 s says that it is cut off."""
 FLOOD_S = 0.1
 REST_MOST_S = 0.25
 IDLE_S = 15 * 60.0
 IDLE_LOOK_S = 5.0
+RIVAL_S = 300.0
+RIVAL = FaultView(
+    what="Another board of this store runs elsewhere. Each knows only its own sign-ins, and both write gaps into their records.",
+    do="Tell a technician: stop one of them.",
+)
 
 log = logging.getLogger("stayby.board")
 
@@ -184,6 +193,13 @@ class Board:
     def _take_fault(self, key: str, fault: FaultView) -> None:
         self._faults[key] = fault
 
+    def _mind_rival(self, now_s: float) -> None:
+        since_s = self.recorder.rival_s
+        if since_s is not None and now_s - since_s < RIVAL_S:
+            self._faults["rival"] = RIVAL
+        else:
+            self._faults.pop("rival", None)
+
     def _stop(self) -> None:
         self._closing = self._server.should_exit = True
         self._wake.set()
@@ -211,6 +227,7 @@ class Board:
     async def _turn(self, now_s: float) -> None:
         self._ended = False
         self._end_idle(now_s)
+        self._mind_rival(now_s)
         self.crew.end_sessions(self._still_in)
         self.crew.faults = tuple(self._faults.values())
         await self.crew.turn(now_s)
@@ -411,12 +428,31 @@ async def _run(store: StoreConfig, sock: socket.socket) -> None:
     await Board(store).serve(sock)
 
 
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the data folder for this process alone; raise `BoardError` when another board has it.
+
+    A folder that cannot be written is said by the memory itself, and the board runs without.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = stack.enter_context((folder / LOCK).open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            wrong = f"[store] state_dir {folder}: another board runs with this folder"
+            raise BoardError(f"{wrong}; use that one, or stop it (systemctl stop stayby-board)") from None
+        except OSError as error:
+            log.warning("%s: %s; a second board over this folder would not be noticed", folder / LOCK, error.strerror)
+        yield
+
+
 def run(store: StoreConfig) -> None:
     """Serve the board of a store until SIGTERM or Ctrl-C; say where, in one line. Raises `BoardError`."""
     _check_certificate(store.serve)
     _make_room()
     _say_who_is_left_out(store)
-    with _listen(store.serve) as sock:
+    with _alone(store.store.state_dir), _listen(store.serve) as sock:
         host, port = sock.getsockname()[:2]
         address = f"[{host}]" if ":" in host else host
         scheme = "https" if store.serve.cert_file is not None else "http"

@@ -16,7 +16,6 @@ from pathlib import Path
 from kiosk.board.kept import CLOCK_IS_SET
 from kiosk.board.records import DAY_S, Records
 from kiosk.board.report import freeze_weeks, zone_of
-from kiosk.board.station import client_id
 from kiosk.messages import (
     PREFIX,
     BadMessage,
@@ -123,6 +122,8 @@ class Recorder:
         self._kept_house: date | None = None
         self._watched = False
         self.down = "connecting…"
+        self.rival_s: float | None = None
+        """When another board of this store was last noticed (monotonic seconds): both sign in by one name."""
         self.faults: dict[str, str] = {}
         name = store.store.id
         topics = (
@@ -131,7 +132,7 @@ class Recorder:
             presence_topic(name, "+"),
             reply_topic(name, "+", "+"),
         )
-        self._link = MqttLink(store.broker, client_id("records", f"board-{name}"), topics, self._inbox.put, on_death)
+        self._link = MqttLink(store.broker, f"stayby-records-{name}", topics, self._inbox.put, on_death)
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
@@ -195,7 +196,11 @@ class Recorder:
                 case Connected():
                     log.info("recording")
                     self.down = ""
-                case Disconnected(reason) | Refused(reason, None):
+                case Disconnected(reason, rival):
+                    log.warning("not recording: %s", reason)
+                    self.down = reason
+                    self.rival_s = time.monotonic() if rival else self.rival_s
+                case Refused(reason, None):
                     log.warning("not recording: %s", reason)
                     self.down = reason
                 case Refused(reason, _):
