@@ -259,7 +259,7 @@ TEXTS: dict[str, Text] = {
     "say_no_call": "Do not call the number on the screen.",
     "say_drill_step": "Do not call now. In real need I say:",
     "say_opening_press": "Morning test. Press the button now. Then touch yes on the screen.",
-    "say_opening_touch": "Morning test. Touch I need help now. Then touch yes on the screen.",
+    "say_opening_touch": "Morning test. Touch the largest button now. Then touch yes on the screen.",
     "say_test": "Is this the morning test? Then touch yes.",
     "say_thanks": "Thank you. This call is over.",
     "say_voice": "I speak now.",

@@ -80,6 +80,9 @@ def test_a_drill_is_scored_by_what_happened_and_what_was_said() -> None:
 def test_a_drill_that_came_to_nothing_says_so() -> None:
     assert score(asked(), None).says == "It did not begin: the desk did not take it."
     assert score(asked(scenario=OPENING), None).says == "Nobody pressed the button."
+    unsaid = "Answered after 8 s. Nobody touched “Yes, it is the test”: it stays a call."
+    assert score(asked(scenario=OPENING), kept(AT, id="drill-1", drill=False)).says == unsaid
+    assert score(asked(scenario=OPENING), kept(AT, id="drill-1", drill=True)).says == "Answered after 8 s."
     silent = kept(AT, id="drill-1", drill=True, answer_s=None, arrived_s=None)
     assert score(asked(), silent).says == "Nobody answered."
     assert score(asked(), silent.model_copy(update={"closed_s": None})).says == "It is running."

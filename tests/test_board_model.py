@@ -433,6 +433,11 @@ def test_marks_say_what_nobody_may_overlook() -> None:
     assert marks() == ()
     assert marks(silent=True) == ("SILENT: go quietly. Show nothing at the desk.",)
     assert marks(drill=True, scenario="heart")[0].startswith("This is a drill.")
+    asked = (Entry(t_s=0, what="test_asked", who="Sam"),)
+    assert marks(maybe_test=True, timeline=asked) == (
+        "Maybe the morning’s test: Sam asked for it just before. Until the desk says so, it is real.",
+    )
+    assert marks(maybe_test=False, timeline=asked) == ()
     (opening,) = marks(drill=True, scenario="opening")
     assert opening.startswith("The morning’s press of the button. If none of you pressed it, go and look.")
 

@@ -27,7 +27,7 @@ from kiosk.board.report import (
     week_named,
     words,
 )
-from kiosk.messages import Outcome, Severity, Trigger
+from kiosk.messages import Entry, Outcome, Severity, Trigger
 from kiosk.store_config import NormSection
 from tests.records_parts import DAY_S, NOW, kept, snapshot, store
 
@@ -235,7 +235,8 @@ def test_a_unit_whose_ways_are_each_within_may_be_over_altogether() -> None:
 
 
 def test_drills_old_ones_and_real_ones_do_not_count() -> None:
-    others = [false_alarm(9, drill=True), false_alarm(9, 8), false_alarm(9, outcome=Outcome.REAL)]
+    morning = false_alarm(9, timeline=(Entry(t_s=0, what="test_asked", who="Sam"),))
+    others = [false_alarm(9, drill=True), false_alarm(9, 8), false_alarm(9, outcome=Outcome.REAL), morning]
     assert trust.trust(others, AT, UTC, NORM) == ()
 
 

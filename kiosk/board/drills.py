@@ -306,7 +306,10 @@ class Asked(Record):
 
 
 class Score(Record):
-    """How a drill went. `said_right` is how many of `said_of` the leader ticked, None before they did."""
+    """How a drill went. `said_right` is how many of `said_of` the leader ticked, None before they did.
+
+    `real`: it was a call: one came in the drill, or nobody said of the press that it was the opening press.
+    """
 
     drill: str
     unit: str
@@ -317,6 +320,7 @@ class Score(Record):
     began: bool
     waiting: bool
     over: bool
+    real: bool
     seen_s: float | None
     answer_s: float | None
     arrived_s: float | None
@@ -333,6 +337,8 @@ class Score(Record):
             return "Nobody pressed the button." if self.opening else "It did not begin: the desk did not take it."
         if self.answer_s is None:
             return "Nobody answered." if self.over else "It is running."
+        if self.opening and self.real:
+            return f"Answered after {self.answer_s:.0f} s. Nobody touched “Yes, it is the test”: it stays a call."
         end = "" if self.opening else "; nobody arrived" if self.over and self.arrived_s is None else ""
         return f"Answered after {self.answer_s:.0f} s{end}."
 
@@ -353,6 +359,7 @@ def score(asked: Asked | None, kept: Kept | None, place: str = "", now_s: float 
         began=kept is not None,
         waiting=kept is None and asked is not None and now_s - asked.at_s < (OPENING_S if opening else BEGIN_S),
         over=kept is not None and kept.closed_s is not None,
+        real=kept is not None and not kept.drill,
         seen_s=kept.seen_s if kept else None,
         answer_s=kept.answer_s if kept else None,
         arrived_s=kept.arrived_s if kept else None,

@@ -61,6 +61,11 @@ class Kept(Record):
         return not self.drill and not self.request
 
     @property
+    def maybe_opening(self) -> bool:
+        """Whether it began in the minute in which the opening press was asked for."""
+        return any(one.what == "test_asked" for one in self.timeline)
+
+    @property
     def unanswered(self) -> bool:
         """Whether no human has answered; who said to the screen's question that they are fine needed none."""
         ended_by_person = self.closed_s is not None and not self.emergency and not self.drill

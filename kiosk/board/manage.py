@@ -70,6 +70,11 @@ class DrillRow(NamedTuple):
     right: str
 
 
+WAITS_FOR_PRESS = "It waits for the button. Press it now, within a minute."
+PRESSED = "Pressed. Now touch “Yes, it is the test” on its screen, within a minute."
+PRESSED_AND_SAID = "It is the test. Somebody answers it on the board: Coming, or I’m here."
+
+
 class DeskRow(NamedTuple):
     """A desk and its opening press. `state` is "proven", "waiting", "running", "never" or "old"."""
 
@@ -470,11 +475,9 @@ class Pages:
         proven = f"Last proven {export.when(proven_s, self._zone)}." if proven_s else "Never proven."
         today = proven_s is not None and datetime.fromtimestamp(proven_s, self._zone).date() == self._today()
         if desk is not None and desk.opening:
-            return DeskRow(unit, place, proven, "waiting", "It waits for the button. Press it now, within a minute.")
+            return DeskRow(unit, place, proven, "waiting", WAITS_FOR_PRESS)
         if last is not None and last.began and not last.over and last.answer_s is None:
-            return DeskRow(
-                unit, place, proven, "running", "Pressed. Somebody answers it on the board: Coming, or I’m here."
-            )
+            return DeskRow(unit, place, proven, "running", PRESSED if last.real else PRESSED_AND_SAID)
         if last is not None and last.waiting:
             return DeskRow(unit, place, proven, "waiting", "Asking the desk to wait for its button…")
         missed = last is not None and not today and last.at_s > time.time() - DAY_S

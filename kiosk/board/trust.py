@@ -2,7 +2,7 @@
 
 Rules
 - Pure. What counts is what responders closed as a false alarm with one tap, within seven days, for each unit and for each phrase
-  or way of calling at a unit; drills never count.
+  or way of calling at a unit; drills never count, nor does a call in the minute of an opening press.
 - Nothing is tightened or loosened here: a line says what is so, what the store set itself, and what a person can do now.
 """
 
@@ -74,7 +74,7 @@ def duration(seconds: float) -> str:
 
 
 def _is_false(kept: Kept) -> bool:
-    return kept.outcome is Outcome.FALSE_ALARM and not kept.drill
+    return kept.outcome is Outcome.FALSE_ALARM and not kept.drill and not kept.maybe_opening
 
 
 def trust(incidents: Iterable[Kept], now_s: float, zone: tzinfo, norm: NormSection) -> tuple[Trust, ...]:

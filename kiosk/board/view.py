@@ -130,6 +130,7 @@ OPENING_MARK = (
     "The morning’s press of the button. If none of you pressed it, go and look. "
     "Touch “Coming” or “I’m here”: that proves the whole way."
 )
+MAYBE_TEST_MARK = "Maybe the morning’s test: {who} asked for it just before. Until the desk says so, it is real."
 ASK_NOTE = "What happened? One line, or leave it empty."
 CASE_WORDS: dict[Choice, str] = {
     Choice.BREATHING: "hard to breathe",
@@ -363,6 +364,9 @@ def _head(snapshot: Snapshot) -> str:
 def marks_of(snapshot: Snapshot) -> tuple[str, ...]:
     """Return what nobody may overlook."""
     marks = (SILENT_MARK,) if snapshot.silent else ()
+    if snapshot.maybe_test:
+        by = next((one.who for one in snapshot.timeline if one.what == "test_asked"), "somebody")
+        return (*marks, MAYBE_TEST_MARK.format(who=by))
     if not snapshot.drill:
         return marks
     return (*marks, OPENING_MARK if snapshot.scenario == OPENING else DRILL_MARK)

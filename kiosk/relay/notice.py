@@ -39,7 +39,10 @@ QUIETLY = "Covert call: go quietly. Show nothing at the desk."
 
 
 class Facts(Record):
-    """What is told of one incident; two that differ in more than revision and time are news."""
+    """What is told of one incident; two that differ in more than revision and time are news.
+
+    That nobody is asked any more whether it was the morning's test is none: a drill is.
+    """
 
     store: Id
     unit: Id
@@ -50,6 +53,7 @@ class Facts(Record):
     severity: Severity
     request: bool
     drill: bool
+    maybe_test: bool = False
     silent: bool
     nobody_answered: bool
     opened_at: datetime
@@ -104,6 +108,7 @@ def _facts(snapshot: Snapshot, place: str) -> Facts:
         severity=snapshot.severity,
         request=snapshot.request,
         drill=snapshot.drill,
+        maybe_test=snapshot.maybe_test,
         silent=_covert(snapshot),
         nobody_answered=snapshot.emergency and snapshot.state is State.RAISED,
         opened_at=snapshot.opened_at,
@@ -135,7 +140,7 @@ def change(before: Facts | None, now: Facts) -> Change | None:
         return "opened" if now.open else None
     if not now.open:
         return "closed" if before.open else None
-    same = now.model_copy(update=before.model_dump(include={"revision", "place", "opened_at"}))
+    same = now.model_copy(update=before.model_dump(include={"revision", "place", "opened_at", "maybe_test"}))
     return None if same == before else "changed"
 
 
@@ -151,6 +156,7 @@ def text(facts: Facts) -> str:
     lines = [
         QUIETLY if facts.silent and facts.open else "",
         "This is a drill." if facts.drill else "",
+        "Maybe the morning's test. Until the desk says so, it is real." if facts.maybe_test and facts.open else "",
         "A person would like somebody to come. No alarm." if facts.request and facts.open else "",
         "Nobody has answered." if facts.nobody_answered else where,
         SECONDARY,
