@@ -456,8 +456,8 @@ def a_phone_can_get_the_authority_that_it_must_trust(board: RunningBoard, manage
     ssl.create_default_context(cadata=der)
     assert b"PRIVATE" not in der
     page = Browserless(board).ask("GET", "/store-ca", accept="text/html")[2].decode()
-    assert fingerprint in page
-    assert 'href="/store-ca.crt"' in page
+    assert fingerprint in page.replace("<br>", "")
+    assert 'action="/store-ca.crt"' in page
     command = [sys.executable, "-m", "kiosk", "store", "invite", "sam", "--config", str(board.config)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     link = done.stdout.strip()
@@ -466,7 +466,7 @@ def a_phone_can_get_the_authority_that_it_must_trust(board: RunningBoard, manage
     assert 'href="/store-ca"' in Browserless(board).ask("GET", f"/invite/{link.rpartition('/')[2]}")[2].decode()
     listed = manager.form("/manage/sessions", token=manager.token(), staff="sam", do="invite")[2].decode()
     assert listed.count("<svg") == 2
-    assert fingerprint in listed
+    assert fingerprint in listed.replace("<br>", "")
 
 
 def test_an_authority_that_is_not_there_is_said_and_the_board_serves_on(broker: PrivateBroker, tmp_path: Path) -> None:

@@ -33,6 +33,11 @@ class Authority:
         """Its SHA-256 as phones and computers show it: 32 pairs with colons."""
         return hashlib.sha256(self.der).digest().hex(":").upper()
 
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """The fingerprint in four rows of eight pairs, for eyes that compare."""
+        return tuple(self.fingerprint[start : start + 23] for start in range(0, 95, 24))
+
 
 def parse(pem: str) -> Authority:
     """Return the first certificate of PEM text; raise `BadCertificate` when there is none."""

@@ -236,7 +236,7 @@ class SignIn:
             code=_code(link),
             store_ca=store_ca,
             store_ca_code=_code(store_ca),
-            fingerprint=self._store_ca.fingerprint if self._store_ca else "",
+            fingerprint=self._store_ca.rows if self._store_ca else (),
         )
 
     def _row(self, staff: Id, mine: str) -> Row:
