@@ -493,7 +493,8 @@ def test_a_desk_that_waits_for_its_morning_press_is_named() -> None:
     model = Model()
     model.take_status(status(opening=True), 0.0)
     view = make_view(model, Answers(), "priya", "Priya", 1.0, down="")
-    assert view.waiting == ("Service desk 3 waits for the morning’s press: press its button now.",)
+    says = "Service desk 3 waits for the morning’s press: press its button, then touch “Yes, it is the test” there."
+    assert view.waiting == (says,)
 
 
 def test_a_covert_phrase_is_told_as_one_and_never_which() -> None:

@@ -42,7 +42,8 @@ def test_a_drill_begins_from_a_terminal_and_a_second_one_does_not(stage: Stage) 
         assert raised.timeline[1].model_dump(exclude={"t_s"}) == {"what": "drill_started", "who": "Sam"}
         sam.reply(CloseReply, raised.id, outcome=Outcome.TEST)
         sam.wait(lambda snapshot: snapshot.state is State.CLOSED)
-        waits = (0, "Service desk 3 waits for the press: press its button within a minute, then answer it")
+        says = "Service desk 3 waits for the press: press its button within a minute, touch yes there, then answer it"
+        waits = (0, says)
         assert drill(stage, "--unit", "desk-3", "--scenario", OPENING) == waits
         sam.wait_status(lambda status: status.opening)
         code, says = drill(stage, "--unit", "desk-3", "--scenario", OPENING)

@@ -146,7 +146,7 @@ def start_drill(config: BoardConfig, unit: str, scenario: str) -> str:
     finally:
         order.link.close()
     if scenario == OPENING:
-        return f"{place} waits for the press: press its button within a minute, then answer it"
+        return f"{place} waits for the press: press its button within a minute, touch yes there, then answer it"
     return f"The drill has begun at {place}. It ends by itself; any call there makes it real"
 
 
