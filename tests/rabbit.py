@@ -1,7 +1,11 @@
-"""A real RabbitMQ with its MQTT plugin over TLS, for tests: a broker of version 3.1.1 that is not mosquitto."""
+"""A real RabbitMQ with its MQTT plugin over TLS, for tests: a broker that is not mosquitto.
+
+The keys of its configuration are those that 3.10 (Debian 12, MQTT 3.1.1) and 4.0 (Debian 13, MQTT 5) both know.
+"""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -16,6 +20,7 @@ from kiosk.config import BrokerSection
 from kiosk.demo.broker import free_port
 
 START_S, STOP_S = 240.0, 60.0
+MQTT_5_SINCE = (3, 13)
 HERE = "127.0.0.1"
 CONF = """\
 listeners.tcp = none
@@ -39,6 +44,13 @@ def server() -> str | None:
     """Return RabbitMQ's own start script; Debian's wrapper around it wants to be another user."""
     scripts = sorted(Path("/usr/lib/rabbitmq").glob("lib/rabbitmq_server-*/sbin/rabbitmq-server"))
     return str(scripts[-1]) if scripts else None
+
+
+def knows_mqtt_5() -> bool:
+    """Return whether the installed one knows version 5 of MQTT."""
+    found = re.search(r"rabbitmq_server-(\d+)\.(\d+)", server() or "")
+    assert found is not None, server()
+    return (int(found[1]), int(found[2])) >= MQTT_5_SINCE
 
 
 class RabbitBroker:

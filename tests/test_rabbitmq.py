@@ -1,10 +1,11 @@
-"""A broker of MQTT 3.1.1 that is not mosquitto: a real RabbitMQ carries an incident from the press to its end."""
+"""A broker that is not mosquitto: a real RabbitMQ, 3.10 or 4, carries an incident from the press to its end."""
 
 import queue
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from paho.mqtt.enums import MQTTProtocolVersion
 
 from kiosk.demo.stage import SAM, STORE, UNIT, Stage
 from kiosk.messages import (
@@ -21,7 +22,7 @@ from kiosk.messages import (
     status_topic,
 )
 from kiosk.mqtt import Connected, MqttLink, Received, Refused
-from tests.rabbit import RabbitBroker, server
+from tests.rabbit import RabbitBroker, knows_mqtt_5, server
 from tests.staff import Staff
 
 pytestmark = [
@@ -88,11 +89,15 @@ def test_an_incident_from_the_press_to_its_end_and_the_will_of_a_hub_that_is_kil
     assert parse_status(topic, lies_there(rabbit, topic)).state is UnitState.LOST
 
 
-def test_a_broker_that_does_not_know_mqtt_5_is_spoken_to_in_3_1_1(rabbit: RabbitBroker) -> None:
+def test_it_is_spoken_to_in_the_newest_version_that_it_knows(rabbit: RabbitBroker) -> None:
     inbox: queue.SimpleQueue[object] = queue.SimpleQueue()
     link = MqttLink(rabbit.section_for_responder("sam"), "asks-for-5", (), inbox.put, inbox.put, version=5)
+    refusals = 0
     try:
         while not isinstance(event := inbox.get(timeout=PATIENCE_S), Connected):
-            assert isinstance(event, Refused)  # 3.10 breaks off at the first word; from 3.13 on it knows version 5
+            assert isinstance(event, Refused)
+            refusals += 1
+        assert link.version == (MQTTProtocolVersion.MQTTv5 if knows_mqtt_5() else MQTTProtocolVersion.MQTTv311)
+        assert refusals == (0 if knows_mqtt_5() else 1)  # 3.10 breaks off at the first word
     finally:
         link.close()
