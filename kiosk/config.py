@@ -262,9 +262,12 @@ def load_board(text: str) -> BoardConfig:
     return load(BoardConfig, text)
 
 
-def load(model: type[M], text: str) -> M:
-    """Return the configuration of this kind in the TOML `text`; raise `ConfigFaults` with every fault that it has."""
-    data = parse(text)
+def load(model: type[M], text: str, data: dict[str, Any] | None = None) -> M:
+    """Return the configuration of this kind in the TOML `text`; raise `ConfigFaults` with every fault that it has.
+
+    `data` are its tables, where the caller has them already.
+    """
+    data = parse(text) if data is None else data
     try:
         return model.model_validate(data)
     except ValidationError as error:

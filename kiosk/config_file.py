@@ -18,7 +18,7 @@ from kiosk.covert import wrong_choice
 from kiosk.detection import ManifestError, parse_manifest
 from kiosk.messages import Fault
 from kiosk.pins import PinError, check_stored
-from kiosk.store_config import PIN, StoreConfig, load_store
+from kiosk.store_config import PIN, StoreConfig, anchored, load_store
 
 MAX_CONFIG_BYTES = 64 * 1024
 MAX_STORE_BYTES = 2 * 1024 * 1024
@@ -38,7 +38,7 @@ class Loaded:
 
 def read_store(path: Path) -> StoreConfig:
     """Return the store's configuration in `path`; raise `ConfigFaults` with every fault that it has."""
-    return load_store(read_text(path, MAX_STORE_BYTES))
+    return load_store(read_text(path, MAX_STORE_BYTES), path.absolute().parent)
 
 
 def read_text(path: Path, most_bytes: int = MAX_CONFIG_BYTES) -> str:
@@ -140,18 +140,27 @@ def check(path: Path, now: datetime) -> tuple[str, Config]:
     """
     text = read_text(path, MAX_STORE_BYTES)
     data = _tables(text)
-    if "store" not in data:
+    folder = path.absolute().parent
+    if "store" in data:
+        data = anchored(data, folder)
+    else:
         text = read_text(path)
     faults: list[ConfigFault] = []
     config: Config | None = None
     try:
-        config = load_store(text) if "store" in data else load_board(text) if "responder" in data else load_unit(text)
+        config = _load(data, text, folder)
     except ConfigFaults as wrong:
         faults += wrong.faults
     faults += file_faults(data, text, path, now)
     if faults or config is None:
         raise ConfigFaults(faults)
     return text, config
+
+
+def _load(data: Mapping[str, Any], text: str, folder: Path) -> Config:
+    if "store" in data:
+        return load_store(text, folder)
+    return load_board(text) if "responder" in data else load_unit(text)
 
 
 def _tables(text: str) -> dict[str, Any]:

@@ -22,6 +22,8 @@ Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Role = Literal["staff", "manager"]
 PIN = re.compile(r"scrypt\$\d+\$\d+\$\d+\$[\w=-]+\$[\w=-]+", re.ASCII)
 """What `kiosk.pins` makes of a PIN; whether its numbers are sound is said by `stayby check`."""
+FILE_KEYS = ("_file", "_dir", "program")
+"""So do the names of the options end that name a file."""
 Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=500)]
 
 
@@ -36,6 +38,8 @@ class StoreSection(Section):
     """The time zone of its clocks, "Europe/London"; this machine's own if unset."""
     state_dir: File = Path("/var/lib/stayby-board")
     """The folder of the board's own memory: sessions, and what is kept of incidents."""
+    claims_dir: File = Path("/etc/stayby/claims")
+    """The folder of the claims and renewed certificates that the board hands to the units."""
     contact: str = Field(default="", max_length=120)
     """Whom a manager or a technician turns to, as printed on reports."""
 
@@ -286,12 +290,28 @@ def _taken(data: Mapping[str, Any]) -> Iterator[Wrong]:
         yield Wrong(("home_assistant", "prefix"), says, 'write one like "homeassistant", and no / at either end')
 
 
-def load_store(text: str) -> StoreConfig:
-    """Return the store's configuration in the TOML `text`; raise `ConfigFaults` with every fault that it has."""
-    data = parse(text)
+def anchored(data: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the tables of a store.toml, each file that it names without a leading / as one below `folder`."""
+
+    def whole(key: str, value: Any) -> Any:
+        if isinstance(value, dict):
+            return anchored(value, folder)
+        if isinstance(value, list):
+            return [whole(key, one) for one in value]
+        return str(folder / value) if value and isinstance(value, str) and key.endswith(FILE_KEYS) else value
+
+    return {key: whole(key, value) for key, value in data.items()}
+
+
+def load_store(text: str, folder: Path | None = None) -> StoreConfig:
+    """Return the store's configuration in the TOML `text`; raise `ConfigFaults` with every fault that it has.
+
+    Files that it names without a leading / lie below `folder`, that of the store.toml.
+    """
+    data = parse(text) if folder is None else anchored(parse(text), folder)
     wrong = list(wrong_names(data))
     try:
-        config = load(StoreConfig, text)
+        config = load(StoreConfig, text, data)
     except ConfigFaults as faults:
         whole = [fault for fault in faults.faults if fault.place != "the file"]
         raise ConfigFaults([*whole, *faults_at(text, wrong)]) from None

@@ -1,5 +1,6 @@
 """store.toml: every fault at once, each at its line and entry, in words that say what to do."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kiosk.config_faults import ConfigFaults
+from kiosk.config_file import check, read_store
 from kiosk.config_show import show
 from kiosk.pins import store_pin
 from kiosk.store_config import StoreConfig, load_store, wrong_names
-from tests.store_files import store_text
+from tests.store_files import store_text, write_store
 
 GOOD = store_text(Path("/etc/stayby"))
 
@@ -132,3 +134,13 @@ def test_nonsense_in_any_table_is_no_end_of_the_program(data: dict[str, object])
     for wrong in wrong_names(data):
         assert wrong.says
         assert wrong.do
+
+
+def test_a_file_without_a_leading_slash_lies_beside_the_store(tmp_path: Path) -> None:
+    path = write_store(tmp_path / "etc")
+    path.write_text(path.read_text().replace(f'"{tmp_path}/etc/', '"'))
+    found = read_store(path)
+    assert found.broker.ca_file == tmp_path / "etc" / "ca.pem"
+    assert found.staff[0].key_file == tmp_path / "etc" / "staff-sam.key"
+    assert found.store.state_dir == Path("/var/lib/stayby-board")
+    assert check(path, datetime.now(UTC))[1] == found

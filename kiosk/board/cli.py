@@ -10,7 +10,6 @@ import typer
 from kiosk import config_file
 from kiosk.board import page
 from kiosk.config_faults import ConfigFaults
-from kiosk.store_config import load_store
 
 STORE_CONFIG = Annotated[Path, typer.Option("--config", metavar="FILE", help="The store's store.toml.")]
 DEFAULT_STORE = Path("/etc/stayby/store.toml")
@@ -29,7 +28,7 @@ def board_command(
     """Serve the staff's web pages of a store."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     try:
-        settings = load_store(config_file.read_text(config))
+        settings = config_file.read_store(config)
     except ConfigFaults as wrong:
         _refuse(config, wrong)
     if port is not None:

@@ -11,7 +11,7 @@ import typer
 from kiosk import config_file
 from kiosk.config_faults import ConfigFaults
 from kiosk.relay.relay import Relay
-from kiosk.store_config import RelaySection, StoreConfig, load_store
+from kiosk.store_config import RelaySection, StoreConfig
 
 CONFIG = Annotated[Path, typer.Option("--config", metavar="FILE", help="The store's store.toml.")]
 DEFAULT_CONFIG = Path("/etc/stayby/store.toml")
@@ -27,7 +27,7 @@ def _stop(*says: object) -> typer.Exit:
 
 def _load(path: Path) -> tuple[StoreConfig, RelaySection]:
     try:
-        config = load_store(config_file.read_text(path))
+        config = config_file.read_store(path)
     except ConfigFaults as wrong:
         raise _stop(*(f"{path}: {fault}" for fault in wrong.faults)) from None
     if config.relay is None:
