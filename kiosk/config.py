@@ -6,6 +6,7 @@ Rules
 - Nothing is read here but the text that is handed in: files are opened by the processes.
 """
 
+import ipaddress
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -234,6 +235,23 @@ class ServeSection(Section):
     """The store's own authority that signed `cert_file` (PEM): phones get its certificate at /store-ca. Not for a public one."""
     names: tuple[str, ...] = Field(default=(), max_length=20, strict=False)
     """Further names under which people open it, "board.harbour.example"; the first stands in invitations."""
+    proxies: tuple[str, ...] = Field(default=(), max_length=20, strict=False)
+    """Addresses of the reverse proxy that serves it by TLS: who asks is believed from these alone."""
+
+    @property
+    def tls(self) -> bool:
+        """Whether people reach the page by TLS, its own or a proxy's."""
+        return self.cert_file is not None or bool(self.proxies)
+
+    @field_validator("proxies")
+    @classmethod
+    def _addresses(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for one in proxies:
+            try:
+                ipaddress.ip_network(one)
+            except ValueError:
+                raise ValueError(f'{one!r} is no address; write it like "127.0.0.1" or "10.0.0.0/24"') from None
+        return proxies
 
     @model_validator(mode="after")
     def _pair(self) -> Self:

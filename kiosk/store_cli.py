@@ -220,6 +220,8 @@ def _board_address(serve: ServeSection) -> str:
             f"note: the link says {host!r}, this machine's own name; if phones do not find it, set [serve] names",
             err=True,
         )
+    if serve.proxies:
+        return f"https://{host}"
     scheme = "http" if serve.cert_file is None else "https"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{serve.port}"
 

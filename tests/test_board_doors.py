@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from kiosk.board.sign_in import device_words
+from kiosk.board.web import Listener
 from kiosk.demo.broker import PrivateBroker
 from kiosk.messages import State
 from tests.board_parts import PINS, PRIYA, SAM, Desk, until
@@ -442,8 +443,58 @@ def test_with_tls_the_cookie_never_travels_open(broker: PrivateBroker, tmp_path:
     assert headers["strict-transport-security"] == "max-age=31536000"
     with pytest.raises((OSError, ValueError)):
         ask(f"http://localhost:{board.port}/", "GET", "/sign-in")
+    handshakes_that_never_come_starve_nobody(board)
+    assert device.sign_in("priya", "0000", x_forwarded_for="203.0.113.5") == 403
+    until(lambda: "wrong PIN for priya from 127.0.0.1" in board.log() and "[serve] proxies" in board.log())
     a_phone_can_get_the_authority_that_it_must_trust(board, board.signed_in("sam"))
     assert board.program.end() == 0
+
+
+def handshakes_that_never_come_starve_nobody(board: RunningBoard) -> None:
+    """A minute each, which is what asyncio gives them, would be a minute of 500 open files."""
+    began_s, files = time.monotonic(), Path(f"/proc/{board.program.process.pid}/fd")
+    before = len(list(files.iterdir()))
+    silent = [socket.create_connection(("127.0.0.1", int(board.port))) for _ in range(500)]
+    until(lambda: len(list(files.iterdir())) >= before + 500)
+    assert Browserless(board).ask("GET", "/sign-in")[0] == 200
+    silent[-1].settimeout(30)
+    assert silent[-1].recv(1) == b"", "who never shakes hands is hung up on"
+    until(lambda: len(list(files.iterdir())) < before + 10)
+    assert time.monotonic() - began_s < 50.0
+    for one in silent:
+        one.close()
+
+
+def test_behind_a_proxy_each_device_counts_for_itself_and_the_cookie_never_travels_open(
+    broker: PrivateBroker, tmp_path: Path
+) -> None:
+    board = RunningBoard(tmp_path, broker, serve='proxies = ["127.0.0.0/8"]\nnames = ["board.harbour.example"]')
+    device = board.signed_in()
+    assert device.cookie.startswith("__Host-stayby=")
+    assert "secure" in device.set_cookie.lower()
+    proxied = {"x_forwarded_for": "198.51.100.9, 203.0.113.5", "x_forwarded_proto": "https"}
+    assert device.sign_in("priya", "0000", **proxied) == 403
+    until(lambda: "wrong PIN for priya from 203.0.113.5" in board.log())
+    assert "[serve] proxies" not in board.log()
+    assert board.program.end() == 0
+
+
+@pytest.mark.parametrize("limit", [3, 0])
+def test_of_one_address_so_many_connections_are_open_and_no_more(limit: int) -> None:
+    with Listener(socket.create_server(("127.0.0.1", 0)), lambda _: limit) as port:
+        port.setblocking(False)
+        clients = [socket.create_connection(port.getsockname()) for _ in range(limit + 2)]
+        taken = [port.accept()[0] for _ in range(limit)]
+        with pytest.raises(BlockingIOError):
+            port.accept()
+        assert [one.recv(1) for one in clients[limit:]] == [b"", b""]
+        for one in taken:
+            one.close()
+            one.close()
+        more = [socket.create_connection(port.getsockname()) for _ in range(limit)]
+        again = [port.accept()[0] for _ in range(limit)]
+    for one in (*clients, *more, *again):
+        one.close()
 
 
 def a_phone_can_get_the_authority_that_it_must_trust(board: RunningBoard, manager: Browserless) -> None:

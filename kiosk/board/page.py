@@ -8,6 +8,7 @@ count as listening. Whose answer it is says the session alone, never what a page
 import asyncio
 import contextlib
 import fcntl
+import functools
 import json
 import logging
 import os
@@ -101,9 +102,9 @@ class Board:
         self.crew = Crew(store, self._wake.set, self._call_death)
         self.records = open_records(store, log.error)
         self.recorder = Recorder(store, self.records, self._recorder_died)
-        tls = store.serve.cert_file is not None
+        tls = store.serve.tls
         self.door = Door(self.sessions, self.accounts.account, self._touch, store_name=store.store.name, secure=tls)
-        app = web.Guard(self._app(store), {store.serve.host, *store.serve.names}, tls=tls)
+        app = web.Guard(self._app(store), {store.serve.host, *store.serve.names}, tls=tls, proxies=store.serve.proxies)
         self._server = web.server(app, cert_file=store.serve.cert_file, key_file=store.serve.key_file)
 
     def _app(self, store: StoreConfig) -> Starlette:
@@ -382,14 +383,15 @@ def _words(error: Exception) -> tuple[HTTPStatus, str]:
 # --- starting ---------------------------------------------------------------------------------------------------------
 
 
-def _listen(serve: ServeSection) -> socket.socket:
+def _listen(serve: ServeSection) -> web.Listener:
     """Return the open port; raise `BoardError` when there cannot be one, or strangers could listen to it."""
     if serve.cert_file is None and not web.is_this_machine(serve.host):
         wrong = f"[serve] host {serve.host}: without TLS the board is served to this machine only"
         raise BoardError(f'{wrong}; set cert_file and key_file in [serve], or host = "127.0.0.1"')
     try:
         family = socket.AF_INET6 if ":" in serve.host else socket.AF_INET
-        return socket.create_server((serve.host, serve.port), family=family, backlog=128)
+        opened = socket.create_server((serve.host, serve.port), family=family, backlog=web.BACKLOG)
+        return web.Listener(opened, functools.partial(web.most_of, serve.proxies))
     except OSError as error:
         raise BoardError(
             f"[serve] {serve.host}:{serve.port}: {os.strerror(error.errno or 0)}; choose another host or port"

@@ -128,7 +128,7 @@ class SignIn:
         self._door, self._accounts, self._sessions, self._ended = door, accounts, sessions, ended
         self._store_ca = store_ca
         self._name = serve.names[0] if serve.names else ""
-        self._scheme = "https" if serve.cert_file is not None else "http"
+        self._scheme = "https" if serve.tls else "http"
 
     def routes(self) -> list[Route]:
         """Return the routes."""

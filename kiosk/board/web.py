@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
+import functools
 import ipaddress
+import logging
 import mimetypes
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import uvicorn
@@ -18,11 +20,14 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 STATIC = Path(__file__).parent / "static"
 REQUEST_S = 10.0
-"""A client gets this long to say what it wants."""
+"""A client gets this long to say what it wants, and as long for its TLS handshake."""
+GOODBYE_S = 3.0
+BACKLOG = 128
 HEAD_LIMIT_BYTES = 16 * 1024
 CONNECTIONS_MOST = 2000
 CONNECTIONS_OF_ONE = 64
@@ -39,6 +44,11 @@ HEADERS = {
     "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=(), screen-wake-lock=(self)",
     "cache-control": "no-store",
 }
+STRANGE_PROXY = (
+    "requests come through a proxy that [serve] proxies does not name: wrong PINs of all its people count as one device's; "
+    "name its address there, or take it away"
+)
+log = logging.getLogger("stayby.board")
 ONLY_TLS = {"strict-transport-security": "max-age=31536000"}
 
 mimetypes.add_type("application/manifest+json", ".webmanifest")
@@ -67,8 +77,10 @@ def host_is_ours(host: str, names: Collection[str]) -> bool:
 class Guard:
     """Turns away requests under a foreign name, and puts the security headers on every answer."""
 
-    def __init__(self, app: ASGIApp, names: Collection[str], *, tls: bool) -> None:
-        self._app, self._names = app, names
+    def __init__(self, app: ASGIApp, names: Collection[str], *, tls: bool, proxies: Sequence[str] = ()) -> None:
+        believing: Any = ProxyHeadersMiddleware  # typed by asgiref's scopes, and not by starlette's
+        self._app: ASGIApp = believing(app, trusted_hosts=list(proxies)) if proxies else app
+        self._names, self._knows_proxies = names, bool(proxies)
         self._headers = {**HEADERS, **ONLY_TLS} if tls else HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,6 +92,9 @@ class Guard:
             await send(message)
 
         app = self._app
+        if not self._knows_proxies and scope["type"] == "http" and "x-forwarded-for" in Request(scope).headers:
+            self._knows_proxies = True
+            log.warning(STRANGE_PROXY)
         if scope["type"] == "http" and not host_is_ours(Request(scope).headers.get("host", ""), self._names):
             says = {"error": "Open the board by this machine's own name or address, or name it in [serve] names."}
             app = JSONResponse(says, HTTPStatus.MISDIRECTED_REQUEST)
@@ -107,8 +122,73 @@ def wants_page(request: Request) -> bool:
 # --- the server -------------------------------------------------------------------------------------------------------
 
 
+class Listener(socket.socket):
+    """The open port. Who has too many connections is closed at once, before TLS begins, as is everybody over the whole."""
+
+    def __init__(self, opened: socket.socket, most_of: Callable[[str], int], most: int = CONNECTIONS_MOST) -> None:
+        super().__init__(opened.family, opened.type, opened.proto, fileno=opened.detach())
+        self._most_of, self._most = most_of, most
+        self._open: Counter[str] = Counter()
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Return the next connection of somebody who may have one more; raise `BlockingIOError` when none is left."""
+        for _ in range(BACKLOG):
+            connection, peer = super().accept()
+            if self._open[peer[0]] < self._most_of(peer[0]) and self._open.total() < self._most:
+                self._open[peer[0]] += 1
+                return Counted(connection, functools.partial(self._let_go, peer[0])), peer
+            connection.close()
+        raise BlockingIOError
+
+    def _let_go(self, address: str) -> None:
+        self._open[address] -= 1
+        self._open += Counter()  # an address without a connection is forgotten
+
+
+class Counted(socket.socket):
+    """A connection that says when it is closed."""
+
+    def __init__(self, connection: socket.socket, gone: Callable[[], None]) -> None:
+        super().__init__(connection.family, connection.type, connection.proto, fileno=connection.detach())
+        self._gone: Callable[[], None] | None = gone
+
+    def close(self) -> None:
+        """Close it."""
+        super().close()
+        gone, self._gone = self._gone, None
+        if gone is not None:
+            gone()
+
+
+def most_of(proxies: Sequence[str], address: str) -> int:
+    """Return how many connections an address may have."""
+    many = is_this_machine(address) or any(
+        ipaddress.ip_address(address) in ipaddress.ip_network(one) for one in proxies
+    )
+    return CONNECTIONS_MOST if many else CONNECTIONS_OF_ONE
+
+
 class QuietServer(uvicorn.Server):
-    """uvicorn without its own signal handling, which would end the process before we said goodbye to the broker."""
+    """uvicorn without its own signal handling, which would end the process before we said goodbye to the broker.
+
+    A TLS handshake has `REQUEST_S`, and not asyncio's minute: a client that connects and says nothing holds a connection so long.
+    """
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve on the sockets handed in."""
+        await super().startup([])
+        config, loop = self.config, asyncio.get_running_loop()
+        handshake_s, goodbye_s = (REQUEST_S, GOODBYE_S) if config.ssl else (None, None)
+
+        def protocol() -> asyncio.Protocol:
+            return ImpatientProtocol(config, self.server_state, self.lifespan.state)
+
+        for one in sockets or []:
+            server = await loop.create_server(
+                protocol, sock=one, ssl=config.ssl, backlog=config.backlog,
+                ssl_handshake_timeout=handshake_s, ssl_shutdown_timeout=goodbye_s,
+            )  # fmt: skip
+            self.servers.append(server)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -117,26 +197,17 @@ class QuietServer(uvicorn.Server):
 
 
 class ImpatientProtocol(H11Protocol):
-    """HTTP/1.1 for a client that says soon what it wants, and for so many connections of one address and no more."""
-
-    open_of: ClassVar[Counter[str]] = Counter()
+    """HTTP/1.1 for a client that says soon what it wants."""
 
     def connection_made(self, transport: Any) -> None:
-        """Take a connection, or close it when its address has too many."""
+        """Take a connection."""
         super().connection_made(transport)
-        self._address = self.client[0] if self.client else ""
         self._last_asked: object = None
         self._look_due = self.loop.call_later(REQUEST_S, self._look)
-        self.open_of[self._address] += 1
-        if self.open_of[self._address] > CONNECTIONS_OF_ONE and not is_this_machine(self._address):
-            transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Let a connection go."""
         self._look_due.cancel()
-        self.open_of[self._address] -= 1
-        if not self.open_of[self._address]:
-            del self.open_of[self._address]
         super().connection_lost(exc)
 
     def _look(self) -> None:
