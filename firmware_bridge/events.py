@@ -264,3 +264,5 @@ class LinkStatistics:
     covert_presses: int = 0
     local_alarm: bool = False
     meter: MeterState = MeterState.OFF
+    heard_s: float | None = None
+    """When the unit last said something whole (monotonic)."""

@@ -114,6 +114,7 @@ class ButtonSession:
         self._hello_s = self._host_beat_s = NEVER_S
         self._frames = self._bad_frames = self._unit_bad_frames = self._echoes = self._bytes = 0
         self._repeated = self._opened = self._from_heartbeat = 0
+        self._heard_s: float | None = None
 
     # ---- what the caller drives ----
 
@@ -250,6 +251,7 @@ class ButtonSession:
             covert_presses=last.covert_presses,
             local_alarm=UnitFlag.LOCAL_ALARM in last.flags,
             meter=self._meter.state(self._now_s),
+            heard_s=self._heard_s,
         )
 
     # ---- what the unit says ----
@@ -271,6 +273,7 @@ class ButtonSession:
         if isinstance(message, UnitMessage):
             self._meet(message.boot_id)
             self._diagnosis.lives(now_s)
+            self._heard_s = now_s
         self._on_message(message, frame.seq, now_s)
 
     def _on_bad_frame(self, now_s: float) -> None:

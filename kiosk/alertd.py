@@ -45,6 +45,7 @@ from kiosk import __version__, events, mqtt
 from kiosk.bus import BusServer, runtime_socket
 from kiosk.button_health import METER_S, Extremes, button_health
 from kiosk.config import UnitConfig, UnitSection
+from kiosk.duty import Part, outside
 from kiosk.effects import Beacon, Effect, Proven, Publish, SetBeacon
 from kiosk.faults import FaultBook
 from kiosk.inbox import Inbox
@@ -101,6 +102,7 @@ from kiosk.messages import (
 )
 from kiosk.opening import Opening
 from kiosk.store import HEARD_KEPT_S, Clock, Heard, Store, is_open
+from kiosk.notify import how_it_is, watchdog
 from kiosk.texts import NEVER_READ_BACK
 
 log = logging.getLogger("stayby")
@@ -113,6 +115,10 @@ LEAF_START_S = 20.0
 REFUSED_AGAIN_S = 5.0
 PRESENCE_FRESH_S = 45.0
 """A responder's device says every 15 s that it listens; one that was not heard for this long does not."""
+UNANSWERED_S = 20.0
+"""A first connection that neither came nor failed within this is a fault: a name server that says nothing, most often."""
+TRY_DISK_S = 600.0
+"""So often the store is written when nothing else is: a disk that became read-only must not be found by a call for help."""
 DEVICES_MOST = 16
 """Devices of one person that are kept; the one that was heard longest ago makes room."""
 PRESENCE_SETTLE_S = 3.0
@@ -246,7 +252,8 @@ class Hub:
         self._beat = 0
         self._status_due = True
         self._closed_s = float("-inf")
-        self._next_tick_s = time.monotonic()
+        self._next_tick_s = self._started_s = self._disk_tried_s = time.monotonic()
+        self._watchdog = watchdog(time.monotonic)
         self._heard_s = dict.fromkeys(Role, self._next_tick_s + LEAF_START_S - LEAF_SILENT_S)
         self._link: mqtt.MqttLink | None = None
         self._button: ButtonLink | None = None
@@ -336,10 +343,12 @@ class Hub:
         self._start_parts()
         log.info("stayby %s on duty: %s/%s, %s", __version__, self._unit.store, self._unit.id, self._unit.place)
         self._tell(events.ReachChanged(Reach.DISCONNECTED))
+        self._watchdog.ready(self._how_it_is())
         try:
             while self._turn():
                 pass
         finally:
+            self._watchdog.stopping()
             self._close()
 
     def _close(self) -> None:
@@ -386,6 +395,31 @@ class Hub:
         if self._status_due or self._beat % int(BEAT_S / TICK_S) == 0:
             self._send_status()
         self._show()
+        self._watchdog.look(self._duty(now_s), self._how_it_is())
+
+    def _duty(self, now_s: float) -> list[Part]:
+        """Return what must be so for this unit to be on duty, or known and shown not to be; `_tick` itself is the main loop."""
+        self._try_disk(now_s)
+        shown = {fault.code for fault in self._faults.open}
+        parts = []
+        if self._link is not None:
+            if self._connected_s is None and "broker" not in shown and now_s - self._started_s > UNANSWERED_S:
+                self._broker_fault("no answer, and no word why; check the network and its name server")
+            parts.append(Part("no turn of the MQTT thread", self._link.turned_s, shown=self._connected_s is None))
+        if self._button is not None:
+            heard_s = self._button.statistics().heard_s or self._button.started_s
+            parts.append(Part("no turn of the button's thread", self._button.turned_s, shown="button" in shown))
+            parts.append(outside("no heartbeat of the button", heard_s, shown="button" in shown))
+        return parts
+
+    def _try_disk(self, now_s: float) -> None:
+        """A store that cannot be written says so by its fault `disk`."""
+        if now_s - self._disk_tried_s >= TRY_DISK_S:
+            self._disk_tried_s = now_s
+            self._store.try_disk(time.time())
+
+    def _how_it_is(self) -> str:
+        return how_it_is(fault.code for fault in self._faults.open)
 
     # --- telling the machine, and doing what it says ------------------------------------------------------------------
 

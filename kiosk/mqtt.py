@@ -280,6 +280,7 @@ class _Session:
         self.asked = True
         ready_by_s = time.monotonic() + CONNECT_S + SUBSCRIBE_S
         while not closing.is_set():
+            link.turned_s = time.monotonic()
             self._step()
             if not self.ready and time.monotonic() > ready_by_s:
                 raise LinkDown("it took the connection but does not answer; look at the broker's log")
@@ -424,6 +425,8 @@ class MqttLink:
         self._session: _Session | None = None
         self._said = ""
         self._attempts = 0
+        self.turned_s = time.monotonic()
+        """When the link's thread last turned; one that does not, while it is connected, hangs."""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         self._thread.start()
@@ -451,7 +454,7 @@ class MqttLink:
             number = 0
             while not self._closing.is_set():
                 number += 1
-                started_s = time.monotonic()
+                started_s = self.turned_s = time.monotonic()
                 steady = self._serve(number) and time.monotonic() - started_s > STEADY_S
                 self._attempts = 0 if steady else self._attempts + 1
                 self._closing.wait(_backoff_s(self._attempts))

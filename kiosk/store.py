@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS heard (number INTEGER PRIMARY KEY AUTOINCREMENT, phra
 CREATE TABLE IF NOT EXISTS paused (number INTEGER PRIMARY KEY AUTOINCREMENT, at_unix_s REAL);
 CREATE TABLE IF NOT EXISTS drill (number INTEGER PRIMARY KEY AUTOINCREMENT, drill TEXT UNIQUE);
 CREATE TABLE IF NOT EXISTS proven (slot INTEGER PRIMARY KEY CHECK (slot = 1), at_unix_s REAL);
+CREATE TABLE IF NOT EXISTS tried (slot INTEGER PRIMARY KEY CHECK (slot = 1), at_unix_s REAL);
 CREATE TABLE IF NOT EXISTS pause (slot INTEGER PRIMARY KEY CHECK (slot = 1), until_unix_s REAL);
 """
 PRESS_SCHEMA = """
@@ -261,6 +262,10 @@ class Store:
         """Return when the opening press was answered last (seconds since 1970), if ever."""
         rows = self._read("SELECT at_unix_s FROM proven")
         return float(rows[0][0]) if rows else None
+
+    def try_disk(self, now_unix_s: float) -> None:
+        """Write one row, so that a disk which can no longer be written is known before it is needed."""
+        self._write(("INSERT OR REPLACE INTO tried VALUES (1, ?)", (now_unix_s,)))
 
     # --- the button ---------------------------------------------------------------------------------------------------
 
