@@ -173,6 +173,7 @@ def kept(shown: Page) -> set[str]:
     texts = {shown.headline, shown.ask, shown.number, *(button.text for button in buttons_of(shown))}
     texts |= {line.text for line in shown.waiting[-1:] if not line.done and shown.kind in {Kind.WAITING, Kind.COMING}}
     texts |= set(shown.body) if shown.kind in {Kind.STEPS, Kind.GONE} else set()
+    texts |= set(shown.body) if shown.kind is Kind.IDLE and len(shown.body) > 1 else set()
     texts |= {shown.card.title, shown.card.lead, *shown.card.lines[:2]} if shown.card else set()
     return texts
 
