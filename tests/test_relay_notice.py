@@ -1,5 +1,6 @@
 """What secondary ways are told: who may know, what is news, the words; the outbox on disk; addresses and programs."""
 
+import os
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -9,12 +10,14 @@ from queue import SimpleQueue
 from typing import Any
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from kiosk.messages import Choice, Outcome, Person, Reach, Severity, Snapshot, State, Trigger
 from kiosk.relay import command as command_module
+from kiosk.relay.cli import NO_RELAY, relay_command
 from kiosk.relay.command import Command, refusal
 from kiosk.relay.notice import SECONDARY, Facts, Notice, change, notice, over, plain, text, title, told
 from kiosk.relay.notify import prioritised
@@ -25,6 +28,7 @@ from kiosk.relay.webhook import WAIT_MOST_S, Webhook, body, secret_bytes, signat
 from kiosk.store_config import CommandSection, WebhookSection
 from tests.board_parts import until
 from tests.relay_parts import SECRET, Receiver
+from tests.store_files import store_text
 
 SAM = Person(id="sam", name="Samantha-Unmistakable")
 AT = datetime(2026, 11, 22, 10, tzinfo=UTC)
@@ -175,8 +179,8 @@ def test_a_clock_that_is_set_back_makes_nothing_wait_for_years(box: Outbox) -> N
 
 
 def test_what_waits_has_an_end(box: Outbox) -> None:
-    for number in range(WAITING_MOST + 5):
-        put(box, news("a", number + 1))
+    many = [("way", news("a", number + 1)) for number in range(WAITING_MOST + 5)]
+    box.take("everything", many[-1][1].facts, many, 0.0)
     assert box.drop_old(["way"], 0.0) == 5
     assert box.waiting() == {"way": WAITING_MOST}
     assert box.drop_old(["way"], WAITING_MOST_S + 1) == WAITING_MOST
@@ -198,6 +202,28 @@ def test_what_is_told_outlives_the_process_and_a_full_disk_does_not_end_it(tmp_p
     assert len(said) == 1
     assert "going on in memory" in said[0]
     nowhere.close()
+
+
+def test_a_memory_that_is_damaged_is_put_aside(tmp_path: Path) -> None:
+    path, said = tmp_path / "outbox.sqlite", list[str]()
+    path.write_bytes(os.urandom(8192))
+    box = Outbox(path, said.append)
+    put(box, news("a", 1))
+    box.close()
+    assert len(said) == 1
+    assert "put aside as .broken, began a new one" in said[0]
+    again = Outbox(path, pytest.fail)
+    assert again.waiting() == {"way": 1}
+    again.close()
+
+
+def test_without_a_relay_table_it_says_what_to_add(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "store.toml"
+    path.write_text(store_text(tmp_path))
+    with pytest.raises(typer.Exit) as ended:
+        relay_command(path)
+    assert ended.value.exit_code == 1
+    assert capsys.readouterr().err == f"{path}: {NO_RELAY}\n"
 
 
 # --- addresses and programs -------------------------------------------------------------------------------------------
