@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiosk.board.model import LOST_S, Model
+from kiosk.board.model import ANSWERED_KEPT_S, LOST_S, Model
 from kiosk.board.replies import GIVE_UP_S, HOLD_S, LATE_S, RESEND_S, Answers, Delivery
 from kiosk.board.view import CHOICES, GUESSES, HEADS, LANGUAGES, View, buttons_of, clock, make_view, sound_of
 from kiosk.messages import (
@@ -157,6 +157,22 @@ def test_a_desk_without_a_new_beat_is_lost_and_a_new_beat_brings_it_back() -> No
     assert not lost(model, LOST_S + 2)
     model.take_status(status(state=UnitState.LOST, beat=3), LOST_S + 3)
     assert lost(model, LOST_S + 3)
+
+
+@pytest.mark.parametrize("cleared", [False, True])
+def test_an_answered_alert_of_a_desk_that_is_gone_for_good_ends_and_one_without_an_answer_stays(cleared: bool) -> None:
+    model = Model()
+    take(model, snapshot(unit="gone", id="answered", state=State.ATTENDED, here=PRIYA))
+    take(model, snapshot(unit="gone-too", id="waits"))
+    take(model, snapshot(unit="lives", id="long", state=State.ATTENDED, here=PRIYA))
+    model.take_status(status(unit="gone", state=UnitState.LOST), 0.0)
+    model.take_status(status(unit="lives", beat=1), ANSWERED_KEPT_S)
+    assert model.end_orphans(ANSWERED_KEPT_S) == []
+    if cleared:
+        model.forget_incident("gone")
+    assert [one.snapshot.id for one in model.end_orphans(ANSWERED_KEPT_S + 1.0)] == ["answered"] * (not cleared)
+    assert {one.snapshot.id for one in model.open_incidents()} == {"waits", "long"}
+    assert take(model, snapshot(unit="gone", id="answered", revision=2, state=State.ATTENDED, here=PRIYA))
 
 
 def test_after_a_break_of_ours_each_desk_gets_its_time_anew() -> None:

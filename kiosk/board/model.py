@@ -5,6 +5,7 @@ Rules
 - A unit has one incident at a time: a newer id takes the place of the one before, a closed one leaves.
 - Times are monotonic seconds and handed in. The unit's `elapsed_s` counts; the time of day only bridges what a retained
   message has slept at the broker, and only when it is plausible.
+- What a unit had open goes when its retained incident is cleared, or when it was answered and its unit is long lost.
 - A unit whose beat has not changed for `LOST_S` is lost, whatever its last status said.
 """
 
@@ -17,6 +18,8 @@ LOST_S = 20.0
 SLEPT_MOST_S = 24 * 3600.0
 APART_S = 60.0
 """Two clocks that are set differ by less."""
+ANSWERED_KEPT_S = 12 * 3600.0
+"""An alert that somebody answered, at a desk that is lost, is asked about for so long: nobody can close it any more."""
 IDS_KEPT = 32
 
 _LOUDNESS = {Severity.GRAVE: 0, Severity.ALERT: 1, Severity.CHECK: 2}
@@ -106,6 +109,24 @@ class Model:
     def forget_desk(self, unit: Id) -> None:
         """Drop a unit that was taken out of service (its retained status was cleared)."""
         self._desks.pop(unit, None)
+
+    def forget_incident(self, unit: Id) -> None:
+        """Drop what a unit had open (its retained incident was cleared)."""
+        held = self._incidents.pop(unit, None)
+        if held is not None:
+            self._revisions[unit].pop(held.snapshot.id, None)
+
+    def end_orphans(self, now_s: float) -> list[Incident]:
+        """Drop and return the answered alerts of desks that are long lost; one that nobody answered stays."""
+        gone = [one for one in self.open_incidents() if self._is_orphan(one, now_s)]
+        for one in gone:
+            self.forget_incident(one.snapshot.unit)
+        return gone
+
+    def _is_orphan(self, held: Incident, now_s: float) -> bool:
+        desk = self._desks.get(held.snapshot.unit)
+        answered = held.snapshot.here is not None or bool(held.snapshot.coming)
+        return answered and (desk is None or desk.lost(now_s)) and now_s - held.said_s > ANSWERED_KEPT_S
 
     def heard_again(self, now_s: float) -> None:
         """The broker is back after a break of ours: give every unit its time anew."""

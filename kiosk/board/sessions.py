@@ -36,6 +36,8 @@ PLACE_S = 30 * 24 * 3600.0
 """An address is known for so long after somebody signed in there by a PIN."""
 WAIT_FIRST_S, WAIT_MOST_S = 60.0, 3600.0
 FORGET_TRIES_S = 24 * 3600.0
+ASIDE_S = 14 * 24 * 3600.0
+"""A broken file is kept aside for so long: it says who signed in from where."""
 WORDS_KEPT = 200
 WHYS_KEPT = 200
 
@@ -94,6 +96,14 @@ class Sessions:
         self._path = folder / FILE
         self._on_disk = True
         self._db = self._open(self._path)
+        self.forget_aside()
+
+    def forget_aside(self) -> None:
+        """Delete a broken file that was put aside long ago."""
+        aside = self._path.with_suffix(".broken")
+        with contextlib.suppress(OSError):  # there is none, or the folder cannot be used, which is told already
+            if self._clock() - aside.stat().st_mtime > ASIDE_S:
+                aside.unlink()
 
     def _open(self, path: Path) -> sqlite3.Connection:
         try:
@@ -163,6 +173,7 @@ class Sessions:
     def begin(self, staff: Id, kind: Kind, *, mark: str, device: str, address: str) -> str:
         """Sign somebody in on a device; return the secret that its browser keeps."""
         secret, now = secrets.token_urlsafe(SECRET_BYTES), self._clock()
+        self.forget_aside()
         self._run(
             "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (digest(secret), staff, kind, mark, device[:WORDS_KEPT], address, now, now, now + LASTS_S[kind]),

@@ -264,6 +264,8 @@ class Station:
                 self._take_presence(parse_presence_once(event.topic, event.payload), now_s)
             elif kind == "incident" and event.payload:
                 self._take_snapshot(event, now_s)
+            elif kind == "incident":
+                self.model.forget_incident(event.topic.split("/")[-2])
             elif kind == "status" and event.payload:
                 self.model.take_status(parse_status_once(event.topic, event.payload), now_s)
             elif kind == "status":
@@ -391,6 +393,10 @@ class Station:
         if self.rest.over(now_s):
             log.info("%s: the break was not ended for %g hours: it is over", self.me.id, REST_MOST_S / 3600)
             self.take_break(now_s, on=False)
+        for one in self.model.end_orphans(now_s):
+            log.warning(
+                "%s is lost for long: %s, which was answered, is shown no more", one.snapshot.unit, one.snapshot.id
+            )
         self._send_due(now_s)
         if self._presence_due_s is not None and now_s >= self._presence_due_s:
             self._say_presence(now_s)
