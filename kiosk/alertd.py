@@ -50,6 +50,7 @@ from kiosk.effects import Beacon, Effect, Proven, Publish, SetBeacon
 from kiosk.faults import FaultBook
 from kiosk.inbox import Inbox
 from kiosk.incident import REVISION_LEAP, Incident, IncidentMachine
+from kiosk.link_health import LinkMeter
 from kiosk.messages import (
     HELP_WORD,
     MAX_SNAPSHOT_BYTES,
@@ -72,6 +73,7 @@ from kiosk.messages import (
     Hearing,
     Hello,
     HereReply,
+    LinkHealth,
     PauseEar,
     Person,
     Presence,
@@ -100,9 +102,9 @@ from kiosk.messages import (
     status_topic,
     tells_presence,
 )
+from kiosk.notify import how_it_is, watchdog
 from kiosk.opening import Opening
 from kiosk.store import HEARD_KEPT_S, Clock, Heard, Store, is_open
-from kiosk.notify import how_it_is, watchdog
 from kiosk.texts import NEVER_READ_BACK
 
 log = logging.getLogger("stayby")
@@ -113,12 +115,12 @@ LEAF_SILENT_S = 5.0
 LEAF_START_S = 20.0
 """A leaf that was never seen is a fault only this long after the hub's start."""
 REFUSED_AGAIN_S = 5.0
-PRESENCE_FRESH_S = 45.0
-"""A responder's device says every 15 s that it listens; one that was not heard for this long does not."""
 UNANSWERED_S = 20.0
 """A first connection that neither came nor failed within this is a fault: a name server that says nothing, most often."""
 TRY_DISK_S = 600.0
 """So often the store is written when nothing else is: a disk that became read-only must not be found by a call for help."""
+PRESENCE_FRESH_S = 45.0
+"""A responder's device says every 15 s that it listens; one that was not heard for this long does not."""
 DEVICES_MOST = 16
 """Devices of one person that are kept; the one that was heard longest ago makes room."""
 PRESENCE_SETTLE_S = 3.0
@@ -250,6 +252,8 @@ class Hub:
         self._meters: dict[int, Extremes] = {}
         self._reset_shown_until_s: dict[str, float] = {}
         self._beat = 0
+        self._run = uuid.uuid4().hex[:8]
+        self._link_meter = LinkMeter()
         self._status_due = True
         self._closed_s = float("-inf")
         self._next_tick_s = self._started_s = self._disk_tried_s = time.monotonic()
@@ -343,7 +347,6 @@ class Hub:
         self._start_parts()
         log.info("stayby %s on duty: %s/%s, %s", __version__, self._unit.store, self._unit.id, self._unit.place)
         self._tell(events.ReachChanged(Reach.DISCONNECTED))
-        self._watchdog.ready(self._how_it_is())
         try:
             while self._turn():
                 pass
@@ -489,6 +492,7 @@ class Hub:
 
     def _disconnected(self, event: mqtt.Disconnected) -> None:
         self._connected_s = None
+        self._link_meter.broke(time.monotonic())
         self._in_flight.clear()
         self._given.clear()
         self._refused_s.clear()
@@ -517,6 +521,7 @@ class Hub:
         self._fault("broker", where, reason.removeprefix(f"{where}: "), "staff cannot be told until it works")
 
     def _acknowledged(self, event: mqtt.Acknowledged) -> None:
+        self._link_meter.acknowledged(event.mid, time.monotonic())
         number = self._in_flight.pop(event.mid, None)
         if number is not None:
             self._given.discard(number)
@@ -624,7 +629,8 @@ class Hub:
         if self._link is not None and self._connected_s is not None:
             state = UnitState.FAULT if self._faults.open else UnitState.READY
             topic = status_topic(self._unit.store, self._unit.id)
-            self._link.publish(topic, self._status(state).model_dump_json().encode(), retain=True)
+            mid = self._link.publish(topic, self._status(state).model_dump_json().encode(), retain=True)
+            self._link_meter.sent(mid, time.monotonic())
 
     def _status(self, state: UnitState) -> Status:
         unit = self._unit
@@ -640,7 +646,13 @@ class Hub:
             face=None if state is UnitState.LOST else _face(unit),
             version=__version__,
             beat=self._beat,
+            at=datetime.now(UTC),
+            run=self._run,
+            link=None if state is UnitState.LOST else self._link_health(),
         )
+
+    def _link_health(self) -> LinkHealth:
+        return self._link_meter.health(self._button_health(0, meter=False), time.monotonic())
 
     # --- drills -------------------------------------------------------------------------------------------------------
 

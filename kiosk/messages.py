@@ -412,11 +412,25 @@ class UnitState(StrEnum):
     LOST = "lost"
 
 
+class LinkHealth(Record):
+    """How well a unit is connected: breaks of its link to the broker in the last 24 h, as far back as its hub runs.
+
+    In milliseconds, the longest of the last minute: how long the broker took to confirm a status, and the button a command.
+    `button_bad` is how many of a thousand frames on the button's cable came damaged or had to be said again.
+    """
+
+    drops: int = Field(default=0, ge=0)
+    broker_ms: int | None = None
+    button_ms: float | None = None
+    button_bad: int | None = None
+
+
 class Status(Record):
     """How the unit is. `beat` grows with each sending; a reader that sees none for 20 s calls the unit lost.
 
     `opening`: it waits for the press of a morning's proof. `face` is what an ambulance is told of the place (None from an older
-    unit, and in a will).
+    unit, and in a will). `at` is the unit's own time of day as it said this, `run` names the start of its hub: two that
+    take turns are two units with one identity. Neither they nor `link` are known of an older unit.
     """
 
     v: Literal[1] = 1
@@ -430,6 +444,9 @@ class Status(Record):
     face: Face | None = None
     version: str = ""
     beat: int = 0
+    at: datetime | None = None
+    run: str = Field(default="", max_length=16)
+    link: LinkHealth | None = None
 
 
 # --- topics -----------------------------------------------------------------------------------------------------------

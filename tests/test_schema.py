@@ -88,7 +88,15 @@ def messages() -> list[tuple[str, Any]]:
         store="Harbour", unit="desk-3", place="Service desk 3", address="12 Quay Street", emergency_number="112"
     )
     whole = Status(
-        store="harbour", unit="desk-3", place="x", state=UnitState.FAULT, faults=(fault,), last_proven=now, face=face
+        store="harbour",
+        unit="desk-3",
+        place="x",
+        state=UnitState.FAULT,
+        faults=(fault,),
+        last_proven=now,
+        face=face,
+        at=now,
+        run="0a1b2c3d",
     )
     of = {"reply_id": "reply-000001", "incident": "one", "responder": "sam"}
     records = [
