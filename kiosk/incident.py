@@ -392,9 +392,16 @@ class IncidentMachine:
     # --- drills -------------------------------------------------------------------------------------------------------
 
     def _makes_real(self, event: Event) -> bool:
-        """Whether a drill is none from here: any call does it, but not the talk with a responder who has just come."""
+        """Whether a drill is none from here: any call does it, but not the talk with a responder who has just come.
+
+        In an opening press what is happening does it too.
+        """
         open_ = self.incident
-        if open_ is None or not open_.drill or type(event) not in CALLS:
+        if open_ is None or not open_.drill:
+            return False
+        if type(event) is ChoiceTouched:
+            return open_.scenario == OPENING  # nobody plays a case there: who touched yes by mistake is heard
+        if type(event) not in CALLS:
             return False
         if isinstance(event, PhraseHeard) and open_.state is State.ATTENDED and not (event.strong or event.covert):
             return self._attended_for_s() > ATTENDED_TALK_S

@@ -1282,6 +1282,18 @@ def test_an_unanswered_opening_press_proves_nothing() -> None:
     assert Proven() not in out
 
 
+def test_who_touched_yes_by_mistake_and_then_what_is_happening_is_heard() -> None:
+    made = opening_drill()
+    made.handle(ev.ChoiceTouched(Choice.CHEST_PAIN), 3.0)
+    assert (opened(made).drill, opened(made).choice, opened(made).severity) == (
+        False,
+        Choice.CHEST_PAIN,
+        Severity.GRAVE,
+    )
+    run_until(made, 5000.0, 3.0)
+    assert made.state is State.RAISED
+
+
 def test_an_opening_press_that_became_real_proves_nothing() -> None:
     made = opening_drill()
     made.handle(ev.HelpTouched(), 2.0)
@@ -1526,6 +1538,18 @@ class Promises(RuleBasedStateMachine):
         self._beacon_only_for_loud_alerts(effects)
         self._revisions_grow(effects)
         self._only_a_touch_chooses(before, event)
+        self._only_a_yes_makes_a_drill(before, event)
+
+    def _only_a_yes_makes_a_drill(self, before: Incident | None, event: ev.Event) -> None:
+        """A call becomes a drill by that touch alone, in its minute, and never when somebody called covertly in it."""
+        after = self.made.incident
+        if after and after.maybe_test_due_s is not None:
+            assert after.state in {State.RAISED, State.COMING}
+            assert not any((after.drill, after.covert, after.parted, after.choice))
+        if before and after and before.id == after.id and after.drill and not before.drill:
+            assert isinstance(event, ev.TestTouched)
+            assert before.maybe_test_due_s is not None
+            assert before.maybe_test_due_s > self.now_s
 
     def _only_a_touch_chooses(self, before: Incident | None, event: ev.Event) -> None:
         after = self.made.incident
