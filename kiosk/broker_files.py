@@ -152,24 +152,34 @@ autosave_interval 1"""
 FORGET = """\
 # nothing rests on what the broker keeps: when it comes back, every unit and everybody on a board says again what is so
 persistence false"""
+REVOCATIONS = "crl.pem"
 LEAST_QUEUED = 2000
 RETAINED_OF_UNIT = 4
 """A board that comes in is handed a status and an incident of each unit at once; as much again may follow at once."""
 
 
 def mosquitto_text(
-    folder: Path, host: str, port: int, sign_in: SignIn, *, run_as: str, units: int, persistence: bool = False
+    folder: Path,
+    host: str,
+    port: int,
+    sign_in: SignIn,
+    *,
+    run_as: str,
+    units: int,
+    persistence: bool = False,
+    revocations: bool = False,
 ) -> str:
     """Return a mosquitto.conf that listens on one TLS port only and lets nobody in unnamed.
 
-    It names the files in `folder`: ca.pem, broker.pem, broker.key, acl, and passwords where they are used.
+    It names the files in `folder`: ca.pem, broker.pem, broker.key, acl, passwords where they are used, and with
+    `revocations` crl.pem, the list of certificates that were taken back.
     An empty `host` listens on every address.
     """
     return f"""\
 listener {port}{" " + host if host else ""}
 cafile {folder}/ca.pem
 certfile {folder}/broker.pem
-keyfile {folder}/broker.key
+keyfile {folder}/broker.key{f"{chr(10)}crlfile {folder}/{REVOCATIONS}" if revocations else ""}
 tls_version tlsv1.2
 allow_anonymous false
 {NAMES[sign_in].format(folder=folder)}

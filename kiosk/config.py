@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic_core import ErrorDetails
 
 from kiosk.config_faults import (
+    BOARD_PATTERN,
     COUNTRY_PATTERN,
     EMERGENCY_PATTERN,
     HOURS_PATTERN,
@@ -65,6 +66,8 @@ class UnitSection(Section):
     """Where people are, should this unit be unable to call: "the pharmacy counter"."""
     meet: str = Field(default="", max_length=80)
     """Where an ambulance crew is met: "the east door"."""
+    board: str = Field(default="", pattern=BOARD_PATTERN)
+    """The staff's board, where the unit fetches its renewed certificate: "https://board.harbour.example:8443"."""
     state_dir: File = Path("/var/lib/stayby")
     """The one writable folder: the open incident and what is still to be sent."""
     run_dir: File = Path("/run/stayby")

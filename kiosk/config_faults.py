@@ -26,12 +26,14 @@ HOURS_PATTERN = r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$"
 EMERGENCY_PATTERN = r"^[0-9]{2,6}$"
 OPTIONAL_NUMBER_PATTERN = r"^([0-9]{2,6})?$"
 COUNTRY_PATTERN = r"^([A-Z]{2})?$"
+BOARD_PATTERN = r"^(https?://[^\s/]+)?$"
 
 PATTERN_WORDS = {
     ID_PATTERN: ("is not an id", "use a-z, 0-9, - and _ only, at most 32 of them, a letter or digit first"),
     HOURS_PATTERN: ("is not a span of hours", 'write it as "08:00-21:00"'),
     EMERGENCY_PATTERN: ("is not an emergency number", 'write 2 to 6 digits, such as "112"'),
     OPTIONAL_NUMBER_PATTERN: ("is not an emergency number", 'write 2 to 6 digits, such as "112"'),
+    BOARD_PATTERN: ("is not a board's address", 'write it like "https://board.harbour.example:8443"'),
     COUNTRY_PATTERN: ("is not a country", 'write the two letters of ISO 3166, such as "GB"'),
 }
 WANTED = {

@@ -1,15 +1,17 @@
-"""The command `stayby store`: is store.toml right, what does its broker need, a PIN, and who is asked now."""
+"""The command `stayby store`: make a store, is store.toml right, what does its broker need, a PIN, and who is asked now."""
 
 import os
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 import zoneinfo
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+import segno
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -18,10 +20,20 @@ from rich.text import Text
 from kiosk import config_file, config_show, rota
 from kiosk.board.authority import PAGE, offered
 from kiosk.board.sessions import invite
-from kiosk.broker_files import SignIn, acl_of, board_user, mosquitto_text, relay_user, staff_user, unit_user
+from kiosk.broker_files import (
+    REVOCATIONS,
+    SignIn,
+    acl_of,
+    board_user,
+    mosquitto_text,
+    relay_user,
+    staff_user,
+    unit_user,
+)
 from kiosk.config import ServeSection
 from kiosk.config_faults import ConfigFaults
 from kiosk.pins import PinError, new_digits, store_pin
+from kiosk.provision import store_commands
 from kiosk.store_config import StoreConfig
 from kiosk.store_notes import notes
 
@@ -32,11 +44,12 @@ CERTIFICATES = ("ca.pem", "broker.pem", "broker.key")
 WIDTH = 100
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+store_commands.add_to(app)
 
 
 @app.callback()
 def store() -> None:
-    """Say what is wrong with store.toml, write the broker's files, make a PIN, show who is asked."""
+    """Make a store, its units and staff; say what is wrong with store.toml, make a PIN, show who is asked."""
 
 
 def load_or_exit(path: Path) -> StoreConfig:
@@ -96,7 +109,10 @@ def broker(
     found = load_or_exit(config)
     sign_in = _sign_in_or_exit(found, config)
     folder = out.resolve()
-    conf = mosquitto_text(folder, "", found.broker.port, sign_in, run_as=user, units=len(found.unit))
+    revocations = (folder / REVOCATIONS).exists()
+    conf = mosquitto_text(
+        folder, "", found.broker.port, sign_in, run_as=user, units=len(found.unit), revocations=revocations
+    )
     try:
         write_private(folder, {"mosquitto.conf": conf, "acl": acl_of(found)}, user)
     except OSError as error:
@@ -189,7 +205,7 @@ def invite_command(
     *,
     config: CONFIG = DEFAULT_STORE,
 ) -> None:
-    """Print a link that signs one of the staff in on their own phone, once, within a day."""
+    """Print a link that signs one of the staff in on their own phone, once, within a day; in a terminal its code to scan as well."""
     found = load_or_exit(config)
     if staff not in {one.id for one in found.staff}:
         typer.echo(f"{config}: there is no [[staff]] with the id {staff!r}; see them by `stayby store rota`", err=True)
@@ -202,13 +218,20 @@ def invite_command(
         )
         raise typer.Exit(1) from None
     address = _board_address(found.serve)
-    typer.echo(f"{address}/invite/{code}")
-    store_ca = offered(found.serve, lambda says: typer.echo(f"note: {says}", err=True))
-    if store_ca is not None:
-        typer.echo(
-            f"note: a phone that warns of the page first needs the store's certificate: {address}{PAGE}", err=True
-        )
-        typer.echo(f"note: its fingerprint (SHA-256): {store_ca.fingerprint}", err=True)
+    link = f"{address}/invite/{code}"
+    typer.echo(link)
+    if sys.stdout.isatty():
+        segno.make(link, error="m").terminal(out=sys.stdout, compact=True)
+    _say_authority(found.serve, address)
+
+
+def _say_authority(serve: ServeSection, address: str) -> None:
+    """Say where a phone gets the certificate that it must trust, where the store has one of its own."""
+    authority = offered(serve, lambda says: typer.echo(f"note: {says}", err=True))
+    if authority is not None:
+        says = "a phone that warns of the page first needs the store's certificate"
+        typer.echo(f"note: {says}: {address}{PAGE}", err=True)
+        typer.echo(f"note: its fingerprint (SHA-256): {authority.fingerprint}", err=True)
 
 
 def _board_address(serve: ServeSection) -> str:

@@ -1,0 +1,208 @@
+"""`stayby store new`, `add-unit`, `add-staff`, `renew` and `revoke`: what a manager does with the folder of a store."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kiosk.broker_files import staff_user, unit_user
+from kiosk.config_faults import ConfigFaults
+from kiosk.provision.authority import AuthorityError
+from kiosk.provision.store_folder import BROKER_FOLDER, NewStore, StoreFolder, create
+from kiosk.store_config import StoreConfig
+
+FOLDER = Annotated[Path, typer.Option("--in", metavar="FOLDER", help="The folder that `stayby store new` made.")]
+HERE = Path()
+HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,250}[A-Za-z0-9])?|[0-9a-fA-F:]{2,39}")
+
+
+@contextlib.contextmanager
+def one_line() -> Iterator[None]:
+    """Say what cannot be in one line each, and exit 1."""
+    try:
+        yield
+    except ConfigFaults as wrong:
+        for fault in wrong.faults:
+            typer.echo(f"{fault}", err=True)
+        raise typer.Exit(1) from None
+    except AuthorityError as error:
+        typer.echo(f"{error}", err=True)
+        raise typer.Exit(1) from None
+    except OSError as error:
+        says = f"{error.filename}: {error.strerror}; run this as who made the folder, and look for a full disk"
+        typer.echo(says, err=True)
+        raise typer.Exit(1) from None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+# --- new --------------------------------------------------------------------------------------------------------------
+
+
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder, on a machine that you keep.")],
+    *,
+    store_id: Annotated[str, typer.Option("--id", prompt='The store\'s id, such as "harbour"', help="The store's id.")],
+    name: Annotated[str, typer.Option(prompt='Its name, "Harbour Stores"', help="What people call it.")],
+    broker: Annotated[str, typer.Option(prompt="The broker's host name or address", help="The broker's host.")],
+    board: Annotated[str, typer.Option(prompt="The board's host name or address", help="The board's host.")],
+    zone: Annotated[str, typer.Option(prompt='Its time zone, "Europe/London"', help="The store's time zone.")],
+    country: Annotated[str, typer.Option(prompt='Its country, two letters, "GB"', help="The country.")],
+    address: Annotated[
+        str, typer.Option(prompt="What to tell an ambulance: street, town, entrance", help="The store's address.")
+    ],
+    manager_id: Annotated[str, typer.Option("--manager", prompt='The first manager\'s id, "alex"', help="Their id.")],
+    manager_name: Annotated[str, typer.Option(prompt='Their first name, "Alex"', help="Their name.")],
+    broker_port: Annotated[int, typer.Option(help="The broker's TLS port.")] = 8883,
+    board_port: Annotated[int, typer.Option(help="The board's TLS port.")] = 8443,
+    broker_folder: Annotated[Path, typer.Option(help="Where mosquitto will read its files.")] = BROKER_FOLDER,
+    broker_user: Annotated[str, typer.Option(help="As whom mosquitto runs.")] = "mosquitto",
+) -> None:
+    """Make a store: its authority, the broker's files, the board's store.toml. Asks for what is not given."""
+    wanted = NewStore(
+        id=store_id,
+        name=name,
+        broker=_host(broker),
+        board=_host(board),
+        zone=zone,
+        country=country,
+        address=address,
+        manager_id=manager_id,
+        manager_name=manager_name,
+        broker_port=broker_port,
+        board_port=board_port,
+        broker_folder=broker_folder,
+        broker_user=broker_user,
+    )
+    with one_line():
+        made = create(folder, wanted, _now())
+    typer.echo(f"{folder}: made. {folder}/authority lets anybody into this store: it goes to no other machine")
+    typer.echo("keep a copy of the whole folder where nobody else can take it")
+    _say_where_it_goes(made, board=True, broker=True, first=True)
+    typer.echo(f"then each unit: stayby store add-unit desk-3 --place 'Service desk 3' --in {folder}")
+
+
+def _host(given: str) -> str:
+    if HOST.fullmatch(given):
+        return given.lower()
+    typer.echo(f'{given!r} is no host name or address; write it like "broker.harbour.example"', err=True)
+    raise typer.Exit(1)
+
+
+# --- units and staff --------------------------------------------------------------------------------------------------
+
+
+def add_unit(
+    unit: Annotated[str, typer.Argument(metavar="ID", help='The unit\'s id, such as "desk-3".')],
+    *,
+    place: Annotated[str, typer.Option(help='What people call the desk: "Service desk 3".')] = "",
+    folder: FOLDER = HERE,
+    again: Annotated[bool, typer.Option("--again", help="A new claim; what the unit had is revoked.")] = False,
+    phone: Annotated[str, typer.Option(help="A phone number at the desk.")] = "",
+    address: Annotated[str, typer.Option(help="What to tell an ambulance, if not the store's.")] = "",
+    defibrillator: Annotated[str, typer.Option(help="Where the nearest one hangs.")] = "",
+    refuge: Annotated[str, typer.Option(help='Where people are: "the pharmacy counter".')] = "",
+    meet: Annotated[str, typer.Option(help='Where an ambulance crew is met: "the east door".')] = "",
+) -> None:
+    """Add a unit: its certificate, its claim, the page with its code; in store.toml, all comments stay."""
+    given = {"phone": phone, "address": address, "defibrillator": defibrillator, "refuge": refuge, "meet": meet}
+    if not place and not again:
+        place = typer.prompt('What people call the desk, "Service desk 3"')
+    with one_line():
+        made = StoreFolder(folder)
+        claimed = made.add_unit(unit, place, {key: value for key, value in given.items() if value}, _now(), again=again)
+    typer.echo(f"{unit}: its claim is made, and holds until {claimed.ends:%d %B %Y}")
+    typer.echo(f"code:   {claimed.code}")
+    typer.echo(f"paper:  {claimed.paper} (print it for the technician; keep it from others)")
+    typer.echo(f"claim:  {claimed.file} (for a USB stick; the board hands it out at {claimed.address})")
+    _say_where_it_goes(made, board=True, broker=True)
+
+
+def add_staff(
+    staff: Annotated[str, typer.Argument(metavar="ID", help='Their id, such as "sam".')],
+    *,
+    name: Annotated[str, typer.Option(prompt='Their first name, "Sam"', help="What the customer reads.")],
+    manager: Annotated[bool, typer.Option("--manager", help="They may see reports, sessions, follow-ups.")] = False,
+    folder: FOLDER = HERE,
+) -> None:
+    """Add one of the staff: their certificate, and their place in store.toml."""
+    with one_line():
+        made = StoreFolder(folder)
+        made.add_staff(staff, name, "manager" if manager else "staff", _now())
+    typer.echo(f"{staff}: added; on the board's machine then: stayby store invite {staff}")
+    _say_where_it_goes(made, board=True, broker=True)
+
+
+# --- taking back and renewing -----------------------------------------------------------------------------------------
+
+
+def revoke(
+    who: Annotated[str, typer.Argument(metavar="ID", help="A unit or one of the staff, stolen, lost or gone.")],
+    *,
+    folder: FOLDER = HERE,
+) -> None:
+    """Shut out a unit or one of the staff: certificates, rights at the broker, claim, place in store.toml."""
+    with one_line():
+        made = StoreFolder(folder)
+        done = made.revoke(_user(made.store(), who), _now())
+    typer.echo(f"{done.user}: out of store.toml; {done.certificates} certificate(s) revoked")
+    if done.rota_lines_gone:
+        typer.echo(f"{done.rota_lines_gone} line(s) of the rota were for nothing else, and are gone too")
+    _say_where_it_goes(made, board=True, broker=True)
+    typer.echo("the reload takes every right from it at once; a connection that it still has ends with:")
+    typer.echo("  sudo systemctl restart mosquitto    # everybody else is back within seconds")
+
+
+def _user(store: StoreConfig, who: str) -> str:
+    """Return the broker's user of a unit or one of the staff; "unit-desk-3" says which where both have an id."""
+    users = [unit_user(one.id) for one in store.unit] + [staff_user(one.id) for one in store.staff]
+    found = [user for user in users if who in {user, user.partition("-")[2]}]
+    if len(found) == 1:
+        return found[0]
+    says = f"{who!r} is a unit and one of the staff" if found else f"there is neither a unit nor staff {who!r}"
+    do = f"say {' or '.join(found)}" if found else "see them in store.toml"
+    typer.echo(f"{says}; {do}", err=True)
+    raise typer.Exit(1)
+
+
+def renew(
+    *,
+    folder: FOLDER = HERE,
+) -> None:
+    """Sign anew all that ends within 90 days, for the same keys: units fetch theirs from the board by themselves."""
+    with one_line():
+        made = StoreFolder(folder)
+        done = made.renew(_now())
+    for entry in done:
+        typer.echo(f"{entry.user}: renewed until {entry.ends:%d %B %Y}")
+    if not done:
+        typer.echo("nothing ends within 90 days")
+        return
+    _say_where_it_goes(made, board=True, broker=any(entry.user == "broker" for entry in done))
+
+
+def _say_where_it_goes(made: StoreFolder, *, board: bool, broker: bool, first: bool = False) -> None:
+    """Print the commands that bring what changed to the machines that need it."""
+    folder = made.folder
+    if broker:
+        verb = "restart" if first else "reload"
+        typer.echo("on the broker's machine (docs/technician.md says how to copy):")
+        typer.echo(f"  {folder}/broker/* to {made.broker_folder}, then: sudo systemctl {verb} mosquitto")
+    if board:
+        typer.echo("on the board's machine:")
+        typer.echo(f"  {folder}/board/* to /etc/stayby, then: sudo systemctl restart stayby-board")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put these commands into `stayby store`."""
+    app.command()(new)
+    app.command(name="add-unit")(add_unit)
+    app.command(name="add-staff")(add_staff)
+    app.command()(renew)
+    app.command()(revoke)
