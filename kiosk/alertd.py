@@ -122,7 +122,7 @@ TRY_DISK_S = 600.0
 PRESENCE_FRESH_S = 45.0
 """A responder's device says every 15 s that it listens; one that was not heard for this long does not."""
 DEVICES_MOST = 16
-"""Devices of one person that are kept; the one that was heard longest ago makes room."""
+"""Devices of one person that are kept; one that does not listen makes room first, then the one heard longest ago."""
 PRESENCE_SETTLE_S = 3.0
 """After a reconnect, how long staff devices have to come back before "nobody is listening" is true."""
 CLOSED_SHOWN_S = 10.0
@@ -555,13 +555,13 @@ class Hub:
     def _presence(self, event: mqtt.Received) -> None:
         presence = parse_presence(event.topic, event.payload) if event.payload else None
         _, responder, device = event.topic.rsplit("/", 2)
-        devices = self._presences.setdefault(responder, {})
+        devices, now_s = self._presences.setdefault(responder, {}), time.monotonic()
         devices.pop(device, None)
         if presence is not None:
-            while len(devices) >= DEVICES_MOST:
-                del devices[next(iter(devices))]
-            devices[device] = presence, time.monotonic()
-        self._check_reach(time.monotonic())
+            while len(devices) >= DEVICES_MOST:  # whatever else the broker kept, who listens is not put out by it
+                del devices[min(devices, key=lambda one: _listens(*devices[one], now_s))]
+            devices[device] = presence, now_s
+        self._check_reach(now_s)
 
     def _signed_on(self, responder: str) -> Person | None:
         """Return somebody as the device that they were heard from last calls them; None when no device ever was."""
@@ -571,7 +571,7 @@ class Hub:
     def _listens(self, responder: str, now_s: float) -> list[Presence]:
         """Return the devices on which somebody listens."""
         said = self._presences[responder].values()
-        return [one for one, heard_s in said if one.listening and now_s - heard_s <= PRESENCE_FRESH_S]
+        return [one for one, heard_s in said if _listens(one, heard_s, now_s)]
 
     def _answer(self, answer: Reply | StartDrill, *, retained: bool) -> None:
         if isinstance(answer, StartDrill):
@@ -1109,6 +1109,11 @@ class Hub:
 
     def _faults_changed(self) -> None:
         self._tell_status()
+
+
+def _listens(presence: Presence, heard_s: float, now_s: float) -> bool:
+    """Return whether a device listens, which was heard last at `heard_s`."""
+    return presence.listening and now_s - heard_s <= PRESENCE_FRESH_S
 
 
 def _face(unit: UnitSection) -> Face:
