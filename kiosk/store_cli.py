@@ -205,7 +205,7 @@ def invite_command(
     *,
     config: CONFIG = DEFAULT_STORE,
 ) -> None:
-    """Print a link that signs one of the staff in on their own phone, once, within a day; in a terminal its code to scan as well."""
+    """Print a link that signs one of the staff in on their own phone, once, within a day; in a terminal a code to scan too."""
     found = load_or_exit(config)
     if staff not in {one.id for one in found.staff}:
         typer.echo(f"{config}: there is no [[staff]] with the id {staff!r}; see them by `stayby store rota`", err=True)

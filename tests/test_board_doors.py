@@ -1,6 +1,8 @@
 """The board against those who should not be in: sessions, forms, PINs, names and clients that mean harm, on the real process."""
 
 import importlib.resources
+import os
+import pty
 import re
 import signal
 import socket
@@ -14,11 +16,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, expect
+from typer.testing import CliRunner
 
 from kiosk.board.sign_in import device_words
 from kiosk.board.web import Listener
 from kiosk.demo.broker import PrivateBroker
 from kiosk.messages import State
+from kiosk.store_cli import app as store_app
 from tests.board_parts import PINS, PRIYA, SAM, Desk, until
 from tests.running_board import (
     PHONE,
@@ -509,8 +513,7 @@ def a_phone_can_get_the_authority_that_it_must_trust(board: RunningBoard, manage
     page = Browserless(board).ask("GET", "/store-ca", accept="text/html")[2].decode()
     assert fingerprint in page.replace("<br>", "")
     assert 'action="/store-ca.crt"' in page
-    command = [sys.executable, "-m", "kiosk", "store", "invite", "sam", "--config", str(board.config)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = CliRunner().invoke(store_app, ["invite", "sam", "--config", str(board.config)])
     link = done.stdout.strip()
     assert fingerprint in done.stderr
     assert f"{link.partition('/invite/')[0]}/store-ca\n" in done.stderr
@@ -518,6 +521,17 @@ def a_phone_can_get_the_authority_that_it_must_trust(board: RunningBoard, manage
     listed = manager.form("/manage/sessions", token=manager.token(), staff="sam", do="invite")[2].decode()
     assert listed.count("<svg") == 2
     assert fingerprint in listed.replace("<br>", "")
+
+
+def test_an_invitation_in_a_terminal_shows_a_code_to_scan(board: RunningBoard) -> None:
+    command = [sys.executable, "-m", "kiosk", "store", "invite", "sam", "--config", str(board.config)]
+    screen, terminal = pty.openpty()
+    with open(screen, "rb", buffering=0) as seen:  # noqa: PTH123 - a file descriptor
+        subprocess.run(command, stdout=terminal, check=True)
+        os.close(terminal)
+        shown = seen.read(1 << 16).decode()
+    assert shown.startswith("http://")
+    assert "▀" in shown
 
 
 def test_an_authority_that_is_not_there_is_said_and_the_board_serves_on(broker: PrivateBroker, tmp_path: Path) -> None:
