@@ -211,6 +211,8 @@ class Leaf:
         self._path, self._hello = path, hello
         self._on_message, self._on_link, self._on_bad, self._on_death = on_message, on_link, on_bad, on_death
         self._sock: socket.socket | None = None
+        self.turned_s = time.monotonic()
+        """When this end's thread last turned, about once a second; one that does not hangs."""
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="leaf", daemon=True)
         self._thread.start()
@@ -218,6 +220,7 @@ class Leaf:
     def _run(self) -> None:
         try:
             while not self._closing.is_set():
+                self.turned_s = time.monotonic()
                 self._session()
                 self._closing.wait(RECONNECT_S)
         except BaseException as error:  # noqa: BLE001 - whatever kills this thread must take the process with it
@@ -242,6 +245,7 @@ class Leaf:
     def _read(self, sock: socket.socket) -> None:
         lines = Lines()
         while not self._closing.is_set():
+            self.turned_s = time.monotonic()
             try:
                 data = sock.recv(65536)
             except TimeoutError:

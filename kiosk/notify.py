@@ -57,18 +57,14 @@ class Notifier:
 
 
 class Watchdog:
-    """Feeds systemd's watchdog while every part does its duty; begin with `ready`, then `look` about once a second."""
+    """Feeds systemd's watchdog while every part does its duty: `look` about once a second. The first time says "ready" too."""
 
     def __init__(self, notifier: Notifier, clock: Callable[[], float]) -> None:
         self._notifier, self._clock = notifier, clock
         self._fed_s = float("-inf")
         self._unfed = ""
         self._status = ""
-
-    def ready(self, says: str) -> None:
-        """Say that the duty has begun: systemd starts what waits for it."""
-        self._status = one_line(says)
-        self._notifier.tell("READY=1", "WATCHDOG=1", f"STATUS={self._status}")
+        self._ready = False
 
     def stopping(self) -> None:
         """Say that it ends as it was asked to: until it has ended, nobody is to expect food."""
@@ -88,7 +84,8 @@ class Watchdog:
         self._unfed = status if lacks else ""
         if not lacks:
             self._fed_s = now_s
-            changed.append("WATCHDOG=1")
+            changed += ["WATCHDOG=1"] if self._ready else ["READY=1", "WATCHDOG=1"]
+            self._ready = True
         if changed:
             self._notifier.tell(*changed)
         return not lacks

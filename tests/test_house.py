@@ -40,7 +40,7 @@ def test_a_service_runs_a_command_with_options_that_it_has(service: Path) -> Non
     assert set(lines) >= NEVER_GIVES_UP
     (start,) = [line.removeprefix("ExecStart=") for line in lines if line.startswith("ExecStart=")]
     path, command, *arguments = shlex.split(start)
-    assert path == "/opt/stayby/.venv/bin/stayby"
+    assert path == "/usr/bin/stayby"
     assert command in COMMANDS
     load(command).make_context(command, arguments)
 

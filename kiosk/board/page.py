@@ -41,7 +41,9 @@ from kiosk.board.sessions import Session, Sessions
 from kiosk.board.sign_in import SignIn, ends_words
 from kiosk.board.station import AnswerRefused, Ask, Station
 from kiosk.config import ServeSection
+from kiosk.duty import Part
 from kiosk.messages import Record, one_line
+from kiosk.notify import how_it_is, watchdog
 from kiosk.store_config import StoreConfig
 
 LOCK = "board.lock"
@@ -97,6 +99,7 @@ class Board:
         self._idle_s, self._idle_due_s = idle_s, 0.0
         self._touched_s: dict[str, float] = {}
         self._faults: dict[str, FaultView] = {}
+        self._watchdog = watchdog(time.monotonic)
         self.sessions = Sessions(store.store.state_dir, self._memory_fault)
         self.accounts = Accounts(store, self.sessions)
         self.crew = Crew(store, self._wake.set, self._call_death)
@@ -180,6 +183,7 @@ class Board:
                 group.create_task(self._server.serve([sock]))
                 group.create_task(self._pump())
         finally:
+            self._watchdog.stopping()
             await self.crew.close()
             await asyncio.to_thread(self.recorder.close)
             self.records.close()
@@ -232,6 +236,14 @@ class Board:
         self.crew.end_sessions(self._still_in)
         self.crew.faults = tuple(self._faults.values())
         await self.crew.turn(now_s)
+        self._watchdog.look(self._duty(), how_it_is(self._faults))
+
+    def _duty(self) -> list[Part]:
+        """Return what must be so for the board to be on duty: the link of each who has it open. This loop itself feeds."""
+        stations = [one.station for one in self.crew.members.values() if one.station is not None]
+        return [
+            Part(f"no turn of the link of {one.me.id}", one.link.turned_s, shown=not one.connected) for one in stations
+        ]
 
     # --- sessions -----------------------------------------------------------------------------------------------------
 

@@ -81,6 +81,8 @@ class Capture:
         self._written = threading.Condition()
         self._closing = threading.Event()
         self.fault: CaptureFault | None = None
+        self.turned_s = time.monotonic()
+        """When the thread last turned; while no device can be opened that is once a second."""
         self._overruns = self._lost = 0
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._thread.start()
@@ -116,6 +118,7 @@ class Capture:
     def _run(self) -> None:
         try:
             while not self._closing.is_set():
+                self.turned_s = time.monotonic()
                 self.fault = self._record_any()
                 self._closing.wait(RESTART_S)
         except BaseException as error:  # noqa: BLE001 - whatever kills this thread must take the process with it
@@ -158,6 +161,7 @@ class Capture:
                 if stream is not None:
                     selector.register(stream, selectors.EVENT_READ)
             while not self._closing.is_set():
+                self.turned_s = time.monotonic()
                 for key, _ in selector.select(STALL_S / 4):
                     count = self._take(key.fd) if key.fileobj is child.stdout else self._complain(key.fd, complaint)
                     if not count:

@@ -16,6 +16,9 @@ from kiosk.listen.features import FrontEndError
 from kiosk.listen.model import ModelError
 from kiosk.listen.process import run
 
+NO_EAR = 3
+"""How it ends where there is no ear: systemd is not to start it again (`RestartPreventExitStatus` of its service)."""
+
 
 def listen_command(
     config: CONFIG = DEFAULT_CONFIG,
@@ -48,10 +51,10 @@ def listen_command(
     unit, file = load_or_exit(config).config, calibration_path(config)
     if not calibrating:
         run(unit, calibration=file)
-    elif unit.listen is None:
+        raise typer.Exit(NO_EAR if unit.listen is None else 0)
+    if unit.listen is None:
         _fail(f"{config}: there is no [listen]: this unit has no ear to calibrate")
-    else:
-        _calibrate(unit.listen, file, Wanted(seconds, offset, accept, read_aloud))
+    _calibrate(unit.listen, file, Wanted(seconds, offset, accept, read_aloud))
 
 
 def _calibrate(config: ListenSection, file: Path, wanted: Wanted) -> None:

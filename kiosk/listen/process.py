@@ -23,6 +23,7 @@ from kiosk import __version__
 from kiosk.bus import Leaf, runtime_socket
 from kiosk.config import ListenSection, UnitConfig
 from kiosk.detection import Heard
+from kiosk.duty import Part, outside
 from kiosk.hours import within
 from kiosk.listen.calibration import CalibrationFile, calibrated
 from kiosk.listen.capture import Capture, Captured
@@ -47,11 +48,14 @@ from kiosk.messages import (
     Speaking,
     ToLeaf,
 )
+from kiosk.notify import how_it_is, watchdog
 
 log = logging.getLogger("stayby")
 
 REPORT_S = 1.0
 DEAF_AFTER_S = 1.5
+HUNG_AFTER_S = 5.0
+"""Without sound, and without a word why, for so long: the thread that captures hangs."""
 RELOAD_S = 10.0
 READ_S = 0.2
 OFFER_S = 1.0
@@ -64,6 +68,12 @@ HUB_WORD_S = 1.0
 # So much of a quiet room settles whatever was said before it.
 SETTLE_HOPS = round(2.0 / HOP_S)
 DEAFENING = frozenset({"mic_silent", "mic_stuck"})
+HUNG = Fault(
+    code="mic_stalled",
+    where="microphone",
+    says="no sound comes, and the capture does not say why",
+    do="it restarts by itself within a minute; if it comes again, restart the unit",
+)
 TOO_MUCH = Fault(
     code="own_voice",
     where="the unit's own voice",
@@ -109,6 +119,8 @@ class ListenProcess:
         self._untaken: deque[Detection] = deque(maxlen=KEEP)
         self._offered_s = -1e9
         self._heard_s = self._report_s = self._reload_s = self._calibrated_s = -1e9
+        self._opened_s = self._decided_s = -1e9
+        self._watchdog = watchdog(time.monotonic)
         self._audio_s = 0.0
         self._gaps_before = 0
 
@@ -130,9 +142,22 @@ class ListenProcess:
         self._send_waiting(now_s)
         if now_s - self._report_s >= REPORT_S:
             self._report_s = now_s
-            self._leaf.send(self._ear(now_s, open_now=open_now))
+            ear = self._ear(now_s, open_now=open_now)
+            self._leaf.send(ear)
+            self._watchdog.look(self._duty(), how_it_is(fault.code for fault in ear.faults))
         if self._capture is None:
             self._wait_for_the_hub(now_s)
+
+    def _duty(self) -> list[Part]:
+        """Return what must be so for the ear to be on duty; `turn` itself is the main loop, in which the model decides."""
+        parts = [Part("no turn of the thread to the hub", self._leaf.turned_s)]
+        if self._capture is not None:
+            shown = self._capture.fault is not None
+            parts.append(Part("no turn of the thread that captures", self._capture.turned_s, shown=shown))
+            parts.append(outside("no sound", max(self._heard_s, self._opened_s), shown=shown))
+            if self._broken is None:
+                parts.append(outside("no decision of the model", max(self._decided_s, self._opened_s), shown=shown))
+        return parts
 
     def _wait_for_the_hub(self, now_s: float) -> None:
         """Without a microphone to wait for, a turn takes its time here."""
@@ -141,6 +166,7 @@ class ListenProcess:
 
     def close(self) -> None:
         """Stop capturing and leave the hub."""
+        self._watchdog.stopping()
         self._open_or_close(wanted=False)
         self._drop_loop()
         self._ring.close()
@@ -149,7 +175,7 @@ class ListenProcess:
     def _open_or_close(self, *, wanted: bool) -> None:
         if wanted and self._capture is None:
             self._capture = Capture(self._config.device, self._ring, self._deaths.put, self._env)
-            self._meter = Meter()
+            self._meter, self._opened_s = Meter(), time.monotonic()
         elif not wanted and self._capture is not None:
             self._gaps_before += self._capture.gaps
             self._capture.close()
@@ -228,6 +254,7 @@ class ListenProcess:
     def _step(self, loop: Loop, sound: Samples) -> None:
         try:
             heard = loop.step(sound, self._position)
+            self._decided_s = time.monotonic()
         except ModelError as error:
             self._break(error)
             return
@@ -305,7 +332,8 @@ class ListenProcess:
         if capture is not None:
             found.append(Fault(code=capture.code, where=where, says=capture.says, do=capture.do))
         elif now_s - self._heard_s > DEAF_AFTER_S:
-            return found
+            hangs = self._capture is not None and now_s - max(self._heard_s, self._opened_s) > HUNG_AFTER_S
+            return [*found, HUNG] if hangs else found
         elif level is not None:
             found.append(Fault(code=level.code, where=where, says=level.says, do=level.do))
         if self._own_voice.too_much(now_s):
@@ -343,6 +371,7 @@ def run(
     """
     if config.listen is None:
         log.warning("there is no [listen] in the configuration: this unit has no ear, and nothing to do here")
+        watchdog(time.monotonic).look((), "this unit has no ear")
         return
     refuse_dumps()
     ended = stop or _stop_on_signals()

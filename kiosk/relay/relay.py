@@ -18,6 +18,7 @@ from typing import Any
 
 from kiosk.broker_files import relay_command_topic
 from kiosk.config import CREDENTIALS, BrokerSection, wrong_credentials
+from kiosk.duty import Part
 from kiosk.messages import (
     BadMessage,
     Snapshot,
@@ -29,6 +30,7 @@ from kiosk.messages import (
     status_topic,
 )
 from kiosk.mqtt import Acknowledged, Connected, Disconnected, LinkEvent, MqttLink, Received, Refused, Will
+from kiosk.notify import watchdog
 from kiosk.relay import home_assistant as ha
 from kiosk.relay.command import Command
 from kiosk.relay.drill import begin_drill
@@ -121,6 +123,8 @@ class Relay:
         self._wake = threading.Event()
         self._death: BaseException | None = None
         self._closing = False
+        self._connected = False
+        self._watchdog = watchdog(time.monotonic)
         self._says: dict[str, str] = {}
         self._off: list[str] = []
         self._inbox = Inbox(self._wake.set)
@@ -191,7 +195,9 @@ class Relay:
         try:
             while not self._closing and self._death is None:
                 self._turn(time.monotonic(), time.time())
+                self._watchdog.look(self._duty(), self._how_it_is())
                 self._wake.wait(TICK_S)
+            self._watchdog.stopping()
             self._finish(time.monotonic() + FINISH_S)
         finally:
             for teller in self._tellers.values():
@@ -200,6 +206,13 @@ class Relay:
             self._box.close()
         if self._death is not None:
             raise self._death
+
+    def _duty(self) -> list[Part]:
+        return [Part("no turn of the MQTT thread", self._link.turned_s, shown=not self._connected)]
+
+    def _how_it_is(self) -> str:
+        wrong = [*self._off, *(says for says in self._says.values() if says)]
+        return "; ".join(["on duty" if self._connected else "not connected to the broker", *wrong])
 
     def _finish(self, until_s: float) -> None:
         """Wait a moment for what is under way, so that it need not be told twice."""
@@ -239,10 +252,12 @@ class Relay:
                 log.info("drill at %s: %s", unit, says or "begun, the unit waits for its button")
             case Connected():
                 log.info("connected to the broker")
+                self._connected = True
                 self._lives = {unit: replace(life, fresh_s=now_s) for unit, life in self._lives.items()}
                 self._say_all_again()
             case Disconnected(reason) | Refused(reason, None):
                 log.warning("not connected: %s", reason)
+                self._connected = False
             case Refused(reason, _):
                 log.warning("%s", reason)
             case Acknowledged(mid):

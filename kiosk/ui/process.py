@@ -20,8 +20,10 @@ from kivy.clock import Clock
 
 from kiosk.bus import Leaf, runtime_socket
 from kiosk.config import SpeakerSection, UnitConfig
+from kiosk.duty import Part
 from kiosk.guidance import Pace
 from kiosk.messages import Face, Fault, Hello, Role, ScreenBeat, Show, State, ToLeaf, Touch, TouchAction
+from kiosk.notify import how_it_is, watchdog
 from kiosk.page import Button, Does, Go, Kind, Look, Page, Theme
 from kiosk.pages import HUB_GONE_S, Desk, Local, at_home, page, settle, touched
 from kiosk.tongue import Tongue
@@ -114,6 +116,8 @@ class Screen:
         self._unread = list(catalogues.TRANSLATED)
         self._catalogue_faults: tuple[Fault, ...] = ()
         self._taken = 0
+        self._owed_s: float | None = None
+        self._watchdog = watchdog(time.monotonic)
         self._hands = Hands(self._window, self._view, lambda: self._taken, counts=remote is not None)
         self._touches = Touches(self._send)
         self._leaf = Leaf(
@@ -158,6 +162,7 @@ class Screen:
         Clock.schedule_interval(lambda _: self._tidy(), TIDY_S)
         self._refresh(time.monotonic())
         runTouchApp()
+        self._watchdog.stopping()
         if self._voice is not None:
             self._voice.stop()
         self._leaf.close()
@@ -214,7 +219,16 @@ class Screen:
     def _send(self, touch: Touch) -> bool:
         return self._leaf.send(touch)
 
+    def _duty(self, now_s: float) -> list[Part]:
+        """Return what must be so for the screen to be on duty; `_beat`, which asks, is turned by the clock that draws."""
+        drawn_s = now_s if self._owed_s is None else self._owed_s
+        return [
+            Part("no frame of what was drawn", drawn_s),
+            Part("no turn of the thread to the hub", self._leaf.turned_s),
+        ]
+
     def _beat(self, now_s: float) -> None:
+        self._watchdog.look(self._duty(now_s), how_it_is(fault.code for fault in self._faults()))
         if now_s - self._shown_s >= HUB_GONE_S:
             return  # nobody reads; a beat would only fill the socket of a hub that hangs
         incident = self._show.incident if self._show else None
@@ -327,6 +341,7 @@ class Screen:
         self._layout = self._laid_out(new)
         words = [self._tongue().say(key) for key in WORDS.get(new.pace, ())] if new.pace else []
         self._painter.show(self._layout, now_s, fade=fade, words=words)
+        self._owed_s = self._owed_s or now_s
 
     def _laid_out(self, new: Page) -> Layout:
         width, height = self._window.size
@@ -396,6 +411,7 @@ class Screen:
         )
 
     def _on_flip(self, *_: object) -> None:
+        self._owed_s = None
         self._hands.flipped()
         if self._posed and self._hands.shots:
             self._hands.take()
