@@ -100,7 +100,7 @@ def test_the_certificates_of_the_recipe_are_what_iphones_and_strict_programs_tak
     one = recipe[0].rpartition("    make_one broker")[0] + "make_one page board.harbour.example\n"
     subprocess.run(["bash", "-euc", one], cwd=tmp_path, check=True, capture_output=True)
     verify = ["openssl", "verify", "-x509_strict", "-CAfile", "ca.pem", "-verify_hostname", "board.harbour.example"]
-    in_825_days = str(int(time.time()) + 825 * 86400 + 60)
+    in_825_days = str(int(time.time()) + 825 * 86400)
     for purpose in ("sslserver", "sslclient"):
         command = [*verify, "-purpose", purpose, "page.pem"]
         assert subprocess.run(command, cwd=tmp_path, check=True, capture_output=True).stdout == b"page.pem: OK\n"

@@ -29,8 +29,9 @@ Use = Literal["client", "server"]
 USES = {"client": ExtendedKeyUsageOID.CLIENT_AUTH, "server": ExtendedKeyUsageOID.SERVER_AUTH}
 
 AUTHORITY_LASTS = timedelta(days=20 * 365)
-LASTS = timedelta(days=825)
-"""No phone takes a page's certificate that is valid for longer (https://support.apple.com/en-us/103769)."""
+LASTS = timedelta(days=820)
+"""With `CLOCK_SLACK` before it less than 825 days: no iPhone takes a page's certificate that is valid for longer
+(https://support.apple.com/en-us/103769)."""
 CLOCK_SLACK = timedelta(days=1)
 """So far may a clock be behind ours, and a new certificate or list is still taken there."""
 KEY_FILE, CERTIFICATE_FILE, REGISTER_FILE, LOCK_FILE = "ca.key", "ca.pem", "register.json", "lock"
