@@ -257,7 +257,7 @@ TEXTS: dict[str, Text] = {
     "say_person": "I ask for a person to come. Take your time.",
     "say_drill": "This is a drill.",
     "say_no_call": "Do not call the number on the screen.",
-    "say_drill_step": "Do not call now. In real need I say:",
+    "say_drill_step": "Do not call now. This step is for a real case.",
     "say_opening_press": "Morning test. Press the button now. Then touch yes on the screen.",
     "say_opening_touch": "Morning test. Touch the largest button now. Then touch yes on the screen.",
     "say_test": "Is this the morning test? Then touch yes.",

@@ -27,7 +27,7 @@ from kiosk.board.report import (
     week_named,
     words,
 )
-from kiosk.messages import Entry, Outcome, Severity, Trigger
+from kiosk.messages import OPENING, Entry, Outcome, Severity, Trigger
 from kiosk.store_config import NormSection
 from tests.records_parts import DAY_S, NOW, kept, snapshot, store
 
@@ -177,6 +177,14 @@ def test_what_a_drill_taught_stays_out_of_the_figures() -> None:
     found = figures(WEEK, [one], pair([asked], [one], {}), (), WHOLE, NORM, UTC, WEEK.to_s)
     assert found.drills == ("The phone call, Service desk 3. Answered after 8 s. Said right: 2 of 5.",)
     assert "Bob" not in found.model_dump_json()
+
+
+def test_a_morning_press_of_which_nobody_said_that_it_was_the_test_is_an_alert_and_no_drill() -> None:
+    asked = Asked(drill="drill-0", unit="desk-3", scenario=OPENING, by="sam", at_s=AT)
+    for drill, counts in ((False, (1, 0)), (True, (0, 1))):
+        one = kept(AT, id="drill-0", drill=drill, scenario=OPENING if drill else None)
+        found = figures(WEEK, [one], pair([asked], [one], {}), (), WHOLE, NORM, UTC, WEEK.to_s)
+        assert (found.alerts, found.drills_done) == counts
 
 
 # --- plots ------------------------------------------------------------------------------------------------------------

@@ -159,7 +159,7 @@ def figures(
     answers = [one.answer_s for one in alerts if one.answer_s is not None]
     arrivals = [one.arrived_s for one in alerts if one.arrived_s is not None]
     outcomes = Counter(one.outcome for one in within if not one.drill)
-    spans, done = list(spans), [one for one in scores if week.from_s <= one.at_s < week.to_s and one.began]
+    spans, done = list(spans), [one for one in scores if week.from_s <= one.at_s < week.to_s and _is_drill(one)]
     lost = list(_faults(faults, week.from_s, to_s))
     return Figures(
         week=week.name,
@@ -197,6 +197,11 @@ def _dots(within: Iterable[Kept], week: Week) -> Iterable[tuple[float, float | N
     for one in within:
         if not one.request and (one.answer_s is not None or one.unanswered):
             yield round((one.opened_s - week.from_s) / (week.to_s - week.from_s), 4), one.answer_s, one.drill
+
+
+def _is_drill(score: Score) -> bool:
+    """Whether it counts as a drill: one that a call made real does, a press that nobody called the test does not."""
+    return score.began and not (score.opening and score.real)
 
 
 def _drill_line(one: Score) -> str:
