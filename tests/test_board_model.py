@@ -203,6 +203,29 @@ def test_when_we_are_deaf_we_say_so_and_nothing_of_the_desks() -> None:
     assert view.desks == "The desks are unknown while not connected."
 
 
+def test_what_only_says_that_a_desk_lives_changes_nothing_that_is_shown() -> None:
+    model = Model()
+    model.take_status(status(beat=1), 0.0)
+    take(model, snapshot(), 0.0)
+    model.take_presence(Presence(responder="sam", device="board-1", name="Sam", tier=1, listening=True))
+    before = model.changes
+    model.take_status(status(beat=2), 5.0)
+    take(model, snapshot(), 5.0)
+    model.take_presence(Presence(responder="sam", device="board-1", name="Sam", tier=1, listening=True))
+    assert model.changes == before
+    for change in (
+        lambda: model.take_status(status(beat=3, opening=True), 6.0),
+        lambda: model.take_status(status(beat=4, opening=True), 6.0 + LOST_S + 1),  # it was lost
+        lambda: take(model, snapshot(revision=2), 7.0),
+        lambda: model.take_presence(Presence(responder="sam", device="board-1", name="Sam", tier=1, listening=False)),
+        lambda: model.forget_desk("desk-3"),
+        lambda: model.heard_again(8.0),
+    ):
+        before = model.changes
+        change()
+        assert model.changes > before
+
+
 def test_the_headline_names_who_else_listens() -> None:
     model = Model()
     for one in (PRIYA, SAM):

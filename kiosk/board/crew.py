@@ -89,6 +89,11 @@ class Member:
         """Whether this person is on break: their station knows, and it is kept while there is none."""
         return self.rest if self.station is None else self.station.rest
 
+    def hear(self, now_s: float) -> None:
+        """Take what the link said, and tell it at once; that a desk is still there is told with the next turn."""
+        if self.station is None or self.station.take_inbox(now_s):
+            self.turn(now_s)
+
     def turn(self, now_s: float) -> None:
         """Take what the link said, do what is due, and tell every page."""
         self.turned.set()
@@ -97,7 +102,7 @@ class Member:
         self.station.take_inbox(now_s)
         self.station.tick(now_s)
         self.station.listen(now_s, listening=any(page.listens(now_s) for page in self.pages.values()))
-        view_json = self.station.view(now_s).model_dump_json()
+        view_json = self.station.view(now_s).model_dump_json(exclude_none=True)
         if view_json == self.view_json and now_s - self.said_s < SAY_S:
             return  # a thousand calm desks say each 5 s how they are: a phone need not wake for that
         self.view_json, self.said_s = view_json, now_s
@@ -193,7 +198,7 @@ class Crew:
         """Turn those to whom something happened."""
         news, self._news = self._news, set()
         for staff in news:
-            self.members[staff].turn(now_s)
+            self.members[staff].hear(now_s)
             await asyncio.sleep(0)  # where hundreds of alerts are open a turn is long: requests come in between
 
     async def turn(self, now_s: float) -> None:

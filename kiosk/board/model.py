@@ -5,12 +5,14 @@ Rules
 - A unit has one incident at a time: a newer id takes the place of the one before, a closed one leaves.
 - Times are monotonic seconds and handed in. The unit's `elapsed_s` counts; the time of day only bridges what a retained
   message has slept at the broker, and only when it is plausible.
+- `changes` grows with what is shown anew, and not with what only says that a unit still lives.
 - What a unit had open goes when its retained incident is cleared, or when it was answered and its unit is long lost.
 - A unit whose beat has not changed for `LOST_S` is lost, whatever its last status said.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 
 from kiosk.messages import Id, Presence, Severity, Snapshot, State, Status, UnitState
 
@@ -21,6 +23,9 @@ APART_S = 60.0
 ANSWERED_KEPT_S = 12 * 3600.0
 """An alert that somebody answered, at a desk that is lost, is asked about for so long: nobody can close it any more."""
 IDS_KEPT = 32
+
+SHOWN = attrgetter("place", "state", "faults", "opening", "face")
+"""Of a status, what is shown; the rest only says that the unit lives, and how well it is connected."""
 
 _LOUDNESS = {Severity.GRAVE: 0, Severity.ALERT: 1, Severity.CHECK: 2}
 
@@ -70,6 +75,8 @@ class Model:
     """The state behind board and pager; every method is one message or one question."""
 
     def __init__(self) -> None:
+        self.changes = 0
+        self._by_place: list[Id] | None = None
         self._incidents: dict[Id, Incident] = {}
         self._revisions: dict[Id, dict[str, int]] = {}
         self._desks: dict[Id, Desk] = {}
@@ -91,6 +98,7 @@ class Model:
         known_s = _slept_s(snapshot, utc) if retained else 0.0
         slept_s = known_s or 0.0
         opened_s = now_s - snapshot.elapsed_s - slept_s
+        self.changes += not again
         self._incidents[snapshot.unit] = Incident(snapshot, opened_s, now_s - slept_s, unsure=known_s is None)
         return True
 
@@ -100,21 +108,29 @@ class Model:
         if before is not None and status.face is None:
             status = status.model_copy(update={"face": before.status.face})
         same_beat = before is not None and before.status.beat == status.beat
-        self._desks[status.unit] = Desk(status, before.fresh_s if before and same_beat else now_s)
+        desk = Desk(status, before.fresh_s if before and same_beat else now_s)
+        if before is None or before.status.place != status.place:
+            self._by_place = None
+        self.changes += before is None or before.lost(now_s) or SHOWN(before.status) != SHOWN(status)
+        self._desks[status.unit] = desk
 
     def take_presence(self, presence: Presence) -> None:
         """Take the presence of a responder's device."""
+        self.changes += self._presences.get((presence.responder, presence.device)) != presence
         self._presences[presence.responder, presence.device] = presence
 
     def forget_desk(self, unit: Id) -> None:
         """Drop a unit that was taken out of service (its retained status was cleared)."""
         self._desks.pop(unit, None)
+        self._by_place = None
+        self.changes += 1
 
     def forget_incident(self, unit: Id) -> None:
         """Drop what a unit had open (its retained incident was cleared)."""
         held = self._incidents.pop(unit, None)
         if held is not None:
             self._revisions[unit].pop(held.snapshot.id, None)
+            self.changes += 1
 
     def end_orphans(self, now_s: float) -> list[Incident]:
         """Drop and return the answered alerts of desks that are long lost; one that nobody answered stays."""
@@ -130,6 +146,7 @@ class Model:
 
     def heard_again(self, now_s: float) -> None:
         """The broker is back after a break of ours: give every unit its time anew."""
+        self.changes += 1
         self._desks = {unit: Desk(desk.status, now_s) for unit, desk in self._desks.items()}
 
     def incident(self, incident_id: str) -> Incident | None:
@@ -143,7 +160,9 @@ class Model:
 
     def desks(self) -> list[Desk]:
         """Return every known unit by its place."""
-        return sorted(self._desks.values(), key=lambda desk: (desk.status.place, desk.status.unit))
+        if self._by_place is None:
+            self._by_place = sorted(self._desks, key=lambda unit: (self._desks[unit].status.place, unit))
+        return [self._desks[unit] for unit in self._by_place]
 
     def desk(self, unit: Id) -> Desk | None:
         """Return a unit if it was ever heard of."""

@@ -15,14 +15,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from kiosk.board.fault_words import LATE, ODD, REFUSED, STILL, FaultView
 from kiosk.board.model import Model
 from kiosk.board.replies import Answers
-from kiosk.board.view import ReplyKind, View, buttons_of, make_view
+from kiosk.board.view import DESKS_UNKNOWN, DesksView, ReplyKind, View, buttons_of, desks_view, make_view
 from kiosk.config import BoardConfig
 from kiosk.messages import (
     LAST_TIER,
@@ -172,6 +172,8 @@ class Station:
         self.manager = manager
         self.board_faults: tuple[FaultView, ...] = ()
         self.model = Model()
+        self._desks_at: tuple[int, int] | None = None
+        self._desks_said = DESKS_UNKNOWN
         self.answers = Answers()
         self.inbox = Inbox(wake)
         self.rest = rest or Rest()
@@ -227,14 +229,15 @@ class Station:
     # --- from the link ------------------------------------------------------------------------------------------------
 
     def take_inbox(self, now_s: float) -> bool:
-        """Take what the link said; return whether there was anything."""
-        events = self.inbox.take()
+        """Take what the link said; return whether there was more than that desks and colleagues are still there."""
+        events, changes, faults = self.inbox.take(), self.model.changes, self._faults
         for event in events:
             self._take(event, now_s)
         if self.inbox.dropped:
             self._fault("inbox", f"{self.inbox.dropped} messages were dropped", "Look for a device that floods.", now_s)
             self.inbox.dropped = 0
-        return bool(events)
+        more = any(not isinstance(event, Received) for event in events)
+        return more or self.model.changes != changes or self._faults is not faults
 
     def _take(self, event: LinkEvent, now_s: float) -> None:
         match event:
@@ -419,9 +422,15 @@ class Station:
         """Return what is to be shown now."""
         faults = (*self.board_faults, *(fault for _, fault in self._faults.values()))
         me, duty, manager = self.me, self.standing.duty, self.manager
-        return make_view(
-            self.model, self.answers, me.id, me.name, now_s, down=self._down, faults=faults, duty=duty, manager=manager
-        )
+        facts: dict[str, Any] = {"down": self._down, "faults": faults, "duty": duty, "manager": manager}
+        return make_view(self.model, self.answers, me.id, me.name, now_s, desks=self._desks(now_s), **facts)
+
+    def _desks(self, now_s: float) -> DesksView:
+        """Return what is shown of the desks, looked at anew when one changed, and each second: one may have fallen silent."""
+        key = (self.model.changes, int(now_s))
+        if key != self._desks_at:
+            self._desks_at, self._desks_said = key, desks_view(self.model, now_s)
+        return self._desks_said
 
     def close(self) -> None:
         """Say that nobody listens here any more, and stop; what was held goes out first."""

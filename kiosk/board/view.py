@@ -7,6 +7,7 @@ Rules
 """
 
 import math
+from dataclasses import dataclass
 from typing import Literal
 
 from kiosk.board.fault_words import FaultView, fault_view, for_manager, said_once
@@ -29,6 +30,7 @@ from kiosk.messages import (
     Severity,
     Snapshot,
     State,
+    Status,
     Trigger,
     UnitState,
 )
@@ -449,22 +451,42 @@ def _desk_faults(desk: Desk, now_s: float) -> list[FaultView]:
     return [fault_view(place, one) for one in desk.status.faults]
 
 
-def _desks_line(desks: list[Desk], now_s: float, *, connected: bool) -> str:
-    if not connected:
-        return "The desks are unknown while not connected."
-    if not desks:
+@dataclass(frozen=True, slots=True)
+class DesksView:
+    """What is shown of all desks: how many are ready, which wait for somebody, and what is wrong with them."""
+
+    line: str
+    waiting: tuple[str, ...] = ()
+    faults: tuple[FaultView, ...] = ()
+
+
+DESKS_UNKNOWN = DesksView("The desks are unknown while not connected.")
+
+
+def desks_view(model: Model, now_s: float) -> DesksView:
+    """Return what is shown of all desks. There may be a thousand: whoever asks often keeps it until `model.changes`."""
+    desks = model.desks()
+    here = [desk.status for desk in desks if not desk.lost(now_s)]
+    told = [fault for desk in desks for fault in _desk_faults(desk, now_s)]
+    return DesksView(_desks_line(len(desks), [one.state for one in here]), _waiting(here), tuple(told))
+
+
+def _desks_line(number: int, here: list[UnitState]) -> str:
+    if number == 0:
         return "No desk has reported yet."
-    here = [desk.status.state for desk in desks if not desk.lost(now_s)]
     ready, testing = here.count(UnitState.READY), here.count(UnitState.TESTING)
-    rest = len(desks) - ready - testing
-    parts = [f"{ready} of {len(desks)} desks ready"]
+    rest = number - ready - testing
+    parts = [f"{ready} of {number} desks ready"]
     parts += [f"{testing} in test"] * bool(testing) + [f"{rest} not right"] * bool(rest)
     return " · ".join(parts)
 
 
-def _waiting(desks: list[Desk], now_s: float) -> tuple[str, ...]:
-    opening = [one.status.place for one in desks if one.status.opening and not one.lost(now_s)]
-    return tuple(f"{place} waits for the morning’s press: press its button now." for place in opening)
+def _waiting(here: list[Status]) -> tuple[str, ...]:
+    return tuple(
+        f"{one.place} waits for the morning’s press: press its button, then touch “Yes, it is the test” there."
+        for one in here
+        if one.opening
+    )
 
 
 def _headline(me: Id, my_name: str, model: Model, duty: Duty) -> str:
@@ -507,15 +529,19 @@ def make_view(
     faults: tuple[FaultView, ...] = (),
     duty: Duty = Duty.ON,
     manager: bool = False,
+    desks: DesksView | None = None,
 ) -> View:
-    """Return the whole of what is shown; `down` says why this device cannot hear ("" when it can)."""
+    """Return the whole of what is shown; `down` says why this device cannot hear ("" when it can).
+
+    `desks` is what `desks_view` said within the last second, if it was kept.
+    """
     connected = not down
     alerts = tuple(
         alert_view(one, me, answers, now_s, model.desk(one.snapshot.unit), connected=connected)
         for one in model.open_incidents()
     )
-    desk_faults = [fault for desk in model.desks() for fault in _desk_faults(desk, now_s)] if connected else []
-    told = said_once((*faults, *desk_faults))
+    of_desks = (desks or desks_view(model, now_s)) if connected else DESKS_UNKNOWN
+    told = said_once((*faults, *of_desks.faults))
     return View(
         connected=connected,
         down=down,
@@ -527,7 +553,7 @@ def make_view(
         crowd=_crowd(alerts),
         alerts=alerts,
         sound=_loudest(alerts),
-        desks=_desks_line(model.desks(), now_s, connected=connected),
-        waiting=_waiting(model.desks(), now_s) if connected else (),
+        desks=of_desks.line,
+        waiting=of_desks.waiting,
         faults=tuple(map(for_manager, told)) if manager else told,
     )

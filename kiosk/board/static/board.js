@@ -273,6 +273,9 @@ function keepNote(card) {
 
 function paintCard(card, alert, brief) {
   card.alert = alert;
+  const says = JSON.stringify([alert, brief]);
+  if (card.says === says) return;   // of a thousand cards few change at once
+  card.says = says;
   const look = alert.tone + (alert.going ? " going" : "") + (brief ? " brief" : "");
   if (card.root.className !== look) card.root.className = look;
   Object.assign(card.root.dataset, { incident: alert.incident, revision: alert.revision, state: alert.state });
@@ -346,7 +349,7 @@ function settle() {
     settleMarked = true;
     queueMicrotask(() => {
       settleMarked = false;
-      for (const node of document.querySelectorAll(".answers button")) node.setAttribute("aria-disabled", "true");
+      for (const node of document.querySelectorAll(".answers button:not([aria-disabled])")) node.setAttribute("aria-disabled", "true");
     });
   }
   settling = setTimeout(() => {
@@ -371,6 +374,7 @@ function tellSeen(card, incident) {
 function answer(alert, button) {
   const card = cards.get(alert.incident);
   if (card) say(card.note, button.kind === "undo" ? "Keeping it open…" : "Sending your answer…");
+  if (card) card.says = "";     // what was said here is said anew by the next view
   if (card) card.closed = button.kind === "close";
   const note = card && button.kind === "close" ? card.text.value : "";
   post("/reply", {
