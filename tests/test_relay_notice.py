@@ -109,6 +109,15 @@ def test_nothing_of_the_person_or_the_staff_goes_out(name: str, choice: Choice, 
 # --- what is news -----------------------------------------------------------------------------------------------------
 
 
+def test_a_call_that_may_be_the_morning_test_is_told_as_real_and_only_that_it_is_the_test_is_news() -> None:
+    maybe = known(maybe_test=True)
+    assert maybe.urgency == "emergency"
+    assert "Until the desk says so, it is real." in text(maybe)
+    assert change(maybe, known(revision=2)) is None
+    turned = known(revision=2, drill=True)
+    assert (change(maybe, turned), turned.urgency) == ("changed", "calm")
+
+
 def test_what_is_news_and_what_is_not() -> None:
     first = known()
     assert change(None, first) == "opened"
