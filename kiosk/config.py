@@ -9,6 +9,7 @@ Rules
 import ipaddress
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
@@ -238,6 +239,10 @@ class ServeSection(Section):
     """The store's own authority that signed `cert_file` (PEM): phones get its certificate at /store-ca. Not for a public one."""
     names: tuple[str, ...] = Field(default=(), max_length=20, strict=False)
     """Further names under which people open it, "board.harbour.example"; the first stands in invitations."""
+    metrics_token: SecretStr | None = Field(default=None, min_length=16)
+    """Who sends this as a bearer token may read `/metrics`; without it and `metrics_from` there is no such page."""
+    metrics_from: tuple[str, ...] = Field(default=(), max_length=20, strict=False)
+    """From which addresses or networks `/metrics` may be read, "10.0.0.5" or "10.0.0.0/24"; with a token as well, both count."""
     proxies: tuple[str, ...] = Field(default=(), max_length=20, strict=False)
     """Addresses of the reverse proxy that serves it by TLS: who asks is believed from these alone."""
 
@@ -255,6 +260,17 @@ class ServeSection(Section):
             except ValueError:
                 raise ValueError(f'{one!r} is no address; write it like "127.0.0.1" or "10.0.0.0/24"') from None
         return proxies
+
+    @field_validator("metrics_from")
+    @classmethod
+    def _networks(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        for one in given:
+            try:
+                ip_network(one)
+            except ValueError:
+                says = f'{one[:40]!r} is no address and no network: write it like "10.0.0.5" or "10.0.0.0/24"'
+                raise ValueError(says) from None
+        return given
 
     @model_validator(mode="after")
     def _pair(self) -> Self:

@@ -116,6 +116,8 @@ class NormSection(Section):
     """So many false alarms of a unit, or of a phrase at a unit, are borne."""
     drill_days: int = Field(default=30, ge=1, le=365)
     """A drill at least this often."""
+    proven_hours: int = Field(default=36, ge=1, le=2160)
+    """Each unit is proven at least this often; the fleet's list says which were not."""
 
 
 class RelaySection(Section):
