@@ -108,13 +108,17 @@ def _keep(copy: Path, text: str) -> Iterator[Fault]:
         yield Fault(code="config", where=str(copy), says=says, do="make the folder writable; check for a full disk")
 
 
-def write_durably(path: Path, data: bytes, mode: int = 0o640) -> None:
-    """Write a file so that a power cut leaves the old one or the new one, whole; OSError when it cannot be written."""
+def write_durably(path: Path, data: bytes, mode: int = 0o640, group: int = -1) -> None:
+    """Write a file so that a power cut leaves the old one or the new one, whole; OSError when it cannot be written.
+
+    `group` is the number of the group that it belongs to, -1 for our own.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
     new.unlink(missing_ok=True)
     # the leaves read it too: they share our group, as they share that of kiosk.toml
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        os.fchown(file.fileno(), -1, group)
         os.fchmod(file.fileno(), mode)
         file.write(data)
         file.flush()

@@ -30,7 +30,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from kiosk.board import authority, handover, manage, web
+from kiosk.board import authority, claims, handover, manage, web
 from kiosk.board.accounts import AccountFault, Accounts, board_config
 from kiosk.board.crew import Crew, Page, TooManyPages
 from kiosk.board.fault_words import FORGETS, STILL, UNWRITTEN, FaultView
@@ -125,6 +125,7 @@ class Board:
             Route("/break", self._break, methods=["POST"]),
             *sign_in.routes(),
             *authority.routes(store_ca, self.door),
+            *claims.routes(store.store.claims_dir, self.door),
             *manage.routes(self.records, store, self.door, self.crew.start_drill),
         ]
         kinds = (

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from kiosk.broker_files import REVOCATIONS, acl_of, board_user, mosquitto_text, staff_user, unit_user
 from kiosk.config import UnitConfig, load_unit
 from kiosk.config_file import MAX_STORE_BYTES, read_store, read_text, write_durably
-from kiosk.provision import claim, toml_lines
+from kiosk.provision import claim, seal, toml_lines
 from kiosk.provision.authority import (
     Authority,
     AuthorityError,
@@ -38,13 +38,12 @@ STORE_TOML, UNIT_TOML, CA = "store.toml", "unit.toml", "ca.pem"
 RENEW_BEFORE = timedelta(days=90)
 BROKER_FOLDER = Path("/etc/mosquitto")
 BROKER_FILE = "broker.json"
-CERTIFICATE = ".pem"
+CERTIFICATE = claim.CERTIFICATE_SUFFIX
 
 UNIT_FILES = {"ca_file": "ca.pem", "cert_file": "unit.pem", "key_file": "unit.key"}
 """How a claim's kiosk.toml names its files; the unit that joins says in which folder."""
 UNIT_TEXT = """\
-# What the kiosk.toml of every unit of this store begins with. `stayby store add-unit` adds its id, its place and its certificate.
-# Every option: docs/config.md. Units without one of these parts: take its table out.
+# A unit of this store. Every option: docs/config.md. What stands in the unit.toml of the store's folder, every new unit gets.
 
 """
 BUTTON_AND_SOUND = """
@@ -154,16 +153,16 @@ class StoreFolder:
         return text
 
     def _claim(self, unit: str, kiosk: str, store: StoreConfig, now: datetime) -> Claimed:
-        key, code = new_key(), claim.new_code()
+        key, code = new_key(), seal.new_code()
         certificate = self.authority.issue(unit_user(unit), key.public_key(), now)
         sealed = claim.Sealed(
             kiosk=kiosk, ca=self.authority.pem, certificate=certificate, key=private_pem(key).decode()
         )
         file = self.folder / BOARD / CLAIMS / f"{unit}{claim.SUFFIX}"
-        write_durably(file, claim.seal(store.store.id, unit, sealed, code, now), 0o640)
+        write_durably(file, seal.seal(store.store.id, unit, sealed, code, now), 0o640)
         (file.with_suffix(CERTIFICATE)).unlink(missing_ok=True)
         made = Claimed(
-            code, file, self.folder / PAPERS / f"{unit}.html", _address(load_unit(kiosk), unit), now + claim.LASTS
+            code, file, self.folder / PAPERS / f"{unit}.html", _address(load_unit(kiosk), unit), now + seal.LASTS
         )
         write_durably(made.paper, paper(store, unit, made.code, made.address, made.ends).encode(), 0o600)
         return made
@@ -278,7 +277,7 @@ def _fits(unit: str, known: bool, *, again: bool) -> None:
 
 
 def _address(unit: UnitConfig, name: str) -> str:
-    return f"{unit.unit.board}/claims/{name}"
+    return f"{unit.unit.board}{claim.PATH}/{name}"
 
 
 def without_user(text: str, store: StoreConfig, user: str) -> tuple[str, int]:
