@@ -55,8 +55,8 @@ IDLE_S = 15 * 60.0
 IDLE_LOOK_S = 5.0
 RIVAL_S = 300.0
 RIVAL = FaultView(
-    what="Another board of this store runs elsewhere. Each knows only its own sign-ins, and both write gaps into their records.",
-    do="Tell a technician: stop one of them.",
+    what="Another board of this store runs elsewhere.",
+    do="Tell a technician: stop one of them. Each knows only its own sign-ins, and their records have gaps.",
 )
 
 log = logging.getLogger("stayby.board")
