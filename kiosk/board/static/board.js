@@ -154,7 +154,9 @@ function paintBadge(count) {
 function paint() {
   paintConnection();
   say(byId("headline"), view.headline);
+  const counted = byId("crowd").hidden;
   say(byId("crowd"), view.crowd);
+  if (byId("crowd").hidden !== counted) settle();    // it stands above all of them
   byId("calm").hidden = view.alerts.length > 0 || !view.connected;
   say(byId("desks"), view.desks);
   sayLines(byId("waiting"), "li", view.waiting);
@@ -213,7 +215,7 @@ function paintAlerts() {
     sessionStorage.removeItem(NOTE + incident);
     cards.delete(incident);
     opened.delete(incident);
-    settle();
+    settle(card.at);
   }
   const list = byId("alerts");
   const news = [];
@@ -223,7 +225,8 @@ function paintAlerts() {
       card = makeCard(alert);
       cards.set(alert.incident, card);
     }
-    if (list.children[place] !== card.root) { moveTo(list, card.root, place); settle(); }
+    card.at = place;
+    if (list.children[place] !== card.root) { moveTo(list, card.root, place); settle(place); }
     paintCard(card, alert, view.crowd !== "" && place >= ROOMY && !opened.has(alert.incident));
     card.known = alert.seen;
     tellSeen(card, alert.incident);
@@ -245,7 +248,7 @@ function makeCard(alert) {
   const root = make("article");
   const head = make("div", "head", root);
   const card = {
-    root, alert, toldAt: -1e9, head: make("span", "", head), clock: make("span", "clock", head), place: make("h2", "", root),
+    root, alert, at: 0, quietUntil: Infinity, toldAt: -1e9, head: make("span", "", head), clock: make("span", "clock", head), place: make("h2", "", root),
   };
   card.marks = make("ul", "marks", root);
   card.lines = make("div", "lines", root);
@@ -326,11 +329,11 @@ function paintAnswers(card, alert, brief) {
     node.textContent = button.label;
     node.setAttribute("aria-label", button.label + ", " + alert.place);
     node.setAttribute("aria-keyshortcuts", button.key);
-    node.onclick = () => { if (!settling) button.act(); };
+    node.onclick = () => { if (takesTouch(card)) button.act(); };
     return node;
   }));
   if (focused !== null) (card.answers.querySelector(`[data-key="${focused}"]`) ?? card.answers.firstChild).focus({ preventScroll: true });
-  settle();
+  settle(card.at);
 }
 
 // Single keys count only inside the alert that has the focus, so that no stray key answers for anybody.
@@ -341,21 +344,34 @@ function pressKey(card, event) {
   if (button) { event.preventDefault(); button.click(); }
 }
 
-let settling = 0;
-let settleMarked = false;
-function settle() {
-  clearTimeout(settling);
-  if (!settleMarked) {                // once for all that this painting moves: there may be a thousand cards
-    settleMarked = true;
-    queueMicrotask(() => {
-      settleMarked = false;
-      for (const node of document.querySelectorAll(".answers button:not([aria-disabled])")) node.setAttribute("aria-disabled", "true");
-    });
+// What changes at one place moves what lies below it and nothing above: there the buttons go on taking touches.
+let movedFrom = Infinity;
+let releasing = false;
+function settle(from = 0) {
+  if (movedFrom === Infinity) queueMicrotask(quiet);   // once for all that this painting moves: there may be a thousand cards
+  movedFrom = Math.min(movedFrom, from);
+}
+
+function quiet() {
+  for (const card of cards.values()) {
+    if (card.at < movedFrom) continue;
+    card.quietUntil = performance.now() + SETTLE_MS;
+    for (const node of card.answers.children) if (!node.hasAttribute("aria-disabled")) node.setAttribute("aria-disabled", "true");
   }
-  settling = setTimeout(() => {
-    settling = 0;
-    for (const node of document.querySelectorAll(".answers button")) node.removeAttribute("aria-disabled");
-  }, SETTLE_MS);
+  movedFrom = Infinity;
+  if (!releasing) setTimeout(release, SETTLE_MS);
+  releasing = true;
+}
+
+const takesTouch = (card) => card.at < movedFrom && performance.now() >= card.quietUntil;
+
+function release() {
+  releasing = false;
+  for (const card of cards.values()) {
+    if (takesTouch(card)) for (const node of card.answers.children) node.removeAttribute("aria-disabled");
+    else releasing = true;
+  }
+  if (releasing) setTimeout(release, SETTLE_MS / 5);
 }
 
 // --- answers ---
