@@ -547,11 +547,9 @@ def test_a_crowd_of_alerts_is_counted_and_every_unanswered_one_can_be_answered(
         expect(page.get_by_role("button", name="Coming · 1 min")).to_have_count(12)
         page.get_by_role("button", name="Coming · 1 min, Place desk-11").click()
         desks[11].reply("coming")
-        takes = "one => takesTouch(cards.get(one.dataset.incident))"
-        first, last = page.locator("article").first, page.locator("article").last
-        until(lambda: last.evaluate(takes))
-        page.evaluate("settle(5)")
-        assert (first.evaluate(takes), last.evaluate(takes)) == (True, False), "what lies above goes on"
+        until(lambda: page.evaluate("[...cards.values()].every(takesTouch)"))
+        moved = page.evaluate("settle(5), [...cards.values()].map((card) => [card.at, takesTouch(card)])")
+        assert all(takes == (at < 5) for at, takes in moved), "what lies above goes on taking touches"
         page.get_by_role("button", name="Show all of it, Place desk-10").click()
         expect(page.locator("article.brief")).to_have_count(8)
         assert violations(page) == []
