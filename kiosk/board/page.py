@@ -30,7 +30,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from kiosk.board import authority, claims, handover, manage, web
+from kiosk.board import authority, claims, fleet_page, handover, manage, web
 from kiosk.board.accounts import AccountFault, Accounts, board_config
 from kiosk.board.crew import Crew, Page, TooManyPages
 from kiosk.board.fault_words import FORGETS, STILL, UNWRITTEN, FaultView
@@ -127,6 +127,7 @@ class Board:
             *authority.routes(store_ca, self.door),
             *claims.routes(store.store.claims_dir, self.door),
             *manage.routes(self.records, store, self.door, self.crew.start_drill),
+            *fleet_page.routes(self.recorder.fleet, store, self.door),
         ]
         kinds = (
             Turned,

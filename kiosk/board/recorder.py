@@ -13,19 +13,18 @@ from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from kiosk.board.fleet import DAY_S, Facts, Fleet, FleetView, Named, make_view
 from kiosk.board.kept import CLOCK_IS_SET
-from kiosk.board.records import DAY_S, Records
+from kiosk.board.records import Records
 from kiosk.board.report import freeze_weeks, zone_of
+from kiosk.board.station import parse_presence_once, parse_snapshot_once, parse_status_once
 from kiosk.messages import (
     PREFIX,
     BadMessage,
     Snapshot,
     State,
     incident_topic,
-    parse_presence,
     parse_reply,
-    parse_snapshot,
-    parse_status,
     presence_topic,
     reply_topic,
     status_topic,
@@ -38,6 +37,7 @@ ROOM = 20_000
 TOPICS_ROOM = 30_000
 WATCH_EVERY_S = 15.0
 COUNT_EVERY_S = 3600.0
+COUNT_ALERTS_EVERY_S = 30.0
 QUIET_HOUR = 3
 """From this hour of the store's day on, once a day: what is deleted has the file written anew, which wears a flash card."""
 FILE = "records.db"
@@ -67,6 +67,25 @@ def is_over(snapshot: Snapshot, utc: datetime, keep: KeepSection, *, retained: b
     dated = snapshot.opened_at.tzinfo is not None and snapshot.opened_at.timestamp() >= CLOCK_IS_SET
     slept_s = (utc - snapshot.opened_at).total_seconds() if retained and dated else 0.0
     return max(slept_s, snapshot.elapsed_s) > keep.incident_days * DAY_S
+
+
+def fleet_topics(store: str) -> tuple[str, ...]:
+    """Return the topics on which a store's units and staff say how they are."""
+    return incident_topic(store, "+"), status_topic(store, "+"), presence_topic(store, "+")
+
+
+def feed(fleet: Fleet, event: Received, now_s: float, utc: datetime) -> None:
+    """Give one message to the fleet; raise `BadMessage` when it is none of ours. An empty one takes its unit out of service."""
+    _store, unit, kind, *_ = event.topic.removeprefix(f"{PREFIX}/").split("/")
+    if not event.payload:
+        if kind == "status":
+            fleet.forget(unit)
+    elif unit == "staff":
+        fleet.take_presence(parse_presence_once(event.topic, event.payload))
+    elif kind == "status":
+        fleet.take_status(parse_status_once(event.topic, event.payload), now_s, utc, retained=event.retained)
+    elif kind == "incident":
+        fleet.take_snapshot(parse_snapshot_once(event.topic, event.payload), now_s, utc, retained=event.retained)
 
 
 class Inbox:
@@ -117,6 +136,9 @@ class Recorder:
         self._store, self._records, self._on_death = store, records, on_death
         self._zone = zone_of(store.store.zone)
         self._inbox = Inbox()
+        self._fleet, self._fleet_lock = Fleet(), threading.Lock()
+        self._alerts: dict[str, int] = {}
+        self._alerts_due_s = 0.0
         self._closing = threading.Event()
         self._count_due_s = self._watch_due_s = 0.0
         self._kept_house: date | None = None
@@ -126,12 +148,7 @@ class Recorder:
         """When another board of this store was last noticed (monotonic seconds): both sign in by one name."""
         self.faults: dict[str, str] = {}
         name = store.store.id
-        topics = (
-            incident_topic(name, "+"),
-            status_topic(name, "+"),
-            presence_topic(name, "+"),
-            reply_topic(name, "+", "+"),
-        )
+        topics = (*fleet_topics(name), reply_topic(name, "+", "+"))
         self._link = MqttLink(store.broker, f"stayby-records-{name}", topics, self._inbox.put, on_death)
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
@@ -162,6 +179,7 @@ class Recorder:
             self._fault(
                 "inbox", f"{dropped} messages were not recorded: too many at once. Look for a device that floods."
             )
+        self._feed(items)
         self._records.together(lambda: self._take_all(items))
         self._watch()
         if time.monotonic() >= self._count_due_s:
@@ -185,6 +203,36 @@ class Recorder:
         gone = self._records.forget(self._store.keep, now_s)
         if gone:
             log.info("%d records were over their time and are deleted", gone)
+
+    # --- the fleet ----------------------------------------------------------------------------------------------------
+
+    def fleet(self) -> FleetView:
+        """Return every unit as it is now; may be called from any thread."""
+        now_s = time.monotonic()
+        if now_s >= self._alerts_due_s:
+            self._alerts_due_s = now_s + COUNT_ALERTS_EVERY_S
+            self._alerts = self._records.alerts(time.time() - 7 * DAY_S)
+        facts = Facts(
+            store=self._store.store.name,
+            named=[Named(one.id, one.place) for one in self._store.unit],
+            now_s=now_s,
+            unix_s=time.time(),
+            proven_hours=self._store.norm.proven_hours,
+            alerts=self._alerts,
+            proven_s={one.unit: one.proven_s for one in self._records.desks()},
+            down=self.down,
+        )
+        with self._fleet_lock:
+            return make_view(self._fleet, facts)
+
+    def _feed(self, items: Iterable[tuple[LinkEvent, datetime]]) -> None:
+        with self._fleet_lock:
+            for event, utc in items:
+                if isinstance(event, Connected):
+                    self._fleet.heard_again(time.monotonic())
+                elif isinstance(event, Received):
+                    with suppress(BadMessage):  # told where it is written down
+                        feed(self._fleet, event, time.monotonic(), utc)
 
     # --- from the link ------------------------------------------------------------------------------------------------
 
@@ -217,16 +265,16 @@ class Recorder:
     def _parse(self, event: Received, utc: datetime) -> None:
         _store, unit, kind, *_ = event.topic.removeprefix(f"{PREFIX}/").split("/")
         if unit == "staff":
-            self._records.take_presence(parse_presence(event.topic, event.payload), utc)
+            self._records.take_presence(parse_presence_once(event.topic, event.payload), utc)
         elif kind == "reply":
             self._records.take_reply(unit, parse_reply(event.topic, event.payload), utc)
         elif kind == "status":
-            self._records.take_status(parse_status(event.topic, event.payload), utc)
+            self._records.take_status(parse_status_once(event.topic, event.payload), utc)
         elif kind == "incident":
             self._take_snapshot(event, utc)
 
     def _take_snapshot(self, event: Received, utc: datetime) -> None:
-        snapshot = parse_snapshot(event.topic, event.payload)
+        snapshot = parse_snapshot_once(event.topic, event.payload)
         if not is_over(snapshot, utc, self._store.keep, retained=event.retained):
             self._records.take_snapshot(snapshot, utc, retained=event.retained)
 

@@ -50,6 +50,12 @@ LOST = "unit_lost"
 DISK_ADVICE = "; check [store] state_dir, free or replace the disk, then restart the board"
 
 
+ALERTS = """SELECT unit, count(*) FROM incident WHERE opened_s >= ? AND NOT coalesce(json_extract(body, '$.drill'), 0)
+    AND NOT coalesce(json_extract(body, '$.covert'), 0)
+    AND NOT (json_extract(body, '$.trigger') = 'touch' AND json_extract(body, '$.severity') = 'check') GROUP BY unit"""
+"""How many alerts each unit had: no drills, no requests for a person, and nothing covert, which no list of units may tell."""
+
+
 class NewerFile(sqlite3.OperationalError):
     """A later version of this program wrote the file."""
 
@@ -346,6 +352,10 @@ class Records:
             AND (json_extract(body, '$.drill') OR id IN (SELECT id FROM drill)) ORDER BY opened_s, unit, id"""
         return self._bodies(Kept, sql, (from_s, to_s))
 
+    def alerts(self, from_s: float) -> dict[str, int]:
+        """Return how many alerts each unit had since then; silent ones are not counted."""
+        return dict(self._read(ALERTS, (from_s,)))
+
     def oldest_s(self) -> float | None:
         """Return when the oldest kept incident opened."""
         return self._read("SELECT min(opened_s) FROM incident")[0][0]  # type: ignore[no-any-return]  # sqlite3 is untyped
@@ -481,6 +491,15 @@ class Records:
         with contextlib.suppress(FileNotFoundError):
             if aside.stat().st_mtime < cut_s:
                 aside.unlink()
+
+
+def peek(path: Path, from_s: float) -> tuple[dict[str, int], dict[str, float | None]]:
+    """Return, of a file that another process writes, each unit's alerts since then, and when each was proven.
+
+    Raises `sqlite3.Error` where it cannot be read; it is never changed.
+    """
+    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        return dict(database.execute(ALERTS, (from_s,))), dict(database.execute("SELECT unit, proven_s FROM desk"))
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:
