@@ -10,7 +10,6 @@ key need not travel again, and the certificate is nothing that anybody must hide
 
 import contextlib
 import fcntl
-import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -287,5 +286,5 @@ def _load_register(path: Path) -> Register:
 
 def free_folder(folder: Path) -> None:
     """Raise `AuthorityError` unless a new authority may be made in `folder`."""
-    if folder.exists() and (not folder.is_dir() or any(os.scandir(folder))):
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise AuthorityError(f"{folder} is there already, and not empty; name a new folder")
