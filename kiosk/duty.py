@@ -22,19 +22,20 @@ PATIENT_S = 180.0
 class Part:
     """One part of the duty. `last_s` is when it last did its work (monotonic seconds), or when it was given it.
 
-    `shown` says that its fault is known and shown; `patient_s` is then how long it may do nothing.
+    `within_s` is how long it may do nothing, `FRESH_S` if None; `patient_s` while `shown`, which says that its fault is known
+    and shown.
     """
 
     what: str
     last_s: float
-    within_s: float = FRESH_S
+    within_s: float | None = None
     shown: bool = False
     patient_s: float = PATIENT_S
 
 
-def outside(what: str, last_s: float, *, within_s: float = FRESH_S, shown: bool) -> Part:
+def outside(what: str, last_s: float, *, shown: bool) -> Part:
     """Return a part that only the world can deliver (sound, heartbeats): while its fault is shown, it may take for ever."""
-    return Part(what, last_s, within_s, shown, math.inf)
+    return Part(what, last_s, shown=shown, patient_s=math.inf)
 
 
 def lacking(parts: Iterable[Part], now_s: float) -> tuple[str, ...]:
@@ -42,7 +43,8 @@ def lacking(parts: Iterable[Part], now_s: float) -> tuple[str, ...]:
     found = []
     for part in parts:
         silent_s = now_s - part.last_s
-        if silent_s > (part.patient_s if part.shown else part.within_s):
+        within_s = FRESH_S if part.within_s is None else part.within_s
+        if silent_s > (part.patient_s if part.shown else within_s):
             found.append(f"{part.what} for {silent_s:.0f} s")
     return tuple(found)
 

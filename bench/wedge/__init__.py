@@ -1,0 +1,1 @@
+"""Put on PYTHONPATH by those who make a thread of a service hang."""
