@@ -41,7 +41,7 @@ from firmware_bridge.events import (
 from firmware_bridge.link import ButtonLink
 from firmware_bridge.protocol import Beacon as ButtonBeacon
 from firmware_bridge.protocol import Input, LoopState, ResetCause
-from kiosk import __version__, events, mqtt
+from kiosk import __version__, certificate_age, events, mqtt
 from kiosk.bus import BusServer, runtime_socket
 from kiosk.button_health import METER_S, Extremes, button_health
 from kiosk.config import UnitConfig, UnitSection
@@ -146,8 +146,10 @@ LOOP_CODES = {Input.OPEN: "button-loop", Input.COVERT: "button-covert-loop"}
 STUCK_CODES = {Input.OPEN: "button-stuck", Input.COVERT: "button-covert-stuck"}
 NOT_AT_THE_DESK = frozenset({LOOP_CODES[Input.COVERT], STUCK_CODES[Input.COVERT]})
 """Whoever looks at the desk must not learn of the covert button."""
-NO_BLINK = NOT_AT_THE_DESK | {"mic-paused", "opening-missed"}
+NO_BLINK = NOT_AT_THE_DESK | {"mic-paused", "opening-missed", "certificate-ends"}
 """Faults that make no light blink. A pause is what a person at the desk wanted, and no part is broken where nobody pressed."""
+CERTIFICATE_EVERY_S = 600.0
+CERTIFICATE_CODES = ("certificate-ends", "clock")
 LOOP_NAMES = {Input.OPEN: "the button", Input.COVERT: "the covert button"}
 LOOP_ADVICE = {
     LoopState.CUT: "a wire is off: check both ends of its cable and the end-of-line resistor",
@@ -256,6 +258,7 @@ class Hub:
         self._link_meter = LinkMeter()
         self._status_due = True
         self._closed_s = float("-inf")
+        self._certificate_due_s = 0.0
         self._next_tick_s = self._started_s = self._disk_tried_s = time.monotonic()
         self._watchdog = watchdog(time.monotonic)
         self._heard_s = dict.fromkeys(Role, self._next_tick_s + LEAF_START_S - LEAF_SILENT_S)
@@ -394,6 +397,7 @@ class Hub:
         self._check_pause(now_s)
         self._check_opening(now_s)
         self._forget_heard()
+        self._look_at_certificate(now_s)
         self._beat += 1
         if self._status_due or self._beat % int(BEAT_S / TICK_S) == 0:
             self._send_status()
@@ -420,6 +424,18 @@ class Hub:
         if now_s - self._disk_tried_s >= TRY_DISK_S:
             self._disk_tried_s = now_s
             self._store.try_disk(time.time())
+
+    def _look_at_certificate(self, now_s: float) -> None:
+        """Tell a month ahead that the certificate ends, and at once that the clock cannot be right."""
+        if now_s < self._certificate_due_s:
+            return
+        self._certificate_due_s = now_s + CERTIFICATE_EVERY_S
+        found = certificate_age.look(self._config.broker, datetime.now(UTC))
+        for code in CERTIFICATE_CODES:
+            if found is None or found.code != code:
+                self._faults.clear(code)
+        if found is not None:
+            self._fault(*found)
 
     def _how_it_is(self) -> str:
         return how_it_is(fault.code for fault in self._faults.open)
@@ -1098,6 +1114,7 @@ class Hub:
             own_voice=self._ear is not None and self._ear.own_voice,
             unsent=len(self._store.unsent()),
             button=self._button_health(number, meter=ask.meter),
+            ear=self._ear,
         )
         if self._bus is not None:
             self._bus.send(number, answer)

@@ -35,7 +35,11 @@ COMMANDS = {
     "fleet": Command("kiosk.board.fleet_cli:fleet_command", "Show every unit of a store, the worst first."),
     "drill": Command("kiosk.board.drill_cli:drill_command", "Begin a drill at a unit, or its opening press."),
     "join": Command("kiosk.provision.join_cli:join_command", "Make this machine a unit of its store, by a claim."),
+    "renew": Command("kiosk.provision.renew_cli:renew_command", "Fetch the unit's renewed certificate from the board."),
     "status": Command("kiosk.alertd_cli:status_command", "Ask the hub how the unit is."),
+    "doctor": Command(
+        "kiosk.doctor.doctor_cli:doctor_command", "Look at everything on a unit, and say what to do now."
+    ),
     "button": Command("kiosk.button_cli:app", "Watch the panic button live, flash it, prove its watchdog."),
     "demo": Command("kiosk.demo.cli:demo_command", "Start a whole store here to try, or play a story."),
     "hear": Command("kiosk.listen.cli:hear_command", "Run sound files through the ear's own loop."),

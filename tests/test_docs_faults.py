@@ -17,6 +17,7 @@ def raised() -> set[str]:
     hub = (ROOT / "kiosk" / "alertd.py").read_text()
     codes = set(re.findall(r'_fault\(\s*"([a-z-]+)"', hub)) | set(re.findall(r'_start_part\("([a-z]+)"', hub))
     codes |= set(re.findall(r'"(button-[a-z-]+)"', hub))
+    codes |= set(re.findall(r'Age\("([a-z-]+)"', (ROOT / "kiosk" / "certificate_age.py").read_text()))
     codes |= set(re.findall(r'_check_leaf\(now_s, Role\.\w+, "([a-z]+)"', hub)) | {"config-0"}
     for prefix, folder in (("ear-", "listen"), ("screen-", "ui")):
         text = "".join(path.read_text() for path in (ROOT / "kiosk" / folder).glob("*.py"))

@@ -38,6 +38,11 @@ UNKNOWN: Words = ("Something is wrong there.", "Go and look whether its screen a
 WORDS: dict[str, Words] = {
     "broker": ("Its calls may not reach you.", "Stay near that desk. Tell a manager now."),
     "broker-refused": ("Its calls may not reach you.", "Stay near that desk. Tell a manager now."),
+    "certificate-ends": (
+        "Soon its calls may not reach you.",
+        "All works now, if no other line says more. Tell a manager today.",
+    ),
+    "clock": ("Its clock is wrong.", "Its calls may not reach you. Tell a manager now."),
     "nobody-listening": ("It knows of nobody who listens.", "Keep this page open and in sight."),
     "opening-missed": (
         "Nobody pressed the button this morning.",

@@ -7,18 +7,15 @@ from typing import Annotated
 
 import typer
 
-from kiosk.bus import BusError, ask, runtime_socket
 from kiosk.cli import CONFIG, DEFAULT_CONFIG
 from kiosk.config import UnitConfig
-from kiosk.messages import AskStatus, BadMessage, StatusAnswer
 from kiosk.provision import identity, source
 from kiosk.provision.claim import PATH, BadClaim, Claim, Sealed, check_dates
 from kiosk.provision.code import BadCode
-from kiosk.provision.proof import NotProven, Proof, prove
+from kiosk.provision.proof import NotProven, Proof, prove, runs_here
 from kiosk.provision.seal import open_with
 
 TRIES = 3
-HUB_S = 2.0
 SOURCE = Annotated[
     str, typer.Argument(metavar="[FROM]", help="A claim's file, a folder, or the address on the manager's paper.")
 ]
@@ -143,7 +140,7 @@ def _say_later() -> None:
 def _say_proof(unit: UnitConfig) -> None:
     where = f"broker {unit.broker.host}:{unit.broker.port}"
     typer.echo(f"{where}: asking …")
-    proof = prove(unit, is_us=lambda: _runs_here(unit))
+    proof = prove(unit, is_us=lambda: runs_here(unit))
     typer.echo(f"{where}: {proof_words(proof)}")
 
 
@@ -156,15 +153,3 @@ def proof_words(proof: Proof) -> str:
     )
     back_ms = 1000 * proof.there_and_back_s
     return f"signed in after {proof.connected_s:.1f} s; wrote its status and read it back in {back_ms:.0f} ms; {others}"
-
-
-def _runs_here(unit: UnitConfig) -> bool:
-    """Return whether the hub that runs on this machine is the same unit."""
-    try:
-        answer = ask(runtime_socket(unit.unit.run_dir), AskStatus(), HUB_S)
-    except (BusError, BadMessage):
-        return False
-    return isinstance(answer, StatusAnswer) and (answer.status.store, answer.status.unit) == (
-        unit.unit.store,
-        unit.unit.id,
-    )

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from kiosk import __version__
+from kiosk.bus import BusError, ask, runtime_socket
 from kiosk.config import UnitConfig
-from kiosk.messages import BadMessage, Status, UnitState, parse_status, status_topic
+from kiosk.messages import AskStatus, BadMessage, Status, StatusAnswer, UnitState, parse_status, status_topic
 from kiosk.mqtt import Acknowledged, Connected, Disconnected, LinkEvent, MqttLink, Received, Refused
 
-CONNECT_S, ANSWER_S = 15.0, 10.0
+CONNECT_S, ANSWER_S, HUB_S = 15.0, 10.0, 2.0
 LIVE_S = 7.0
 """A unit that lives says so within this."""
 NOBODY = "nobody"
@@ -143,3 +144,15 @@ def _others_refused(link: MqttLink, ears: _Ears, topic: str) -> bool | None:
             "the broker lets this unit write for others; on the broker's machine: put the newest acl there, and reload mosquitto"
         )
     return True if isinstance(event, Refused) else None
+
+
+def runs_here(unit: UnitConfig) -> bool:
+    """Return whether the hub that runs on this machine is the same unit."""
+    try:
+        answer = ask(runtime_socket(unit.unit.run_dir), AskStatus(), HUB_S)
+    except (BusError, BadMessage):
+        return False
+    return isinstance(answer, StatusAnswer) and (answer.status.store, answer.status.unit) == (
+        unit.unit.store,
+        unit.unit.id,
+    )

@@ -26,6 +26,10 @@ ANSWER_S = 10.0
 SIGN_IN = "this network wants somebody to sign in first (a captive portal); use the store's own network, or a USB stick"
 
 
+class NotThere(BadClaim):
+    """The board answers, and has nothing there."""
+
+
 @dataclass(frozen=True)
 class Found:
     """A claim and where it came from."""
@@ -138,6 +142,8 @@ def get(address: str) -> bytes:
         raise BadClaim(f"{address}: {_why(error)}") from None
     if answer.is_redirect or answer.status_code == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
         raise BadClaim(f"{address} leads elsewhere: {SIGN_IN}")
+    if answer.status_code == HTTPStatus.NOT_FOUND and _said(data):
+        raise NotThere(f"{address}: {_said(data)}")
     if answer.status_code != HTTPStatus.OK:
         raise BadClaim(f"{address}: {_said(data) or f'the answer is {answer.status_code}; is this the board?'}")
     return data[: MOST_BYTES + 1]
