@@ -14,6 +14,7 @@ Rules
 - A drill is an alert that ends by itself, whatever it waits for. Any call in it makes it real, and then it ends as any other.
 - A call while the morning's opening press was asked for is real, at once and in all. For a minute the desk asks whether it is
   that test: only who touches yes there makes it the drill; whatever else is told or heard, or somebody who comes, keeps it real.
+  An answer to that drill proves the way and walks nowhere: when the drill turns real, everybody is asked anew.
 - "I need a person" is a request: it asks the staff, tier after tier, with no light, no siren and no emergency page. A press,
   "it is worse", a phrase or another choice turns it into an ordinary alert; nothing else does.
 - What a phrase suggests is a guess: the person's own touch always wins, and only a graver phrase changes it.
@@ -394,7 +395,7 @@ class IncidentMachine:
     def _makes_real(self, event: Event) -> bool:
         """Whether a drill is none from here: any call does it, but not the talk with a responder who has just come.
 
-        In an opening press what is happening does it too.
+        In an opening press what is happening does it too, and talk: "I'm here" may be said from anywhere there.
         """
         open_ = self.incident
         if open_ is None or not open_.drill:
@@ -403,15 +404,20 @@ class IncidentMachine:
             return open_.scenario == OPENING  # nobody plays a case there: who touched yes by mistake is heard
         if type(event) not in CALLS:
             return False
-        if isinstance(event, PhraseHeard) and open_.state is State.ATTENDED and not (event.strong or event.covert):
+        talk = isinstance(event, PhraseHeard) and open_.state is State.ATTENDED and not (event.strong or event.covert)
+        if talk and open_.scenario != OPENING:
             return self._attended_for_s() > ATTENDED_TALK_S
         return True
 
     def _make_real(self) -> None:
-        """Who saw or declined a drill has not seen or declined this call."""
+        """Who saw or declined a drill has not seen or declined this call; who answered an opening press went nowhere."""
+        nobody_goes = self._open().scenario == OPENING and self.state in {State.COMING, State.ATTENDED}
         self._set(drill=False, scenario=None)
         self._note("drill_became_real")
         self._forget_answers()
+        if nobody_goes:
+            self._set(coming=())
+            self._enter_raised()
 
     def _mind_test(self, event: Event) -> None:
         """Ask no more whether it is the opening press: time is up, or more was told, heard or seen at the desk."""

@@ -1101,7 +1101,8 @@ def test_any_call_in_a_drill_makes_it_real_and_then_only_people_end_it(
     if answer is not None:
         made.handle(coming() if answer is coming else ev.ResponderHere(SAM, reply_id()), 1.0)
     made.handle(call, 10.0 if answer is not ev.ResponderHere else 15.0)
-    if answer is ev.ResponderHere and isinstance(call, ev.PhraseHeard) and not (call.strong or call.covert):
+    talk = isinstance(call, ev.PhraseHeard) and not (call.strong or call.covert)
+    if drill == [DRILL] and answer is ev.ResponderHere and talk:
         assert opened(made).drill, "talk with a responder who has just come is theirs to judge"
         return
     open_ = opened(made)
@@ -1292,6 +1293,22 @@ def test_who_touched_yes_by_mistake_and_then_what_is_happening_is_heard() -> Non
     )
     run_until(made, 5000.0, 3.0)
     assert made.state is State.RAISED
+
+
+@pytest.mark.parametrize(
+    "answer", [ev.ResponderComing(SAM, "reply-coming", 300.0), ev.ResponderHere(SAM, "reply-here")]
+)
+@pytest.mark.parametrize("call", [*CALLS_IN_A_DRILL, ev.ChoiceTouched(Choice.CHEST_PAIN)])
+def test_who_answered_the_opening_press_walks_to_no_real_call_and_everybody_is_asked_anew(
+    call: ev.Event, answer: ev.Event
+) -> None:
+    made = opening_drill()
+    made.handle(answer, 2.0)
+    made.handle(call, 10.0)
+    open_ = opened(made)
+    assert (open_.drill, open_.state, open_.coming, open_.here) == (False, State.RAISED, (), None)
+    run_until(made, 200.0, 10.0)
+    assert (opened(made).tier, opened(made).emergency) == (2, True)
 
 
 def test_an_opening_press_that_became_real_proves_nothing() -> None:
