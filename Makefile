@@ -1,7 +1,7 @@
 # Each target makes the machine ready by itself; see .ci/setup for what that means.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench gallery texts homeassistant fuzz lock clean
+.PHONY: help demo test check bench deb gallery texts homeassistant fuzz lock clean
 
 help: ## say what there is
 	@sed -nE 's/^([a-z]+): ## (.*)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -21,6 +21,10 @@ check: ## lint, types, architecture, service files, shell scripts
 bench: ## measure what was promised, into build/bench.json and as a table
 	@.ci/setup run
 	@exec .venv/bin/python -m bench
+
+deb: ## build the Debian packages, amd64 and arm64, into build
+	@.ci/setup package
+	@exec .ci/package
 
 gallery: ## draw every screen in every language, size and theme, into build/gallery, and say what is wrong in them
 	@.ci/setup test
