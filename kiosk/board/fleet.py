@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from kiosk.board.fault_words import FaultView, for_manager, technical, words_of
-from kiosk.board.model import APART_S, Incident, Model
+from kiosk.board.model import APART_S, Desk, Incident, Model
 from kiosk.board.view import answered, clock
 from kiosk.messages import Fault, Id, LinkHealth, Presence, Record, Snapshot, Status, UnitState
 
@@ -229,6 +229,11 @@ class Facts:
     silent_after_s: float = LOST_AFTER_S
 
 
+def plain(text: str, most: int = 300) -> str:
+    """Return what a unit wrote as it may stand in a line anywhere: no line ends, nothing that a terminal obeys."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text[:most]).split())
+
+
 def age_words(seconds: float) -> str:
     """Return how long ago, as people say it; days count from the second on."""
     if seconds < 60:  # noqa: PLR2004 - a minute
@@ -236,6 +241,15 @@ def age_words(seconds: float) -> str:
     size_s, name = next((size_s, name) for size_s, name in AGES if seconds >= size_s * (1 + (name == "day")))
     many = int(seconds / size_s)
     return f"{many} {name}{'s' * (many > 1)} ago"
+
+
+def heard_words(desk: Desk | None, heard: Heard | None, now_s: float) -> str:
+    """Return when a unit was heard last, or lost: of what the broker had kept already, nobody here knows since when."""
+    if desk is None:
+        return "never"
+    if desk.status.state is not UnitState.LOST:
+        return age_words(now_s - desk.fresh_s)
+    return f"lost {age_words(now_s - desk.fresh_s)}" if heard and heard.live else "lost earlier"
 
 
 def span_words(seconds: float) -> str:
@@ -292,17 +306,17 @@ class Sight:
         bad_link = state not in GONE and any(one.key.startswith("link") for one in troubles)
         return UnitRow(
             unit=unit,
-            place=self._places.get(unit) or (status.place if status else unit),
+            place=self._places.get(unit) or (plain(status.place, 60) if status else "") or unit,
             kind=_kind(alert, troubles),
             state=state,
             alert=alert,
             troubles=troubles,
-            heard=age_words(facts.now_s - desk.fresh_s) if desk else "never",
+            heard=heard_words(desk, heard, facts.now_s),
             heard_s=max(0.0, facts.now_s - desk.fresh_s) if desk else None,
             proven=age_words(facts.unix_s - proven_s) if proven_s is not None else "never",
             proven_bad=self._is_stale(proven_s),
             proven_unix_s=proven_s,
-            version=status.version if status else "",
+            version=plain(status.version, 20) if status else "",
             link="–" if state in GONE else link_words(link),
             link_bad=bad_link,
             link_health=link,
@@ -359,7 +373,7 @@ class Sight:
             return [_trouble("stranger", f"{unit} is not in store.toml.{maybe}", STRANGER_DO, hands=False)]
         if place is None or place == status.place:
             return []
-        says = f"It calls its desk “{status.place}”; store.toml says “{place}”."
+        says = f"It calls its desk “{plain(status.place, 60)}”; store.toml says “{place}”."
         return [_trouble("place", says, "Staff may run to the wrong desk: correct one of the two.", hands=False)]
 
     def _of_proof(self, unit: Id) -> list[Trouble]:
@@ -378,7 +392,7 @@ class Sight:
     def _of_version(self, status: Status) -> list[Trouble]:
         if not status.version or version_key(status.version) >= version_key(self._usual):
             return []
-        says = f"It runs version {status.version[:20]}; most run {self._usual[:20]}."
+        says = f"It runs version {plain(status.version, 20)}; most run {plain(self._usual, 20)}."
         return [_trouble("version", says, "Update it.", hands=False)]
 
     def _of_clock(self, heard: Heard | None) -> list[Trouble]:
@@ -423,7 +437,7 @@ def fault_troubles(faults: Sequence[Fault]) -> list[Trouble]:
     found: dict[tuple[str, str], Trouble] = {}
     for fault in faults:
         what, do = words_of(fault.code)
-        words = for_manager(FaultView(what=what, do=do, more=(technical(fault),)))
+        words = for_manager(FaultView(what=what, do=do, more=(plain(technical(fault)),)))
         same = found.get((what, do))
         hands = fault.code not in SOON and not fault.code.startswith("screen-words_")
         found[what, do] = Trouble(
@@ -501,7 +515,8 @@ def bundles(rows: Iterable[UnitRow]) -> tuple[Bundle, ...]:
     for same in together.values():
         if len(same) >= FOLD_FROM:
             first = same[0].troubles
-            found.append(Bundle(what=_shared(same), do=first[0].do if first else "", rows=tuple(same)))
+            do = TOGETHER.get(first[0].key, first[0].do) if first else ""
+            found.append(Bundle(what=_shared(same), do=do, rows=tuple(same)))
         else:
             found += [Bundle(what="", do="", rows=(row,)) for row in same]
     return tuple(found)
@@ -529,6 +544,8 @@ SHORT = {
     "link slow": "The broker answers late.",
 }
 """What many have in common, where each says it with a figure of its own."""
+TOGETHER = {"lost": "Look first at what they share: power, switch, Wi-Fi."}
+"""What is done first where many have it."""
 
 
 def make_view(fleet: Fleet, facts: Facts) -> FleetView:
