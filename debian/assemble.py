@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parent.parent
@@ -54,6 +54,7 @@ PRUNED = (
     "kivy/tools",
     "kivy/include",
     "kivy/lib/gstplayer",  # links GStreamer: no video is played
+    "kivy/core/window/window_x11.*",  # SDL makes the window
     "numpy/f2py",  # makes Fortran modules
     "ai_edge_litert/aot",  # compiles for accelerators
     "ai_edge_litert/tools",
@@ -120,7 +121,7 @@ def needed(python: str, platform: str, scratch: Path) -> list[str]:
     return re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE)
 
 
-def fetch(python: str, platform: str, scratch: Path) -> Tree:
+def fetch(python: str, platform: str, pure: Path, scratch: Path) -> Tree:
     """Unpack the wheels of one Python into a folder of `scratch`."""
     wanted = scratch / f"requirements-{python}.txt"
     wanted.write_text(locked(set(needed(python, platform, scratch)) - {PURE}))
@@ -139,7 +140,7 @@ def fetch(python: str, platform: str, scratch: Path) -> Tree:
         ),
         *("--target", into, "--python-version", python, "--python-platform", platform, "-r", wanted),
     )
-    unpack(build_pure(scratch), into)
+    unpack(pure, into)
     for extension in (into / PURE).glob("**/*.so"):
         extension.unlink()
     return into
@@ -258,8 +259,8 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="stayby-package-") as name:
         scratch = Path(name)
-        product = build_product(scratch)
-        trees = {python: fetch(python, PLATFORMS[chosen.architecture], scratch) for python in PYTHONS}
+        product, pure = build_product(scratch), build_pure(scratch)
+        trees = {python: fetch(python, PLATFORMS[chosen.architecture], pure, scratch) for python in PYTHONS}
         for tree in trees.values():
             unpack(product, tree)
             prune(tree)

@@ -59,7 +59,13 @@ class LazyGroup(TyperGroup):
 def load(name: str) -> Any:
     """Import the command `name` and return it as Click runs it."""
     module, _, attribute = COMMANDS[name].target.partition(":")
-    target = getattr(importlib.import_module(module), attribute)
+    try:
+        target = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as missing:
+        if missing.name is None or not module.startswith(missing.name):
+            raise
+        typer.echo(f"stayby {name} is not in the installed package; in a clone of Stayby, run: make demo", err=True)
+        raise typer.Exit(1) from None
     if not isinstance(target, typer.Typer):
         function, target = target, typer.Typer(add_completion=False, rich_markup_mode=None)
         target.command(name, help=COMMANDS[name].does)(function)

@@ -152,7 +152,10 @@ def test_nothing_to_install_asks_for_nothing(machine: Path) -> None:
 
 
 def test_an_unknown_part_is_told_so(machine: Path) -> None:
-    assert setup(machine, "al").stderr == "setup: say which: .ci/setup run, .ci/setup test, .ci/setup fuzz, or .ci/setup package\n"
+    assert (
+        setup(machine, "al").stderr
+        == "setup: say which: .ci/setup run, .ci/setup test, .ci/setup fuzz, or .ci/setup package\n"
+    )
 
 
 # --- the rules of CONTRIBUTING.md that a machine can see --------------------------------------------------------------
