@@ -93,6 +93,7 @@ from kiosk.messages import (
     TouchAction,
     UnitState,
     asked_at,
+    calls_after,
     incident_topic,
     parse_presence,
     parse_reply,
@@ -607,6 +608,9 @@ class Hub:
                 log.warning("reply from %s: incident %s is not open here; ignored", reply.responder, reply.incident)
         elif person is None:
             log.warning("reply from %s: nobody of that id has signed on at this store; ignored", reply.responder)
+        elif _is_overtaken(reply, incident):
+            log.warning("close from %s: somebody called again before it arrived; it stays open", reply.responder)
+            self._publish(read_clock())
         else:
             self._tell(_reply_event(reply, person))
 
@@ -1172,6 +1176,13 @@ def _payload(snapshot: Snapshot) -> bytes:
         few = {name: getattr(snapshot, name)[:20] for name in ("asked", "seen", "declined")}
         payload = short.model_copy(update=few).model_dump_json().encode()
     return payload
+
+
+def _is_overtaken(reply: Reply, incident: Incident) -> bool:
+    """Return whether this closes what somebody called in again: who closed did not know of it. A drill's pages are played."""
+    if not isinstance(reply, CloseReply) or reply.known_s is None or incident.drill:
+        return False
+    return calls_after(incident.timeline, reply.known_s, attended=incident.state is State.ATTENDED)
 
 
 def _reply_event(reply: Reply, person: Person) -> events.Reply:

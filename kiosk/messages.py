@@ -270,6 +270,18 @@ class Snapshot(Record):
         return asked and self.severity is Severity.CHECK and self.state is not State.CHECKING
 
 
+CALLS_AGAIN = frozenset(
+    {"pressed", "pressed_covert", "touched_help", "told_worse", "told_person", "told_choice", "drill_became_real"}
+)
+"""What a timeline says when somebody calls again, or tells that it is another case than whoever looked had known."""
+
+
+def calls_after(timeline: Iterable[Entry], known_s: float, *, attended: bool) -> bool:
+    """Return whether somebody called after `known_s`; a phrase counts where no responder is `attended` to talk with."""
+    calls = CALLS_AGAIN if attended else CALLS_AGAIN | {"heard"}
+    return any(entry.t_s > known_s and entry.what in calls for entry in timeline)
+
+
 # --- MQTT: what responders and units say of themselves ----------------------------------------------------------------
 
 
@@ -302,11 +314,15 @@ class HereReply(ReplyBase):
 
 
 class CloseReply(ReplyBase):
-    """The responder looked and closes the incident."""
+    """The responder looked and closes the incident, as they knew it: when somebody called again after `known_s`, it stays open.
+
+    `known_s` is the `t_s` of the last entry of the timeline that they had; None closes whatever came since.
+    """
 
     kind: Literal["close"] = "close"
     outcome: Outcome
     note: str = Field(default="", max_length=200)
+    known_s: Span | None = None
 
 
 class CallNextReply(ReplyBase):
@@ -781,6 +797,7 @@ class StatusAnswer(Record):
     own_voice: bool = False
     unsent: int = 0
     button: ButtonHealth | None = None
+    ear: Ear | None = None
 
 
 FromLeaf = Hello | Detection | Ear | Speaking | Touch | ScreenBeat | AskStatus | AskButton

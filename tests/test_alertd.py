@@ -212,6 +212,23 @@ def test_a_press_reaches_a_person_and_their_answer_reaches_the_desk(unit: Stage,
     assert revisions == sorted(revisions)
 
 
+def test_a_close_that_was_overtaken_by_a_call_closes_nothing(unit: Stage, sam: Staff, screen: Screen) -> None:
+    """It was given before somebody pressed again, and was under way meanwhile: its board had no link, or the unit had none."""
+    unit.tap_button()
+    raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    sam.reply(HereReply, raised.id)
+    knew = sam.wait(lambda snapshot: snapshot.state is State.ATTENDED).timeline[-1].t_s
+    wait_for("the hub to take the touch", lambda: screen.send(Touch(action=TouchAction.HELP)))
+    sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    sam.reply(CloseReply, raised.id, outcome=Outcome.FALSE_ALARM, known_s=knew)
+    line = "close from sam: somebody called again before it arrived; it stays open"
+    wait_for("the line", lambda: line in hub(unit).said())
+    sam.reply(HereReply, raised.id)
+    again = sam.wait(lambda snapshot: snapshot.state is State.ATTENDED)
+    sam.reply(CloseReply, raised.id, outcome=Outcome.REAL, known_s=again.timeline[-1].t_s)
+    assert sam.wait(lambda snapshot: snapshot.state is State.CLOSED).outcome is Outcome.REAL
+
+
 def test_kill_9_of_the_hub_in_mid_incident(unit: Stage, sam: Staff) -> None:
     unit.tap_button()
     raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)

@@ -296,6 +296,23 @@ CLOSE = CloseReply(**BASE, outcome=Outcome.REAL)
 CALLED_AGAIN: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"state": State.ATTENDED, "here": PRIYA}, {"state": State.RAISED}),
     ({"state": State.CHECKING}, {"state": State.RAISED, "timeline": (Entry(t_s=9, what="pressed"),)}),
+    ({"state": State.CHECKING}, {"state": State.RAISED, "timeline": (Entry(t_s=9, what="heard"),)}),
+    ({"state": State.CHECKING}, {"state": State.RAISED, "timeline": (Entry(t_s=9, what="told_choice"),)}),
+    (
+        {"state": State.ATTENDED, "here": PRIYA},
+        {"state": State.ATTENDED, "here": PRIYA, "timeline": (Entry(t_s=9, what="told_person"),)},
+    ),
+    (
+        {"state": State.COMING, "drill": True},
+        {"state": State.COMING, "timeline": (Entry(t_s=9, what="drill_became_real"),)},
+    ),
+]
+NOT_CALLED_AGAIN: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    (
+        {"state": State.ATTENDED, "here": PRIYA},
+        {"state": State.ATTENDED, "here": PRIYA, "timeline": (Entry(t_s=9, what="heard"),)},
+    ),
+    ({"drill": True}, {"drill": True, "timeline": (Entry(t_s=9, what="told_choice"),)}),
 ]
 
 
@@ -328,6 +345,16 @@ def test_a_close_is_dropped_when_somebody_calls_again(
     answers.take_snapshot(snapshot(revision=3, **after), 1.0)
     assert answers.due(HOLD_S) == []
     assert answers.delivery("one", HOLD_S) is Delivery.AGAIN
+
+
+@pytest.mark.parametrize(("before", "after"), NOT_CALLED_AGAIN)
+def test_talk_with_a_responder_and_the_play_of_a_drill_drop_no_close(
+    before: dict[str, Any], after: dict[str, Any]
+) -> None:
+    answers = Answers()
+    answers.add(CLOSE, "desk-3", 0.0, to=snapshot(**before))
+    answers.take_snapshot(snapshot(revision=2, **after), 1.0)
+    assert answers.under_way()
 
 
 def test_a_check_that_became_an_alert_by_time_alone_is_still_closed_by_who_looked() -> None:

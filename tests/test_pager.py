@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from kiosk.board.pager_view import CLEAR, ESCAPE, RUB_OUT, Keys, Note, printable
 from kiosk.board.view import CLOSE
 from kiosk.demo.broker import PrivateBroker
-from kiosk.messages import CloseReply, ComingReply, Duty, Face, Going, Outcome, Severity, State
+from kiosk.messages import CloseReply, ComingReply, Duty, Entry, Face, Going, Outcome, Severity, State
 from tests.board_parts import PATIENCE_S, PRIYA, SAM, Desk, Program, board_toml, desk, until
 from tests.broker import broker
 
@@ -193,6 +193,7 @@ def test_a_line_of_text_goes_with_a_close(pager: Pager, unit: Desk) -> None:
     assert isinstance(close, CloseReply)
     assert close.outcome is Outcome.REAL
     assert close.note.startswith("Swept up the glass.")
+    assert close.known_s is not None
 
 
 def test_who_is_on_break_is_asked_last_and_hears_still(pager: Pager, unit: Desk) -> None:
@@ -217,6 +218,23 @@ def test_in_a_terminal_a_line_is_typed_and_sent_with_the_close(
         close = unit.reply("close")
         assert isinstance(close, CloseReply)
         assert close.note.endswith("gla\u00df 测试")
+        os.write(ours, b"q")
+        assert run.wait(PATIENCE_S) == 0
+
+
+def test_a_close_is_not_sent_where_somebody_called_again_while_its_line_was_typed(
+    tmp_path: Path, broker: PrivateBroker, unit: Desk
+) -> None:
+    with terminal(tmp_path, broker) as (run, ours, output):
+        output.wait_for("No open alert.")
+        unit.say(state=State.ATTENDED, here=SAM)
+        output.wait_for("How did it end?")
+        until(lambda: os.write(ours, b"r") and "A line about it" in output.read())
+        unit.say(state=State.ATTENDED, here=SAM, severity=Severity.GRAVE, timeline=(Entry(t_s=9, what="told_worse"),))
+        output.wait_for("GRAVE")
+        os.write(ours, b"\r")
+        output.wait_for("Not closed: somebody called there again.")
+        assert not [one for one in unit.read().replies if one.kind == "close"]
         os.write(ours, b"q")
         assert run.wait(PATIENCE_S) == 0
 

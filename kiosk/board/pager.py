@@ -26,6 +26,7 @@ from kiosk.board.pager_view import ENTER, ESCAPE, Keys, Note, printable, render,
 from kiosk.board.station import AnswerRefused, Ask, Station
 from kiosk.board.view import AlertView, Button, View
 from kiosk.config import BoardConfig
+from kiosk.messages import Snapshot
 
 TICK_S = 1.0
 SETTLE_S = 0.7
@@ -139,7 +140,7 @@ class Pager:
         if alert is None:
             self._say("That alert is closed already. Your line was not sent.", now_s)
         elif key == ENTER:
-            self._answer(note.button.key, alert, now_s, note=note.text)
+            self._answer(note.button.key, alert, now_s, note=note.text, knew=note.knew)
 
     def _take_break(self, now_s: float) -> None:
         on = self._station.rest.on
@@ -152,22 +153,32 @@ class Pager:
         self._card = "" if self._card or close or alert is None else alert.incident
         self._printed = ""
 
-    def _answer(self, key: str, alert: AlertView, now_s: float, *, note: str = "", ask: bool = False) -> None:
+    def _answer(
+        self,
+        key: str,
+        alert: AlertView,
+        now_s: float,
+        *,
+        note: str = "",
+        ask: bool = False,
+        knew: Snapshot | None = None,
+    ) -> None:
         button = next((one for one in alert.buttons if one.key == key), None)
         if button is None:
             self._say(f"[{printable(key)}] does nothing here now.", now_s)
         elif ask and button.kind == "close":
-            self._note = Note(alert.incident, alert.place, button)
+            held = self._station.model.incident(alert.incident)
+            self._note = Note(alert.incident, alert.place, button, knew=held.snapshot if held else None)
         else:
-            self._send(button, alert, note, now_s)
+            self._send(button, alert, note, now_s, knew)
 
-    def _send(self, button: Button, alert: AlertView, note: str, now_s: float) -> None:
+    def _send(self, button: Button, alert: AlertView, note: str, now_s: float, knew: Snapshot | None) -> None:
         ask = Ask(
             incident=alert.incident, unit=alert.unit, kind=button.kind, eta_s=button.eta_s, outcome=button.outcome,
             note=note,
         )  # fmt: skip
         try:
-            self._station.answer(ask, now_s)
+            self._station.answer(ask, now_s, knew=knew)
         except AnswerRefused as error:
             self._say(str(error), now_s)
 

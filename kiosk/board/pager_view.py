@@ -8,7 +8,7 @@ Rules
 
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from kiosk.board.handover import Handover
 from kiosk.board.view import AlertView, Button, View
+from kiosk.messages import Snapshot
 
 JOINERS = "\u200c\u200d"
 """They shape the letters of several scripts, and do nothing else."""
@@ -80,17 +81,18 @@ class Keys:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A line that is being typed to go with a close."""
+    """A line that is being typed to go with a close; `knew` is what that was decided on."""
 
     incident: str
     place: str
     button: Button
     text: str = ""
+    knew: Snapshot | None = None
 
     def typed(self, key: str) -> "Note":
         """Return it with one more key typed."""
         text = {RUB_OUT: self.text[:-1], CLEAR: ""}.get(key, self.text + key if len(key) == 1 else self.text)
-        return Note(self.incident, self.place, self.button, printable(text)[:NOTE_MOST])
+        return replace(self, text=printable(text)[:NOTE_MOST])
 
 
 # --- drawing ----------------------------------------------------------------------------------------------------------

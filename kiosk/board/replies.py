@@ -22,6 +22,7 @@ from kiosk.messages import (
     SeenReply,
     Snapshot,
     State,
+    calls_after,
 )
 
 RESEND_S = 2.0
@@ -29,8 +30,6 @@ LATE_S = 5.0
 GIVE_UP_S = 120.0
 HOLD_S = 5.0
 """A close can be taken back for so long."""
-CALLS_AGAIN = frozenset({"pressed", "pressed_covert", "touched_help", "told_worse"})
-"""What a timeline says when somebody calls again."""
 ETA_SLACK_S = 25.0
 
 
@@ -83,14 +82,23 @@ def reflected(pending: Pending, snapshot: Snapshot, now_s: float) -> bool:
     return there or snapshot.state is State.CLOSED
 
 
-def called_again(pending: Pending, snapshot: Snapshot) -> bool:
-    """Return whether somebody called again after a close was given: whoever closed did not know of it."""
-    before = pending.to
-    if before is None or not isinstance(pending.reply, CloseReply) or snapshot.state is State.CLOSED:
+def known_s(snapshot: Snapshot) -> float:
+    """Return how far the timeline went that whoever answers has seen."""
+    return snapshot.timeline[-1].t_s if snapshot.timeline else -1.0
+
+
+def called_again(before: Snapshot, after: Snapshot) -> bool:
+    """Return whether somebody called again since: whoever closed `before` did not know of it. A drill's pages are played."""
+    if after.drill or after.state is State.CLOSED:
         return False
-    known_s = before.timeline[-1].t_s if before.timeline else -1.0
-    calls = any(entry.t_s > known_s and entry.what in CALLS_AGAIN for entry in snapshot.timeline)
-    return calls or (before.state is State.ATTENDED and snapshot.state is not State.ATTENDED)
+    attended = after.state is State.ATTENDED
+    left = before.state is State.ATTENDED and not attended
+    return left or calls_after(after.timeline, known_s(before), attended=attended)
+
+
+def _is_overtaken(pending: Pending, snapshot: Snapshot) -> bool:
+    is_close = isinstance(pending.reply, CloseReply)
+    return is_close and pending.to is not None and called_again(pending.to, snapshot)
 
 
 class Answers:
@@ -132,7 +140,7 @@ class Answers:
         for key, one in list(self._pending.items()):
             if one.unit != snapshot.unit:
                 continue
-            again = one.reply.incident == snapshot.id and called_again(one, snapshot)
+            again = one.reply.incident == snapshot.id and _is_overtaken(one, snapshot)
             if again:
                 self._failed[snapshot.id] = Delivery.AGAIN
             if again or one.reply.incident != snapshot.id or reflected(one, snapshot, now_s):

@@ -21,8 +21,17 @@ from pydantic import Field
 
 from kiosk.board.fault_words import LATE, ODD, REFUSED, STILL, FaultView
 from kiosk.board.model import Model
-from kiosk.board.replies import Answers
-from kiosk.board.view import DESKS_UNKNOWN, DesksView, ReplyKind, View, buttons_of, desks_view, make_view
+from kiosk.board.replies import Answers, Delivery, called_again, known_s
+from kiosk.board.view import (
+    DELIVERIES,
+    DESKS_UNKNOWN,
+    DesksView,
+    ReplyKind,
+    View,
+    buttons_of,
+    desks_view,
+    make_view,
+)
 from kiosk.config import BoardConfig
 from kiosk.messages import (
     LAST_TIER,
@@ -38,6 +47,7 @@ from kiosk.messages import (
     Record,
     Reply,
     SeenReply,
+    Snapshot,
     StartDrill,
     State,
     incident_topic,
@@ -300,10 +310,11 @@ class Station:
 
     # --- from the person ----------------------------------------------------------------------------------------------
 
-    def answer(self, ask: Ask, now_s: float, *, hold_s: float = 0.0) -> str:
+    def answer(self, ask: Ask, now_s: float, *, hold_s: float = 0.0, knew: Snapshot | None = None) -> str:
         """Send a person's answer; return its `reply_id`. Raises `AnswerRefused` when it makes no sense (any more).
 
-        What closes a real alert waits for `hold_s`, in which it can be taken back.
+        What closes a real alert waits for `hold_s`, in which it can be taken back. `knew` is what they decided on, if not what
+        is known now.
         """
         held = self.model.incident(ask.incident)
         if held is None or held.snapshot.unit != ask.unit:
@@ -315,9 +326,12 @@ class Station:
         allowed = {(button.kind, button.outcome) for button in buttons_of(held.snapshot, self.me.id)}
         if (ask.kind, ask.outcome) not in allowed:
             raise AnswerRefused("That answer does not fit any more. Look again.")
-        reply = self._reply(ask)
+        knew = knew or held.snapshot
+        if ask.kind == "close" and called_again(knew, held.snapshot):
+            raise AnswerRefused(DELIVERIES[Delivery.AGAIN])
+        reply = self._reply(ask, knew)
         waits = ask.kind == "close" and not held.snapshot.drill
-        self.answers.add(reply, ask.unit, now_s, hold_s=hold_s if waits else 0.0, to=held.snapshot)
+        self.answers.add(reply, ask.unit, now_s, hold_s=hold_s if waits else 0.0, to=knew)
         self._send_due(now_s)
         return reply.reply_id
 
@@ -326,7 +340,7 @@ class Station:
             raise AnswerRefused("That was too late: it is being closed.")
         return ""
 
-    def _reply(self, ask: Ask) -> Reply:
+    def _reply(self, ask: Ask, knew: Snapshot) -> Reply:
         base = {"reply_id": uuid.uuid4().hex, "incident": ask.incident, "responder": self.me.id}
         match ask.kind:
             case "coming":
@@ -340,7 +354,8 @@ class Station:
             case "close":
                 if ask.outcome is None:
                     raise AnswerRefused("Say how it ended: real, false alarm, or test.")
-                return CloseReply(**base, outcome=ask.outcome, note=" ".join(ask.note.split()))
+                note = " ".join(ask.note.split())
+                return CloseReply(**base, outcome=ask.outcome, note=note, known_s=known_s(knew))
             case "undo":
                 raise AnswerRefused("There is nothing to undo.")
 
