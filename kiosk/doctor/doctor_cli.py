@@ -1,0 +1,129 @@
+"""`stayby doctor`: everything that can be looked at on a unit without alerting anybody, one line each, and what to do now.
+
+It stands beside the running hub and asks it over the bus. When the hub is down it says so, and checks what it can without it.
+"""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import BaseModel
+
+from kiosk.bus import BusError, ask, runtime_socket
+from kiosk.cli import CONFIG, DEFAULT_CONFIG
+from kiosk.config import UnitConfig
+from kiosk.config_faults import ConfigFaults
+from kiosk.config_file import Loaded, load_or_last_good
+from kiosk.doctor import machine, sound
+from kiosk.doctor import unit as unit_checks
+from kiosk.doctor.machine import ROOT
+from kiosk.doctor.network import network
+from kiosk.doctor.parts import parts, version_check
+from kiosk.doctor.record import COLOURS, Check, summary, text_of, well, wrong
+from kiosk.messages import AskStatus, BadMessage, StatusAnswer
+
+ANSWER_S = 3.0
+WIDTH_MOST = 120
+
+
+class Report(BaseModel):
+    """What `--json` prints."""
+
+    ok: bool
+    checks: tuple[Check, ...]
+
+
+class Hub:
+    """The hub of this machine, asked anew each time; `why` is why it did not answer last."""
+
+    def __init__(self, config: UnitConfig) -> None:
+        self._socket = runtime_socket(config.unit.run_dir)
+        self._unit = (config.unit.store, config.unit.id)
+        self.why = ""
+
+    def ask(self) -> StatusAnswer | None:
+        """Return how the unit is, None when the hub does not say."""
+        try:
+            answer = ask(self._socket, AskStatus(), ANSWER_S)
+        except (BusError, BadMessage) as error:
+            self.why = f"it does not answer: {str(error).partition('; is ')[0]}"
+            return None
+        return answer if isinstance(answer, StatusAnswer) else None
+
+    def is_us(self) -> bool:
+        """Return whether the hub that runs here is the unit of this configuration."""
+        answer = self.ask()
+        return answer is not None and (answer.status.store, answer.status.unit) == self._unit
+
+
+def checks(loaded: Loaded, root: Path = ROOT, *, with_sound: bool = False) -> Iterator[Check]:
+    """Yield each finding as it is made. Alerts nobody; `with_sound` plays a soft rush of noise."""
+    config, hub = loaded.config, Hub(loaded.config)
+    yield from _configuration(loaded)
+    yield machine.power(root)
+    yield machine.temperature(root)
+    yield from machine.disk(config.unit.state_dir, root)
+    yield from machine.clock(root=root)
+    yield from network(config, hub.is_us, root)
+    answer = hub.ask()
+    if answer is None:
+        yield from unit_checks.hub_down(hub.why)
+    else:
+        yield from unit_checks.unit(answer, has_button=config.button is not None, has_ear=config.listen is not None)
+    yield from parts(config, root)
+    if with_sound:
+        yield sound.loop(config, hub.ask)
+    yield version_check(answer, root)
+
+
+def _configuration(loaded: Loaded) -> Iterator[Check]:
+    if not loaded.faults:
+        yield well("configuration", f"{loaded.path}: nothing is wrong with it")
+    for fault in loaded.faults:
+        yield wrong("configuration", f"{fault.where}: {fault.says}", fault.do)
+
+
+def doctor_command(
+    config: CONFIG = DEFAULT_CONFIG,
+    *,
+    with_sound: Annotated[
+        bool, typer.Option("--sound", help="Play a soft rush too, and see that the microphone hears it.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="All findings as one JSON object.")] = False,
+) -> None:
+    """Look at everything without alerting anybody: a line each, and what to do now. Exit 1 when anything is wrong."""
+    found: list[Check] = []
+    for check in _all(config, with_sound=with_sound):
+        found.append(check)
+        if not as_json:
+            show(check)
+    well_all = not any(check.ok is False for check in found)
+    if as_json:
+        print(Report(ok=well_all, checks=tuple(found)).model_dump_json(indent=1))
+    else:
+        print(summary(found))
+    raise typer.Exit(0 if well_all else 1)
+
+
+def _all(path: Path, *, with_sound: bool) -> Iterator[Check]:
+    """Yield all findings; without any configuration, those of the machine alone."""
+    try:
+        loaded = load_or_last_good(path, keep=False)
+    except ConfigFaults as faults:
+        for fault in faults.faults:
+            yield wrong("configuration", f"{path}: {fault}", f"correct it; `stayby check {path}` looks again")
+        yield machine.power()
+        yield machine.temperature()
+        yield from machine.clock()
+        return
+    yield from checks(loaded, with_sound=with_sound)
+
+
+def show(check: Check) -> None:
+    """Print one finding; in colour where the terminal has any."""
+    width = min(shutil.get_terminal_size().columns, WIDTH_MOST)
+    typer.secho(text_of(check, width), fg=COLOURS[check.ok], bold=check.ok is False)
+    sys.stdout.flush()
