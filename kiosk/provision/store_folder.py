@@ -226,7 +226,7 @@ class StoreFolder:
 
     def _drop_ended_claims(self, now: datetime) -> None:
         for file in (self.folder / BOARD / CLAIMS).glob(f"*{claim.SUFFIX}"):
-            if claim.read(file.read_bytes()).ends < now:
+            if _is_over(file, now):
                 file.unlink()
                 (self.folder / PAPERS / f"{file.stem}.html").unlink(missing_ok=True)
 
@@ -266,6 +266,13 @@ class StoreFolder:
             (REVOCATIONS, self.authority.revocations(now)),
         ):
             write_durably(self.folder / BROKER / name, text.encode(), 0o600)
+
+
+def _is_over(file: Path, now: datetime) -> bool:
+    try:
+        return claim.read(file.read_bytes()).ends < now
+    except claim.BadClaim:
+        return True  # nobody can join by it
 
 
 def _fits(unit: str, known: bool, *, again: bool) -> None:
