@@ -55,6 +55,7 @@ from kiosk.messages import (
     HELP_WORD,
     MAX_SNAPSHOT_BYTES,
     OPENING,
+    PRESENCE_FRESH_S,
     AskButton,
     AskStatus,
     BadMessage,
@@ -94,6 +95,7 @@ from kiosk.messages import (
     UnitState,
     asked_at,
     calls_after,
+    heard_at_s,
     incident_topic,
     parse_presence,
     parse_reply,
@@ -120,8 +122,6 @@ UNANSWERED_S = 20.0
 """A first connection that neither came nor failed within this is a fault: a name server that says nothing, most often."""
 TRY_DISK_S = 600.0
 """So often the store is written when nothing else is: a disk that became read-only must not be found by a call for help."""
-PRESENCE_FRESH_S = 45.0
-"""A responder's device says every 15 s that it listens; one that was not heard for this long does not."""
 DEVICES_MOST = 16
 """Devices of one person that are kept; one that does not listen makes room first, then the one heard longest ago."""
 PRESENCE_SETTLE_S = 3.0
@@ -577,7 +577,7 @@ class Hub:
         if presence is not None:
             while len(devices) >= DEVICES_MOST:  # whatever else the broker kept, who listens is not put out by it
                 del devices[min(devices, key=lambda one: _listens(*devices[one], now_s))]
-            devices[device] = presence, now_s
+            devices[device] = presence, heard_at_s(now_s, retained=event.retained)
         self._check_reach(now_s)
 
     def _signed_on(self, responder: str) -> Person | None:

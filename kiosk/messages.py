@@ -390,6 +390,17 @@ def asked_at(devices: Iterable[Presence], unit: str) -> int:
     return LAST_TIER if on_break else min((one.tier_at(unit) for one in said), default=LAST_TIER)
 
 
+PRESENCE_FRESH_S = 45.0
+"""A responder's device says every 15 s that it listens; one that was not heard for this long does not."""
+PRESENCE_KEPT_S = 20.0
+"""The same for what the broker kept: a broker that lost its power told nobody which devices went with it."""
+
+
+def heard_at_s(now_s: float, *, retained: bool) -> float:
+    """Return when a device counts as heard whose presence comes now."""
+    return now_s - (PRESENCE_FRESH_S - PRESENCE_KEPT_S) if retained else now_s
+
+
 class Fault(Record):
     """One thing that is wrong: what (code and plain words), where, and what to do now."""
 

@@ -64,6 +64,7 @@ from kiosk.messages import (
     HELP_WORD,
     LAST_TIER,
     OPENING,
+    PRESENCE_KEPT_S,
     AskButton,
     ButtonAnswer,
     ButtonHealth,
@@ -714,6 +715,18 @@ def test_the_devices_of_one_person_are_one_listener_until_the_last_goes(alone: H
     assert listeners() == []
 
 
+def test_who_is_only_kept_by_the_broker_counts_for_twenty_seconds(alone: Hub) -> None:
+    """A broker that lost its power with the devices has no will of theirs to tell."""
+    now_s = time.monotonic()
+    alone._connected_s = now_s - 60.0
+    _present(alone, "ana", retained=True)
+    reached = []
+    for after_s in (0.0, PRESENCE_KEPT_S - 1.0, PRESENCE_KEPT_S + 1.0):
+        alone._check_reach(now_s + after_s)
+        reached.append(alone._machine.reach)
+    assert reached == [Reach.OK, Reach.OK, Reach.NOBODY]
+
+
 def test_what_the_broker_took_and_did_not_keep_reaches_who_comes_later(unit: Stage) -> None:
     """An acknowledgement proves nothing about a person: until one answers, the alert is sent again and again."""
     unit.button.press()
@@ -892,10 +905,10 @@ def _signed_on(made: Hub, now_s: float | None = None) -> None:
     made._machine.reach = Reach.OK
 
 
-def _present(made: Hub, name: str, device: str = "phone", **facts: Any) -> None:
+def _present(made: Hub, name: str, device: str = "phone", *, retained: bool = False, **facts: Any) -> None:
     said = {"responder": name, "device": device, "name": name.title(), "tier": 1, "listening": True, **facts}
     payload = Presence.model_validate(said).model_dump_json().encode()
-    made._received(mqtt.Received(f"stayby/1/harbour/staff/{name}/{device}", payload, retained=False))
+    made._received(mqtt.Received(f"stayby/1/harbour/staff/{name}/{device}", payload, retained=retained))
 
 
 def _press(made: Hub, count: int = 1, *, covert: bool = False, age_s: float = 0.0) -> None:

@@ -12,6 +12,8 @@ from kiosk.board.replies import GIVE_UP_S, HOLD_S, LATE_S, RESEND_S, Answers, De
 from kiosk.board.view import CHOICES, GUESSES, HEADS, LANGUAGES, View, buttons_of, clock, make_view, sound_of
 from kiosk.messages import (
     COVERT_PHRASE,
+    PRESENCE_FRESH_S,
+    PRESENCE_KEPT_S,
     CallNextReply,
     Choice,
     CloseReply,
@@ -207,17 +209,19 @@ def test_what_only_says_that_a_desk_lives_changes_nothing_that_is_shown() -> Non
     model = Model()
     model.take_status(status(beat=1), 0.0)
     take(model, snapshot(), 0.0)
-    model.take_presence(Presence(responder="sam", device="board-1", name="Sam", tier=1, listening=True))
+    model.take_presence(Presence(responder="sam", device="board-1", name="Sam", tier=1, listening=True), 0.0)
     before = model.changes
     model.take_status(status(beat=2), 5.0)
     take(model, snapshot(), 5.0)
-    model.take_presence(Presence(responder="sam", device="board-1", name="Sam", tier=1, listening=True))
+    model.take_presence(Presence(responder="sam", device="board-1", name="Sam", tier=1, listening=True), 0.0)
     assert model.changes == before
     for change in (
         lambda: model.take_status(status(beat=3, opening=True), 6.0),
         lambda: model.take_status(status(beat=4, opening=True), 6.0 + LOST_S + 1),  # it was lost
         lambda: take(model, snapshot(revision=2), 7.0),
-        lambda: model.take_presence(Presence(responder="sam", device="board-1", name="Sam", tier=1, listening=False)),
+        lambda: model.take_presence(
+            Presence(responder="sam", device="board-1", name="Sam", tier=1, listening=False), 0.0
+        ),
         lambda: model.forget_desk("desk-3"),
         lambda: model.heard_again(8.0),
     ):
@@ -229,10 +233,19 @@ def test_what_only_says_that_a_desk_lives_changes_nothing_that_is_shown() -> Non
 def test_the_headline_names_who_else_listens() -> None:
     model = Model()
     for one in (PRIYA, SAM):
-        model.take_presence(Presence(responder=one.id, device="phone", name=one.name, tier=1, listening=True))
+        model.take_presence(Presence(responder=one.id, device="phone", name=one.name, tier=1, listening=True), 0.0)
     assert make_view(model, Answers(), "priya", "Priya", 0, down="").headline == "Connected · Priya and Sam listen"
-    model.take_presence(Presence(responder="sam", device="phone", name="Sam", tier=1, listening=False))
+    model.take_presence(Presence(responder="sam", device="phone", name="Sam", tier=1, listening=False), 0.0)
     assert make_view(model, Answers(), "priya", "Priya", 0, down="").headline == "Connected · only Priya listens"
+
+
+@pytest.mark.parametrize(("retained", "after_s"), [(False, PRESENCE_FRESH_S), (True, PRESENCE_KEPT_S)])
+def test_a_device_that_died_with_its_broker_is_not_said_to_listen_for_long(*, retained: bool, after_s: float) -> None:
+    model = Model()
+    here = Presence(responder="sam", device="phone", name="Sam", tier=1, listening=True)
+    model.take_presence(here, 100.0, retained=retained)
+    assert model.listeners(100.0 + after_s) == [here]
+    assert model.listeners(100.1 + after_s) == []
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
@@ -550,7 +563,7 @@ def test_the_card_is_named_for_whom_it_calls(facts: dict[str, Any], card: str) -
 def test_who_is_on_break_reads_so_and_many_colleagues_are_counted() -> None:
     model = Model()
     for name in ("Ann", "Bo", "Cem", "Dev", "Eve", "Fay"):
-        model.take_presence(Presence(responder=name.lower(), device="phone", name=name, tier=1, listening=True))
+        model.take_presence(Presence(responder=name.lower(), device="phone", name=name, tier=1, listening=True), 0.0)
     view = make_view(model, Answers(), "priya", "Priya", 0.0, down="", duty=Duty.BREAK)
     assert view.headline == "Connected · Priya, Ann, Bo, Cem, Dev and 2 more listen · you are on break: asked last"
 

@@ -348,7 +348,7 @@ def test_figures_tell_each_unit_of_the_file_and_only_count_strangers() -> None:
         status("spy"),
         status("far", version="<b>"),
     )
-    fleet.take_presence(Presence(responder="sam", device="phone", name="Sam", tier=1, listening=True))
+    fleet.take_presence(Presence(responder="sam", device="phone", name="Sam", tier=1, listening=True), 0.0)
     view = seen(fleet, "desk-3", "far", "gone", alerts={"desk-3": 2})
     found = figures(view)
     assert found["stayby_unit_up", "desk-3"] == 1.0

@@ -119,9 +119,9 @@ class Fleet:
         """Take an incident's snapshot."""
         self.model.take_snapshot(snapshot, now_s=now_s, utc=utc, retained=retained)
 
-    def take_presence(self, presence: Presence) -> None:
+    def take_presence(self, presence: Presence, now_s: float, *, retained: bool = False) -> None:
         """Take who listens: only how many is ever told."""
-        self.model.take_presence(presence)
+        self.model.take_presence(presence, now_s, retained=retained)
 
     def forget(self, unit: Id) -> None:
         """Drop a unit whose retained status was cleared."""
@@ -564,7 +564,7 @@ def make_view(fleet: Fleet, facts: Facts) -> FleetView:
         headline=_headline({kind: len(found) for kind, found in of_kind.items()}, heard=not facts.down),
         down=facts.down,
         notes=sight.notes(),
-        listening=len(fleet.model.listeners()),
+        listening=len(fleet.model.listeners(facts.now_s)),
         parts=tuple(parts),
     )
 

@@ -14,7 +14,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 
-from kiosk.messages import Id, Presence, Severity, Snapshot, State, Status, UnitState
+from kiosk.messages import (
+    PRESENCE_FRESH_S,
+    Id,
+    Presence,
+    Severity,
+    Snapshot,
+    State,
+    Status,
+    UnitState,
+    heard_at_s,
+)
 
 LOST_S = 20.0
 SLEPT_MOST_S = 24 * 3600.0
@@ -80,7 +90,7 @@ class Model:
         self._incidents: dict[Id, Incident] = {}
         self._revisions: dict[Id, dict[str, int]] = {}
         self._desks: dict[Id, Desk] = {}
-        self._presences: dict[tuple[Id, Id], Presence] = {}
+        self._presences: dict[tuple[Id, Id], tuple[Presence, float]] = {}
 
     def take_snapshot(self, snapshot: Snapshot, *, now_s: float, utc: datetime, retained: bool) -> bool:
         """Take an incident's snapshot; return False when it was old news. `utc` is the time of day now."""
@@ -114,10 +124,15 @@ class Model:
         self.changes += before is None or before.lost(now_s) or SHOWN(before.status) != SHOWN(status)
         self._desks[status.unit] = desk
 
-    def take_presence(self, presence: Presence) -> None:
+    def take_presence(self, presence: Presence, now_s: float, *, retained: bool = False) -> None:
         """Take the presence of a responder's device."""
-        self.changes += self._presences.get((presence.responder, presence.device)) != presence
-        self._presences[presence.responder, presence.device] = presence
+        key = presence.responder, presence.device
+        self.changes += key not in self._presences or self._presences[key][0] != presence
+        self._presences[key] = presence, heard_at_s(now_s, retained=retained)
+
+    def forget_device(self, responder: Id, device: Id) -> None:
+        """Drop a device whose retained presence was cleared."""
+        self.changes += self._presences.pop((responder, device), None) is not None
 
     def forget_desk(self, unit: Id) -> None:
         """Drop a unit that was taken out of service (its retained status was cleared)."""
@@ -170,9 +185,10 @@ class Model:
 
     def devices(self, responder: Id) -> list[Presence]:
         """Return what the broker last said of each device of a responder."""
-        return [one for one in self._presences.values() if one.responder == responder]
+        return [one for one, _ in self._presences.values() if one.responder == responder]
 
-    def listeners(self) -> list[Presence]:
+    def listeners(self, now_s: float) -> list[Presence]:
         """Return who listens now, by name; who does on several devices is one."""
-        found = {one.responder: one for one in self._presences.values() if one.listening}
+        fresh = (one for one, heard_s in self._presences.values() if now_s - heard_s <= PRESENCE_FRESH_S)
+        found = {one.responder: one for one in fresh if one.listening}
         return sorted(found.values(), key=lambda one: one.name)

@@ -81,7 +81,7 @@ def feed(fleet: Fleet, event: Received, now_s: float, utc: datetime) -> None:
         if kind == "status":
             fleet.forget(unit)
     elif unit == "staff":
-        fleet.take_presence(parse_presence_once(event.topic, event.payload))
+        fleet.take_presence(parse_presence_once(event.topic, event.payload), now_s, retained=event.retained)
     elif kind == "status":
         fleet.take_status(parse_status_once(event.topic, event.payload), now_s, utc, retained=event.retained)
     elif kind == "incident":

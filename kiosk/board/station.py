@@ -274,7 +274,7 @@ class Station:
         kind = event.topic.rsplit("/", 1)[-1]
         try:
             if tells_presence(event.topic):
-                self._take_presence(parse_presence_once(event.topic, event.payload), now_s)
+                self._take_presence(event, now_s)
             elif kind == "incident" and event.payload:
                 self._take_snapshot(event, now_s)
             elif kind == "incident":
@@ -291,8 +291,12 @@ class Station:
         if self.model.take_snapshot(snapshot, now_s=now_s, utc=datetime.now(UTC), retained=event.retained):
             self.answers.take_snapshot(snapshot, now_s)
 
-    def _take_presence(self, presence: Presence, now_s: float) -> None:
-        self.model.take_presence(presence)
+    def _take_presence(self, event: Received, now_s: float) -> None:
+        if not event.payload:
+            self.model.forget_device(*event.topic.rsplit("/", 2)[1:])
+            return
+        presence = parse_presence_once(event.topic, event.payload)
+        self.model.take_presence(presence, now_s, retained=event.retained)
         if presence.responder != self.me.id:
             return
         if presence.device == self._device:

@@ -489,8 +489,8 @@ def _waiting(here: list[Status]) -> tuple[str, ...]:
     )
 
 
-def _headline(me: Id, my_name: str, model: Model, duty: Duty) -> str:
-    others = [one.name for one in model.listeners() if one.responder != me]
+def _headline(me: Id, my_name: str, model: Model, duty: Duty, now_s: float) -> str:
+    others = [one.name for one in model.listeners(now_s) if one.responder != me]
     more = len(others) - NAMED
     if more > 1:
         others[NAMED:] = [f"{more} more"]
@@ -548,7 +548,7 @@ def make_view(
         me=my_name,
         duty=duty,
         manager=manager,
-        headline=_headline(me, my_name, model, duty) if connected else "NOT CONNECTED",
+        headline=_headline(me, my_name, model, duty, now_s) if connected else "NOT CONNECTED",
         title=_title(alerts, connected=connected),
         crowd=_crowd(alerts),
         alerts=alerts,
