@@ -177,11 +177,11 @@ def prune(tree: Tree) -> None:
             shutil.rmtree(found)
         else:
             found.unlink(missing_ok=True)
-    spoken = {"root", *(folder.name for folder in (tree / "kiosk" / "locale").iterdir() if folder.is_dir())}
+    spoken = {"root", "en", *(folder.name for folder in (tree / "kiosk" / "locale").iterdir() if folder.is_dir())}
     for language in (tree / "babel" / "locale-data").glob("*.dat"):
         if language.stem not in spoken:
             language.unlink()
-    spoken = {"root", *(folder.name for folder in (tree / "kiosk" / "locale").iterdir() if folder.is_dir())}
+    spoken = {"root", "en", *(folder.name for folder in (tree / "kiosk" / "locale").iterdir() if folder.is_dir())}
     for language in (tree / "babel" / "locale-data").glob("*.dat"):
         if language.stem not in spoken:
             language.unlink()
