@@ -49,6 +49,10 @@ class Supervised:
         """Whether it said that it is on duty."""
         return self._process is not None and self.systemd.ready_s is not None
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send the service a signal."""
+        os.kill(self.pid, number)
+
     def turn(self) -> None:
         """Hear it, kill it when it is not fed, start it when it is due."""
         now_s = time.monotonic()
