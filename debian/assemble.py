@@ -181,13 +181,6 @@ def prune(tree: Tree) -> None:
     for language in (tree / "babel" / "locale-data").glob("*.dat"):
         if language.stem not in spoken:
             language.unlink()
-    spoken = {"root", "en", *(folder.name for folder in (tree / "kiosk" / "locale").iterdir() if folder.is_dir())}
-    for language in (tree / "babel" / "locale-data").glob("*.dat"):
-        if language.stem not in spoken:
-            language.unlink()
-    for folder, _, _ in os.walk(tree, topdown=False):
-        if not any(Path(folder).iterdir()):
-            Path(folder).rmdir()
 
 
 def strip(tree: Tree, program: str) -> None:
@@ -203,7 +196,7 @@ def distributions(tree: Tree) -> dict[str, frozenset[Path]]:
     """Return the files of each distribution, as paths within the tree, by its name and version."""
     return {
         record.parent.stem: frozenset(
-            Path(row[0]) for row in csv.reader(record.open(newline="")) if (tree / row[0]).is_file()
+            Path(row[0]) for row in csv.reader(record.read_text().splitlines()) if (tree / row[0]).is_file()
         )
         for record in sorted(tree.glob("*.dist-info/RECORD"))
     }
