@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bench import acl, broker_kills, button, ear, fleet, press_to_board, screen
+from bench import acl, broker_kills, button, chain, ear, fleet, lost, press_to_board, screen
 from bench.measure import Measure, merge, show, write
 
 OUT = Path("build/bench.json")
@@ -19,6 +19,8 @@ class Part(StrEnum):
 
     PRESS = "press"
     FLEET = "fleet"
+    LOST = "lost"
+    FLEET_10000 = "fleet_10000"
     KILLS = "kills"
     ACL = "acl"
     BUTTON = "button"
@@ -29,6 +31,8 @@ class Part(StrEnum):
 RUN: dict[Part, Callable[[Path], dict[str, Measure]]] = {
     Part.PRESS: press_to_board.measure,
     Part.FLEET: fleet.measure,
+    Part.LOST: lost.measure,
+    Part.FLEET_10000: chain.measure,
     Part.KILLS: broker_kills.measure,
     Part.ACL: acl.measure,
     Part.BUTTON: lambda _: button.measure(),

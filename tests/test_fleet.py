@@ -1,6 +1,7 @@
 """The fleet: what is heard of units, from it one list with the worst first; as a page, in the terminal, and as figures."""
 
 import json
+import queue
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import Browser, expect
@@ -21,6 +23,7 @@ from kiosk.board.fleet import (
     FOLD_FROM,
     KINDS,
     LOST_AFTER_S,
+    SOON,
     TWIN_SHOWN_S,
     Facts,
     Fleet,
@@ -36,10 +39,26 @@ from kiosk.board.fleet import (
 from kiosk.board.fleet_page import ROWS_MOST, may_read, shown
 from kiosk.board.metrics import metrics
 from kiosk.board.records import Records, peek
+from kiosk.broker_files import board_user
 from kiosk.config import ServeSection
 from kiosk.demo.broker import PrivateBroker
-from kiosk.messages import Fault, LinkHealth, Presence, Severity, State, Status, Trigger, UnitState
-from tests.board_parts import Desk
+from kiosk.messages import (
+    PREFIX,
+    Fault,
+    LinkHealth,
+    Presence,
+    Severity,
+    State,
+    Status,
+    Trigger,
+    UnitState,
+    parse_status,
+    presence_topic,
+    status_topic,
+)
+from kiosk.mqtt import MqttLink, Received
+from tests.board_parts import Desk, desk, until
+from tests.broker import STORE, private_broker
 from tests.records_parts import NOW, kept, snapshot
 from tests.running_board import RunningBoard, ask, broker, browser, unit
 from tests.test_board_face import violations
@@ -446,3 +465,66 @@ def test_the_terminal_shows_it_and_its_exit_code_says_whether_all_is_well(board:
     told = json.loads(fleet_command(board, "--json").stdout)
     rows = {row["unit"]: row for part in told["parts"] for bundle in part["bundles"] for row in bundle["rows"]}
     assert {name: row["state"] for name, row in rows.items()} == {"desk-3": "lost", "returns": "never"}
+
+
+# --- the document -----------------------------------------------------------------------------------------------------
+
+FLEET_MD = (Path(__file__).parent.parent / "docs/fleet.md").read_text()
+
+
+def test_each_figure_of_the_documented_rules_exists_and_the_yaml_can_be_read() -> None:
+    scrape, rules = (yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", FLEET_MD, flags=re.DOTALL))
+    assert scrape["scrape_configs"][0]["job_name"] == "stayby"
+    expressions = " ".join(rule["expr"] for group in rules["groups"] for rule in group["rules"])
+    known = {name[0] for name in figures(seen(fleet_of(status(faults=(CABLE,))), "desk-3"))}
+    assert set(re.findall(r"stayby_\w+", expressions)) <= known
+    left_out = re.search(r'code!~"([^"]+)"', expressions)
+    assert left_out
+    assert set(left_out[1].split("|")) <= SOON & set(WORDS)
+    assert f"{LOST_AFTER_S:g} s" in FLEET_MD
+
+
+@pytest.mark.parts
+def test_the_documented_bridge_passes_on_what_units_say_and_lets_nothing_in(tmp_path: Path) -> None:
+    stanza = re.search(r"```\n(connection chain\n.*?)```", FLEET_MD, flags=re.DOTALL)
+    assert stanza
+    with private_broker(tmp_path / "chain") as chain:
+        rights = f"\nuser {board_user(STORE)}\ntopic readwrite {PREFIX}/#\n"
+        (chain.folder / "acl").write_text((chain.folder / "acl").read_text() + rights)
+        chain.restart()
+        own = chain.section_for_board()
+        text = stanza[1].replace("mqtt.chain.example:8883", f"{own.host}:{own.port}")
+        for name, path in (
+            ("chain-ca.pem", own.ca_file),
+            ("bridge-harbour.pem", own.cert_file),
+            ("bridge-harbour.key", own.key_file),
+        ):
+            text = text.replace(f"/etc/mosquitto/{name}", str(path))
+        store = private_broker(tmp_path / "store")
+        with (store.folder / "mosquitto.conf").open("a") as conf:
+            conf.write(f"\n{text}")
+        with store, desk(store) as one:
+            one.beat(7)
+            one.say()
+            heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
+            topics = (f"{PREFIX}/{STORE}/+/status", f"{PREFIX}/{STORE}/+/incident")
+            link = MqttLink(own, "reader", topics, heard.put, heard.put)
+            got: dict[str, bytes] = {}
+
+            def both() -> bool:
+                while not heard.empty():
+                    event = heard.get()
+                    if isinstance(event, Received):
+                        got[event.topic] = event.payload
+                return len(got) == 2
+
+            until(both)
+            assert parse_status(status_topic(STORE, "desk-3"), got[status_topic(STORE, "desk-3")]).beat == 7
+            words = Presence(responder="priya", device="phone", name="Priya", tier=1, listening=True)
+            assert link.publish(presence_topic(STORE, "priya", "phone"), words.model_dump_json().encode()) is not None
+            one.beat(8)
+            until(
+                lambda: both() and b'"beat":8' in got[status_topic(STORE, "desk-3")]
+            )  # there and back would be quicker
+            assert one.read().presences == {}
+            link.close()

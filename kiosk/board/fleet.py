@@ -29,7 +29,8 @@ BEAT_LEAP = 60
 FOLD_FROM = 4
 """So many units with the same trouble are one line."""
 FAULTS_SHOWN = 6
-SLOW_MS, DROPS_A_DAY, SLOW_BUTTON_MS, BAD_FRAMES = 1000, 6, 250.0, 10
+SLOW_MS, DROPS_A_DAY, SLOW_BUTTON_MS, BAD_FRAMES = 1000, 6, 150.0, 20
+"""From here on a link is weak; of the button the same limits as in `stayby doctor`."""
 HOUR_S, DAY_S = 3600.0, 86400.0
 
 AGES = ((DAY_S, "day"), (HOUR_S, "hour"), (60.0, "minute"))
