@@ -227,6 +227,21 @@ def test_what_is_typed_stays_while_the_card_goes_on_and_takes_no_keys_for_answer
     assert page.evaluate("Object.keys(sessionStorage).filter((name) => name.startsWith('stayby.draft'))") == []
 
 
+def test_what_somebody_typed_is_not_shown_to_who_signs_in_after_them_in_another_tab(
+    page: Page, unit: Desk, board: RunningBoard
+) -> None:
+    unit.say(state=State.ATTENDED, here=PRIYA)
+    line = page.get_by_label("What happened?")
+    line.fill("She was so afraid.")
+    other = page.context.new_page()
+    board.enter(other, "sam")
+    other.close()
+    expect(page.locator("#leave")).to_have_text("Sam: sign out")
+    expect(line).to_have_value("")
+    page.goto(f"{board.url}sign-in")
+    assert "afraid" not in page.evaluate("JSON.stringify(sessionStorage)")
+
+
 def test_a_touch_never_lands_on_a_button_that_just_came(page: Page, unit: Desk) -> None:
     unit.say()
     button = page.get_by_role("button", name="Coming · 1 min")

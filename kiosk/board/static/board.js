@@ -71,7 +71,9 @@ function takeNewest() {
   const said = newest;
   newest = "";
   try {
+    const me = view && view.me;
     view = JSON.parse(said);
+    if (me && me !== view.me) return void location.reload();   // another one signed in on this device: begin clean
     paint();
   } catch (error) {   // whatever it is: a page that cannot paint must not look as if it did
     view = null;
@@ -212,7 +214,7 @@ function paintAlerts() {
     if (open.has(incident)) continue;
     if (card.alert.closing || card.closed) oops("Closed: " + card.alert.place + ".");
     card.root.remove();
-    sessionStorage.removeItem(NOTE + incident);
+    sessionStorage.removeItem(noteOf(incident));
     cards.delete(incident);
     opened.delete(incident);
     settle(card.at);
@@ -258,7 +260,7 @@ function makeCard(alert) {
   make("span", "", card.told);
   card.text = Object.assign(make("input", "", card.told), { maxLength: 200, type: "text", dir: "auto", autocomplete: "off" });
   card.kept = make("small", "", card.told);
-  card.text.value = sessionStorage.getItem(NOTE + alert.incident) ?? "";
+  card.text.value = sessionStorage.getItem(noteOf(alert.incident)) ?? "";
   card.text.oninput = () => keepNote(card);
   keepNote(card);
   card.answers = make("div", "answers", root);
@@ -267,9 +269,10 @@ function makeCard(alert) {
   return card;
 }
 
-// What is half typed outlives a reload, in this tab only; signing out clears it (pages.js).
+// What is half typed outlives a reload, in this tab and for this person only; signing out clears it (pages.js).
+const noteOf = (incident) => NOTE + view.me + "." + incident;
 function keepNote(card) {
-  const name = NOTE + card.alert.incident;
+  const name = noteOf(card.alert.incident);
   if (card.text.value) sessionStorage.setItem(name, card.text.value); else sessionStorage.removeItem(name);
   say(card.kept, card.text.value && "Kept on this device until you close the alert.");
 }

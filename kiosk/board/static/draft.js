@@ -1,9 +1,10 @@
 "use strict";
-// Keeps half-typed text of a form in this tab until it is sent, and says so. Signing out clears it (pages.js).
+// Keeps half-typed text of a form in this tab until it is sent, and says so. Signing out clears it (pages.js), and who signed
+// in elsewhere on this device meanwhile does not get it: a form's token is of one sign-in.
 
 const SENT = "stayby.draft.sent";
-const draftKey = "stayby.draft." + location.pathname + location.search;
 const draftForm = document.querySelector("form[data-draft]");
+const draftKey = "stayby.draft." + (draftForm?.elements.token?.value ?? "") + location.pathname + location.search;
 
 // What was sent from another page is kept no longer: this page came after it. An error page has no such script.
 const sentKey = sessionStorage.getItem(SENT);
