@@ -137,6 +137,14 @@ def test_a_unit_of_the_file_that_never_spoke_and_one_that_did_once() -> None:
     assert only(seen(Fleet(), "desk-3", proven_s={"desk-3": AT - 60.0})).state == "lost"
 
 
+def test_who_was_not_heard_yet_is_not_called_lost_while_listening_has_only_begun() -> None:
+    fleet = Fleet()
+    fleet.heard_again(100.0)
+    for known in ({}, {"desk-3": AT}):
+        assert only(seen(fleet, "desk-3", now_s=110.0, proven_s=known)).kind == "look"
+        assert only(seen(fleet, "desk-3", now_s=118.0, proven_s=known)).kind == "hands"
+
+
 def test_a_stranger_is_told_with_the_name_that_was_meant() -> None:
     missing, stranger = seen(fleet_of(status("desk-31")), "desk-3").rows()
     assert (missing.unit, missing.state, stranger.state) == ("desk-3", "never", "stranger")
@@ -428,7 +436,7 @@ def test_page_terminal_and_figures_tell_the_same(browser: Browser, board: Runnin
     unit.beat(1, at=datetime.now(UTC), last_proven=datetime.now(UTC), state=UnitState.FAULT, faults=(CABLE,))
     page.goto(f"{board.url}fleet")
     fleet = page.locator("#fleet")
-    expect(page.locator("#headline")).to_have_text(re.compile("2 units: 2 need hands."))
+    expect(page.locator("#headline")).to_have_text(re.compile("2 units: 2 need hands."), timeout=25_000)
     expect(fleet).to_contain_text("Returns returns")
     page.get_by_text("For your technician").click()
     unit.beat(2, at=datetime.now(UTC), last_proven=datetime.now(UTC), state=UnitState.FAULT, faults=(CABLE, CABLE))

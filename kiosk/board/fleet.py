@@ -29,6 +29,8 @@ BEAT_LEAP = 60
 FOLD_FROM = 4
 """So many units with the same trouble are one line."""
 FAULTS_SHOWN = 6
+NEAR_MOST = 50
+"""Among so many that do not report the one that was meant is looked for."""
 SLOW_MS, DROPS_A_DAY, SLOW_BUTTON_MS, BAD_FRAMES = 1000, 6, 150.0, 20
 """From here on a link is weak; of the button the same limits as in `stayby doctor`."""
 HOUR_S, DAY_S = 3600.0, 86400.0
@@ -36,7 +38,7 @@ HOUR_S, DAY_S = 3600.0, 86400.0
 AGES = ((DAY_S, "day"), (HOUR_S, "hour"), (60.0, "minute"))
 
 Kind = Literal["alert", "hands", "look", "well"]
-State = Literal["ready", "testing", "fault", "lost", "never", "stranger"]
+State = Literal["ready", "testing", "fault", "waiting", "lost", "never", "stranger"]
 KINDS: tuple[Kind, ...] = ("alert", "hands", "look", "well")
 TITLES: dict[Kind, str] = {
     "alert": "An alert is open",
@@ -110,6 +112,8 @@ class Fleet:
     def __init__(self) -> None:
         self.model = Model()
         self.heard: dict[Id, Heard] = {}
+        self.since_s = float("-inf")
+        """Since when this link hears."""
 
     def take_status(self, status: Status, now_s: float, utc: datetime, *, retained: bool) -> None:
         """Take a unit's status."""
@@ -131,6 +135,7 @@ class Fleet:
 
     def heard_again(self, now_s: float) -> None:
         """The broker is back after a break of ours: what was not heard meanwhile is no silence of theirs."""
+        self.since_s = now_s
         self.model.heard_again(now_s)
         self.heard = {unit: replace(one, live=False) for unit, one in self.heard.items()}
 
@@ -328,6 +333,8 @@ class Sight:
 
     def _state(self, unit: Id) -> State:
         desk, facts = self._desks.get(unit), self._facts
+        if desk is None and facts.now_s - self._fleet.since_s <= facts.silent_after_s:
+            return "waiting"
         if desk is None:
             return "lost" if unit in facts.proven_s else "never"
         silent = not facts.down and facts.now_s - desk.fresh_s > facts.silent_after_s
@@ -359,7 +366,7 @@ class Sight:
         if heard is not None and heard.twin_s is not None and self._facts.now_s - heard.twin_s < TWIN_SHOWN_S:
             found.append(_trouble("twin", f"Two units say that they are {unit}.", TWIN_DO))
         if desk is None or state in GONE:
-            return (*found, NEVER if state == "never" else LOST)
+            return (*found, GONE.get(state, LOST))
         found += fault_troubles(desk.status.faults)
         found += self._of_place(unit, desk.status) + self._of_proof(unit) + self._of_version(desk.status)
         found += self._of_clock(heard) + link_troubles(desk.status.link)
@@ -369,7 +376,7 @@ class Sight:
     def _of_place(self, unit: Id, status: Status) -> list[Trouble]:
         place = self._places.get(unit)
         if place is None and self._places:
-            near = difflib.get_close_matches(unit, self._missing, n=1)
+            near = difflib.get_close_matches(unit, self._missing[:NEAR_MOST], n=1)
             maybe = f" Is it {near[0]}, which does not report?" if near else ""
             return [_trouble("stranger", f"{unit} is not in store.toml.{maybe}", STRANGER_DO, hands=False)]
         if place is None or place == status.place:
@@ -417,7 +424,6 @@ class Sight:
 
 
 DEAF = "Units are not heard now; what stands here is old."
-GONE = frozenset({"lost", "never"})
 TWIN_DO = "Find the second one. Give it an id and a certificate of its own."
 STRANGER_DO = "Name it in store.toml, or see who put it there."
 CLOCK_DO = "See that it reaches a time server. Until then its reports tell wrong times."
@@ -430,6 +436,8 @@ def _trouble(key: str, what: str, do: str, *, hands: bool = True) -> Trouble:
 
 NEVER = _trouble("never", "It has never reported.", "Install it, or take it out of store.toml.")
 LOST = _trouble("lost", "It does not report.", "Look at its power and its network.")
+WAITING = _trouble("waiting", "Not heard yet: listening has only begun.", "Wait a moment.", hands=False)
+GONE: dict[State, Trouble] = {"never": NEVER, "lost": LOST, "waiting": WAITING}
 TESTING = _trouble("testing", "Somebody tests it now.", "Nothing. The test ends by itself.", hands=False)
 
 
@@ -493,7 +501,7 @@ def _kind(alert: str, troubles: Sequence[Trouble]) -> Kind:
     return "well" if not troubles else "hands" if any(one.hands for one in troubles) else "look"
 
 
-_STATES: tuple[State, ...] = ("lost", "never", "fault", "stranger", "testing", "ready")
+_STATES: tuple[State, ...] = ("lost", "never", "waiting", "fault", "stranger", "testing", "ready")
 
 
 def _order(row: UnitRow) -> tuple[object, ...]:

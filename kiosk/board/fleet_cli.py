@@ -4,6 +4,7 @@ import queue
 import sqlite3
 import sys
 import time
+import uuid
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -16,7 +17,6 @@ from kiosk.board.cli import DEFAULT_STORE, STORE_CONFIG
 from kiosk.board.fleet import DAY_S, Bundle, Facts, Fleet, FleetView, Named, Part, UnitRow, make_view
 from kiosk.board.recorder import FILE, feed, fleet_topics
 from kiosk.board.records import peek
-from kiosk.board.station import client_id
 from kiosk.messages import BadMessage, Id, UnitState
 from kiosk.mqtt import Connected, Disconnected, LinkEvent, MqttLink, Received, Refused
 from kiosk.store_cli import load_or_exit
@@ -60,18 +60,18 @@ def fleet_command(
 def listen(store: StoreConfig) -> Fleet:
     """Return what all units say, heard for `LISTEN_S` at the most; raise `OSError` when the broker does not let us."""
     inbox: queue.SimpleQueue[LinkEvent | BaseException] = queue.SimpleQueue()
-    name = client_id("fleet", f"board-{store.store.id}")
+    name = f"stayby-fleet-{uuid.uuid4().hex[:8]}"  # several may look at once
     link = MqttLink(store.broker, name, fleet_topics(store.store.id), inbox.put, inbox.put)
     try:
-        return _heard(inbox)
+        return _heard(inbox, [one.id for one in store.unit])
     finally:
         link.close()
 
 
-def _heard(inbox: "queue.SimpleQueue[LinkEvent | BaseException]") -> Fleet:
+def _heard(inbox: "queue.SimpleQueue[LinkEvent | BaseException]", named: list[Id]) -> Fleet:
     fleet, until_s = Fleet(), time.monotonic() + CONNECT_S
     connected_s: float | None = None
-    while time.monotonic() < until_s and not (connected_s is not None and _is_whole(fleet, connected_s)):
+    while time.monotonic() < until_s and not (connected_s is not None and _is_whole(fleet, named, connected_s)):
         event = _next(inbox, 0.2)
         if isinstance(event, BaseException):
             raise OSError(f"the MQTT thread died ({event!r}); please report this") from event
@@ -80,6 +80,7 @@ def _heard(inbox: "queue.SimpleQueue[LinkEvent | BaseException]") -> Fleet:
         if isinstance(event, Connected):
             connected_s = time.monotonic()
             until_s = connected_s + LISTEN_S
+            fleet.heard_again(connected_s)
         elif isinstance(event, Received):
             try:
                 feed(fleet, event, time.monotonic(), datetime.now(UTC))
@@ -97,12 +98,12 @@ def _next(inbox: "queue.SimpleQueue[LinkEvent | BaseException]", wait_s: float) 
         return None
 
 
-def _is_whole(fleet: Fleet, connected_s: float) -> bool:
-    """Return whether every unit that claims to live has just said so."""
+def _is_whole(fleet: Fleet, named: list[Id], connected_s: float) -> bool:
+    """Return whether all units were heard, and whoever claims to live has just said so."""
     if time.monotonic() - connected_s < LEAST_S:
         return False
     claims = [one.status.unit for one in fleet.model.desks() if one.status.state is not UnitState.LOST]
-    return all(fleet.heard[unit].live for unit in claims)
+    return all(fleet.heard[unit].live for unit in claims) and all(one in fleet.heard for one in named)
 
 
 def _facts(store: StoreConfig) -> Facts:

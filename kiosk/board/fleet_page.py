@@ -76,8 +76,8 @@ def may_read(serve: ServeSection, host: str, authorization: str) -> bool:
     token = serve.metrics_token
     if token is None and not serve.metrics_from:
         return False
-    said = authorization.removeprefix("Bearer ").encode()
-    knows = token is None or hmac.compare_digest(said, token.get_secret_value().encode())
+    wanted = f"Bearer {token.get_secret_value()}" if token else ""
+    knows = token is None or hmac.compare_digest(authorization.encode(), wanted.encode())
     return knows and (not serve.metrics_from or any(_is_in(host, one) for one in serve.metrics_from))
 
 
@@ -90,7 +90,8 @@ def _is_in(host: str, network: str) -> bool:
 
 def shown(view: FleetView) -> list[tuple[str, str, int, list[ShownBundle]]]:
     """Return kind, title, number of units and bundles of each part, with as many rows as a page has room for."""
-    room, found = ROWS_MOST, []
+    room = ROWS_MOST
+    found: list[tuple[str, str, int, list[ShownBundle]]] = []
     for part in view.parts:
         bundles: list[ShownBundle] = []
         for one in part.bundles:

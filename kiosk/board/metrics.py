@@ -9,16 +9,17 @@ Rules
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from kiosk.board.fault_words import WORDS
-from kiosk.board.fleet import FleetView, UnitRow
+from kiosk.board.fleet import FleetView, State, UnitRow
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-STATES = ("ready", "testing", "fault", "lost", "never", "stranger")
+STATES = get_args(State)
 VERSION = re.compile(r"[0-9][0-9A-Za-z.+-]{0,19}")
 OTHER = "other"
 
