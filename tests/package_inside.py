@@ -14,6 +14,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,9 +127,12 @@ class Service:
         own = dict(settings(name))
         made = folders(name, own["User"])
         notify = Path("/run") / f"{name}.notify"
+        notify.unlink(missing_ok=True)
         self.name, self._socket = name, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(notify))
         notify.chmod(0o777)
+        self._ready = threading.Event()
+        threading.Thread(target=self._listen, daemon=True).start()
         env = made | {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "NOTIFY_SOCKET": str(notify)}
         for key, value in settings(name):
             if key == "Environment":
@@ -150,22 +154,19 @@ class Service:
             stderr=subprocess.STDOUT,
         )
 
+    def _listen(self) -> None:
+        while True:
+            if "READY=1" in self._socket.recv(4096).decode().splitlines():
+                self._ready.set()
+
     def await_ready(self) -> None:
         """Wait for READY=1, and keep how long it took."""
-        self._socket.settimeout(1)
-        while time.monotonic() < self._began_s + READY_S:
-            try:
-                told = self._socket.recv(4096).decode().splitlines()
-            except TimeoutError:
-                told = []
-            if "READY=1" in told:
-                figures[f"{self.name}_ready_s"] = round(time.monotonic() - self._began_s, 2)
-                say(f"{self.name}: ready after {figures[f'{self.name}_ready_s']} s")
-                return
-            if self.process.poll() is not None:
-                break
-        print(self.log.read_text()[-4000:])
-        sys.exit(f"FAILED: {self.name} did not say that it is ready (exit {self.process.poll()})")
+        while not self._ready.wait(0.02):
+            if self.process.poll() is not None or time.monotonic() > self._began_s + READY_S:
+                print(self.log.read_text()[-4000:])
+                sys.exit(f"FAILED: {self.name} did not say that it is ready (exit {self.process.poll()})")
+        figures[f"{self.name}_ready_s"] = round(time.monotonic() - self._began_s, 2)
+        say(f"{self.name}: ready after {figures[f'{self.name}_ready_s']} s")
 
     def end(self) -> None:
         """Stop it as systemd does."""
@@ -194,8 +195,10 @@ def unit_runs(picture: Path) -> None:
     remote = Path("/run/stayby-ui/remote")
     hub = Service("stayby-alertd")
     hub.await_ready()
-    # the ear says that it is ready when it hears, and there is no microphone here; without a panel SDL draws off the screen
+    # without a microphone the ear is on duty as soon as it has said so
     ear = Service("stayby-listen")
+    ear.await_ready()
+    # without a panel SDL draws off the screen
     screen = Service("stayby-ui", "--remote", str(remote), SDL_VIDEODRIVER="offscreen")
     screen.await_ready()
     time.sleep(5)
@@ -210,7 +213,7 @@ def unit_runs(picture: Path) -> None:
 
 def bare_unit() -> None:
     """Write a unit's configuration, as a technician would."""
-    ca = ("-keyout", "/proof/ca.key", "-out", "/etc/stayby/ca.pem", "-subj", "/CN=Harbour", "-days", "30", "-nodes")
+    ca = ("-keyout", "/proof/ca.key", "-out", "/etc/stayby/ca.pem", "-subj", "/CN=Harbour", "-days", "400", "-nodes")
     run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", *ca)
     Path("/etc/stayby/kiosk.toml").write_text(KIOSK)
     for file in Path("/etc/stayby").iterdir():
