@@ -30,11 +30,15 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> BrokerSection:
     [
         (MADE, "", ""),
         (MADE + LASTS - 31 * DAY, "", ""),
-        (MADE + LASTS - 29 * DAY, "certificate-ends", "it ends on 2029-02-24, and then no call reaches the staff"),
+        (
+            MADE + LASTS - 29 * DAY,
+            "certificate-ends",
+            f"it ends on {MADE + LASTS:%Y-%m-%d}, and then no call reaches the staff",
+        ),
         (
             MADE + LASTS + DAY,
             "certificate-ends",
-            "it ended on 2029-02-24 (here it is 2029-02-25; if that is wrong, set",
+            f"it ended on {MADE + LASTS:%Y-%m-%d} (here it is {MADE + LASTS + DAY:%Y-%m-%d}; if that is wrong, set",
         ),
         (
             datetime(2040, 1, 1, tzinfo=UTC),
