@@ -235,7 +235,6 @@ def test_what_somebody_typed_is_not_shown_to_who_signs_in_after_them_in_another_
     line.fill("She was so afraid.")
     other = page.context.new_page()
     board.enter(other, "sam")
-    other.close()
     expect(page.locator("#leave")).to_have_text("Sam: sign out")
     expect(line).to_have_value("")
     page.goto(f"{board.url}sign-in")
