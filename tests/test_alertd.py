@@ -14,7 +14,7 @@ import tomllib
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -233,10 +233,13 @@ def test_a_close_that_was_overtaken_by_a_call_closes_nothing(unit: Stage, sam: S
 def test_kill_9_of_the_hub_in_mid_incident(unit: Stage, sam: Staff) -> None:
     unit.tap_button()
     raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+    before = sam.wait_status(lambda status: status.link is not None and status.link.broker_ms is not None)
+    assert before.at is not None
+    assert abs(datetime.now(UTC) - before.at) < timedelta(seconds=30)
     hub(unit).kill()
     sam.wait_status(lambda status: status.state == "lost")
     hub(unit).start()
-    sam.wait_status(lambda status: status.state != "lost")
+    sam.wait_status(lambda status: status.state != "lost" and status.run not in {"", before.run})
     sam.reply(ComingReply, raised.id, eta_s=60)
     coming = sam.wait(lambda snapshot: snapshot.state is State.COMING)
     assert coming.id == raised.id
