@@ -232,7 +232,8 @@ class Judge:
     def __init__(self, unit: Unit, sam: Answerer, tally: Tally) -> None:
         self._unit, self._sam, self._tally = unit, sam, tally
         self.by_broker: dict[str, tuple[int, State]] = {}
-        self.closed: set[str] = set()
+        self.closed: dict[str, int] = {}
+        """By incident: the revision with which it was closed. A word that was still on its way then has a lower one."""
         self.order: list[str] = []
         self.words = 0
         """How often somebody was told something new of an incident."""
@@ -248,11 +249,11 @@ class Judge:
             if isinstance(said, Show):
                 self._place_shown(said.face.place)
                 if said.incident is not None:
-                    self._note(said.incident.id, said.incident.state)
+                    self._note(said.incident.id, said.incident.state, said.incident.revision)
         self._sam.turn(now_s)
         for held in self._sam.station.model.open_incidents():
             one = held.snapshot
-            self._note(one.id, one.state)
+            self._note(one.id, one.state, one.revision)
             self.by_broker[one.id] = (one.revision, one.state)
 
     def _place_shown(self, place: str) -> None:
@@ -261,17 +262,17 @@ class Judge:
             self._tally.find(f"the place shown is {place!r}, which is none of {sorted(self.places)}")
         self.in_force, self.places = place, {place}
 
-    def _note(self, incident: str, state: State) -> None:
+    def _note(self, incident: str, state: State, revision: int) -> None:
         if incident not in self.order:
             self.order.append(incident)
         self.words += self._said.get(incident) is not state
         self._said[incident] = state
         if state is State.CLOSED:
-            self.closed.add(incident)
-        elif incident in self.closed:
+            self.closed.setdefault(incident, revision)
+        elif revision > self.closed.get(incident, sys.maxsize):
             self._tally.lost += 1
             self._tally.find(f"incident {incident} was closed and is open again")
-            self.closed.discard(incident)
+            del self.closed[incident]
 
     def after_cut(self) -> None:
         """Look at the disk."""
@@ -297,7 +298,7 @@ class Judge:
             revision, state = self.by_broker.get(told, (0, State.IDLE))
             if found.incident.revision < revision:
                 wrong = f"staff were told {state} (revision {revision}), the disk has {found.incident.state}"
-            elif told in self.closed and found.incident.state is not State.CLOSED:
+            elif (told in self.closed or told in self._sam.over) and found.incident.state is not State.CLOSED:
                 wrong = f"incident {told} was closed, the disk has {found.incident.state}"
         if wrong:
             self._tally.lost += 1
