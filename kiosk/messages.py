@@ -356,6 +356,10 @@ class Duty(StrEnum):
     OFF = "off"
 
 
+SAID_MOST = 2**53
+"""More than any clock says, and a whole number in every program."""
+
+
 class Presence(Record):
     """Who is listening on one of their devices, and on which tier. `listening` is true only while it really shows the board.
 
@@ -372,7 +376,7 @@ class Presence(Record):
     tier: Tier
     desks: dict[Id, Tier] = Field(default={}, max_length=1000)
     duty: Duty = Duty.ON
-    duty_said: int = Field(default=0, ge=0, le=2**53)
+    duty_said: int = Field(default=0, ge=0, le=SAID_MOST)
     listening: bool
 
     def tier_at(self, unit: str) -> int:
@@ -695,6 +699,29 @@ class AskButton(Record):
     action: Literal["lend", "self_test"]
 
 
+class WalkTrigger(StrEnum):
+    """By what a technician calls in a walk test: either button, the screen, a phrase, the store's covert phrase."""
+
+    BUTTON = "button"
+    COVERT = "covert"
+    TOUCH = "touch"
+    PHRASE = "phrase"
+    SILENT = "silent"
+
+
+class AskWalk(Record):
+    """A technician begins a walk test, announces the next call, says whose a held one was, or ends it.
+
+    It lasts as long as the connection on which it was begun, and `for_s` at the most.
+    """
+
+    kind: Literal["ask_walk"] = "ask_walk"
+    action: Literal["begin", "expect", "mine", "real", "end"]
+    by: Name | None = None
+    for_s: float = Field(default=1800.0, ge=60, le=3600)
+    trigger: WalkTrigger | None = None
+
+
 class HeardPhrase(Record):
     """One line of what the ear kept: which phrase, how sure, when. Covert phrases are not among them.
 
@@ -725,6 +752,10 @@ class Show(Record):
     heard: tuple[HeardPhrase, ...] = ()
     hearing_back_s: float | None = Field(default=None, ge=0)
     opening: Literal["press", "touch"] | None = None
+    walk_until: str = ""
+    """Until when a walk test goes on here, local time, "10:45"; empty without one."""
+    touch_tested: bool = False
+    """The touch that called was a technician's test and is over: nothing opens by it."""
 
 
 class PauseEar(Record):
@@ -809,10 +840,29 @@ class StatusAnswer(Record):
     unsent: int = 0
     button: ButtonHealth | None = None
     ear: Ear | None = None
+    walk_until: str = ""
 
 
-FromLeaf = Hello | Detection | Ear | Speaking | Touch | ScreenBeat | AskStatus | AskButton
-ToLeaf = Show | DetectionTaken | PauseEar | Speaking | StatusAnswer | ButtonAnswer
+class WalkSays(Record):
+    """Hub to technician: what became of what they asked in a walk test, or that a call came, and with which figures.
+
+    `came` is a call that may be theirs and waits for their word; `real` is one for which staff are called now; `over` ends it.
+    """
+
+    kind: Literal["walk"] = "walk"
+    what: Literal["begun", "expecting", "refused", "came", "mine", "real", "over"]
+    says: str = ""
+    until: str = ""
+    trigger: WalkTrigger | None = None
+    phrase: str = ""
+    score: Score | None = None
+    after_s: float | None = None
+    level_dbfs: float | None = None
+    noise_dbfs: float | None = None
+
+
+FromLeaf = Hello | Detection | Ear | Speaking | Touch | ScreenBeat | AskStatus | AskButton | AskWalk
+ToLeaf = Show | DetectionTaken | PauseEar | Speaking | StatusAnswer | ButtonAnswer | WalkSays
 
 _FROM_LEAF: TypeAdapter[FromLeaf] = TypeAdapter(Annotated[FromLeaf, Field(discriminator="kind")])
 _TO_LEAF: TypeAdapter[ToLeaf] = TypeAdapter(Annotated[ToLeaf, Field(discriminator="kind")])

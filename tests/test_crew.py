@@ -16,7 +16,7 @@ from kiosk.board.accounts import board_config
 from kiosk.board.crew import ALIVE_S, PAGES_MOST, Crew, TooManyPages
 from kiosk.board.station import REST_MOST_S, Station
 from kiosk.demo.broker import PrivateBroker
-from kiosk.messages import Duty, Presence, parse_presence, presence_topic
+from kiosk.messages import SAID_MOST, Duty, Presence, parse_presence, presence_topic
 from kiosk.mqtt import MqttLink, Received
 from kiosk.store_config import StoreConfig, load_store
 from tests.board_parts import store_toml, until
@@ -104,6 +104,26 @@ def test_a_break_on_one_device_is_a_break_on_all_until_one_of_them_ends_it(
             assert (one.standing.duty, other.standing.duty) == (duty, duty)
         pager.tick(time.monotonic() + REST_MOST_S + 1.0)
         until(partial(all_stand, hears, Duty.ON))
+
+
+def test_the_highest_word_that_there_can_be_stops_nobody_and_a_break_can_still_be_ended(store: StoreConfig) -> None:
+    config, now_s = board_config(store, store.staff[0]), time.monotonic()
+    with closing(Station(config, "board", lambda: None, print)) as board:
+        here = Presence(
+            responder="priya",
+            device="other",
+            name="Priya",
+            tier=1,
+            duty=Duty.BREAK,
+            duty_said=SAID_MOST,
+            listening=True,
+        )
+        topic = presence_topic(STORE, "priya", "other")
+        board._take_message(Received(topic, here.model_dump_json().encode(), retained=False), now_s)
+        assert board.rest.on
+        board.take_break(now_s, on=False)
+        assert (board.rest.on, board.rest.said) == (False, SAID_MOST)
+        assert not board.rest.gives_way(here)
 
 
 def test_two_words_at_once_end_alike_on_both_devices(store: StoreConfig, broker: PrivateBroker) -> None:

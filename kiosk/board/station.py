@@ -35,6 +35,7 @@ from kiosk.board.view import (
 from kiosk.config import BoardConfig
 from kiosk.messages import (
     LAST_TIER,
+    SAID_MOST,
     BadMessage,
     CallNextReply,
     CloseReply,
@@ -401,7 +402,8 @@ class Station:
     def take_break(self, now_s: float, *, on: bool) -> None:
         """Begin or end a break, by the person's own word, on all their devices."""
         known = (one.duty_said for one in self.model.devices(self.me.id))
-        self._rest(on, max(int(time.time()), self.rest.said + 1, *(said + 1 for said in known)), now_s)
+        said = max(int(time.time()), self.rest.said + 1, *(one + 1 for one in known))
+        self._rest(on, min(said, SAID_MOST), now_s)
 
     def _rest(self, on: bool, said: int, now_s: float) -> None:
         self.rest = Rest(on, said, now_s)
