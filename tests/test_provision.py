@@ -366,6 +366,22 @@ def test_a_damaged_authority_is_one_line(tmp_path: Path) -> None:
     assert "ca.key is no key that can be used" in run("store", "renew", "--in", made.folder)[1]
 
 
+def test_the_relay_and_home_assistant_have_certificates_of_their_own(tmp_path: Path) -> None:
+    made = make_store(tmp_path / "harbour")
+    assert run("store", "add-relay", "--in", made.folder)[0] == 0
+    assert made.store().home_assistant is None
+    for _ in range(2):
+        assert run("store", "add-relay", "--home-assistant", "--in", made.folder)[0] == 0
+    store = made.store()
+    assert store.relay
+    assert store.relay.cert_file == made.folder / "board" / "relay.pem"
+    assert "user home-assistant-harbour\n" in (made.folder / "broker" / "acl").read_text()
+    assert common_name((made.folder / "home-assistant" / "home-assistant.pem").read_text()) == "home-assistant-harbour"
+    assert run("store", "check", "--config", made.folder / "board" / "store.toml")[0] == 0
+    done = {one.user for one in StoreFolder(made.folder).renew(datetime.now(UTC) + timedelta(days=780))}
+    assert {"relay-harbour", "home-assistant-harbour"} <= done
+
+
 def test_the_store_s_files_may_be_copied_as_they_are(tmp_path: Path) -> None:
     made = make_store(tmp_path / "harbour")
     (made.folder / "board").rename(tmp_path / "etc")

@@ -107,6 +107,11 @@ class Authority:
         """Return the authority's own certificate."""
         return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
 
+    @property
+    def fingerprint(self) -> str:
+        """Its SHA-256 as phones and computers show it."""
+        return self.certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+
     def issue(
         self,
         user: str,

@@ -84,6 +84,7 @@ def new(
         made = create(folder, wanted, _now())
     typer.echo(f"{folder}: made. {folder}/authority lets anybody into this store: it goes to no other machine")
     typer.echo("keep a copy of the whole folder where nobody else can take it")
+    typer.echo(f"its fingerprint (SHA-256), to compare on phones: {made.authority.fingerprint}")
     _say_where_it_goes(made, board=True, broker=True, first=True)
     typer.echo(f"then each unit: stayby store add-unit desk-3 --place 'Service desk 3' --in {folder}")
 
@@ -136,6 +137,21 @@ def add_staff(
         made = StoreFolder(folder)
         made.add_staff(staff, name, "manager" if manager else "staff", _now())
     typer.echo(f"{staff}: added; on the board's machine then: stayby store invite {staff}")
+    _say_where_it_goes(made, board=True, broker=True)
+
+
+def add_relay(
+    *,
+    home_assistant: Annotated[bool, typer.Option("--home-assistant", help="A certificate for it, too.")] = False,
+    folder: FOLDER = HERE,
+) -> None:
+    """Add the relay: its certificate, and [relay] in store.toml; again: a new one, the former is revoked."""
+    with one_line():
+        made = StoreFolder(folder)
+        made.add_relay(_now(), home_assistant=home_assistant)
+    typer.echo("the relay has its certificate; on the board's machine then: sudo systemctl enable --now stayby-relay")
+    if home_assistant:
+        typer.echo(f"{folder}/home-assistant/* are for Home Assistant's MQTT integration")
     _say_where_it_goes(made, board=True, broker=True)
 
 
@@ -204,5 +220,6 @@ def add_to(app: typer.Typer) -> None:
     app.command()(new)
     app.command(name="add-unit")(add_unit)
     app.command(name="add-staff")(add_staff)
+    app.command(name="add-relay")(add_relay)
     app.command()(renew)
     app.command()(revoke)

@@ -16,7 +16,16 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from kiosk.broker_files import REVOCATIONS, acl_of, board_user, mosquitto_text, staff_user, unit_user
+from kiosk.broker_files import (
+    REVOCATIONS,
+    acl_of,
+    board_user,
+    home_assistant_user,
+    mosquitto_text,
+    relay_user,
+    staff_user,
+    unit_user,
+)
 from kiosk.config import UnitConfig, load_unit
 from kiosk.config_file import MAX_STORE_BYTES, read_store, read_text, write_durably
 from kiosk.provision import claim, seal, toml_lines
@@ -34,6 +43,7 @@ from kiosk.provision.paper import paper
 from kiosk.store_config import StoreConfig, load_store
 
 AUTHORITY, BOARD, BROKER, PAPERS, CLAIMS = "authority", "board", "broker", "papers", "claims"
+HOME = "home-assistant"
 STORE_TOML, UNIT_TOML, CA = "store.toml", "unit.toml", "ca.pem"
 RENEW_BEFORE = timedelta(days=90)
 BROKER_FOLDER = Path("/etc/mosquitto")
@@ -180,6 +190,25 @@ class StoreFolder:
             self.make_pair(BOARD, staff_user(staff), staff_user(staff), now)
             self.finish(after, text, now)
 
+    def add_relay(self, now: datetime, *, home_assistant: bool) -> None:
+        """Make the relay's key and certificate, and name it in store.toml; for Home Assistant too, in a folder of its own."""
+        with self.authority.alone():
+            store, text = self.store(), self._text()
+            if store.relay is None:
+                values = {"cert_file": "relay.pem", "key_file": "relay.key"}
+                text = f"{text.rstrip()}\n\n{toml_lines.entry('[relay]', values)}"
+            if home_assistant and store.home_assistant is None:
+                text = f"{text.rstrip()}\n\n{toml_lines.entry('[home_assistant]', {})}"
+            after = load_store(text, self.store_toml.parent)
+            users = [(BOARD, "relay", relay_user(store.store.id))]
+            users += [(HOME, HOME, home_assistant_user(store.store.id))] if home_assistant else []
+            for part, file, user in users:
+                self.authority.revoke(user, now)
+                self.make_pair(part, file, user, now)
+            if home_assistant:
+                write_durably(self.folder / HOME / CA, self.authority.pem.encode(), 0o644)
+            self.finish(after, text, now)
+
     # --- taking back --------------------------------------------------------------------------------------------------
 
     def revoke(self, user: str, now: datetime) -> Revoked:
@@ -219,6 +248,10 @@ class StoreFolder:
             return self.folder / (BROKER if entry.user == "broker" else BOARD) / f"{entry.user}{CERTIFICATE}"
         if entry.user == board_user(store.store.id):
             return self.folder / BOARD / f"board{CERTIFICATE}"
+        if entry.user == relay_user(store.store.id):
+            return self.folder / BOARD / f"relay{CERTIFICATE}"
+        if entry.user == home_assistant_user(store.store.id):
+            return self.folder / HOME / f"{HOME}{CERTIFICATE}"
         if entry.user in {staff_user(one.id) for one in store.staff}:
             return self.folder / BOARD / f"{entry.user}{CERTIFICATE}"
         unit = entry.user.removeprefix(unit_user(""))
