@@ -58,6 +58,7 @@ from kiosk.messages import (
     PRESENCE_FRESH_S,
     AskButton,
     AskStatus,
+    AskWalk,
     BadMessage,
     ButtonAnswer,
     ButtonHealth,
@@ -93,6 +94,7 @@ from kiosk.messages import (
     Touch,
     TouchAction,
     UnitState,
+    WalkSays,
     asked_at,
     calls_after,
     heard_at_s,
@@ -109,6 +111,7 @@ from kiosk.notify import how_it_is, watchdog
 from kiosk.opening import Opening
 from kiosk.store import HEARD_KEPT_S, Clock, Heard, Store, is_open
 from kiosk.texts import NEVER_READ_BACK
+from kiosk.walk import Walk, trigger_of
 
 log = logging.getLogger("stayby")
 
@@ -139,6 +142,8 @@ NOT_IN_THE_LOG = frozenset({"police", "leave_alone", "let_go"})
 """What a person in fear of another said: the page of what was heard stands at the desk for that one too."""
 LATE_DETECTION_S = 60.0
 """A detection that says it is older than this has another clock than ours: it counts as heard now."""
+TOUCH_TESTED_S = 3.0
+"""So long the screen is told that a touch was a test: it may just be drawing."""
 LENT_S = 180.0
 """How long somebody may have the button's port, to flash it."""
 RESET_SHOWN_S = 60.0
@@ -147,7 +152,7 @@ LOOP_CODES = {Input.OPEN: "button-loop", Input.COVERT: "button-covert-loop"}
 STUCK_CODES = {Input.OPEN: "button-stuck", Input.COVERT: "button-covert-stuck"}
 NOT_AT_THE_DESK = frozenset({LOOP_CODES[Input.COVERT], STUCK_CODES[Input.COVERT]})
 """Whoever looks at the desk must not learn of the covert button."""
-NO_BLINK = NOT_AT_THE_DESK | {"mic-paused", "opening-missed", "certificate-ends"}
+NO_BLINK = NOT_AT_THE_DESK | {"mic-paused", "opening-missed", "certificate-ends", "walk-test"}
 """Faults that make no light blink. A pause is what a person at the desk wanted, and no part is broken where nobody pressed."""
 CERTIFICATE_EVERY_S = 600.0
 CERTIFICATE_CODES = ("certificate-ends", "clock")
@@ -249,6 +254,9 @@ class Hub:
         self._press: PressId | None = None
         self._opening: Opening | None = None
         self._missed_until_s: float | None = None
+        self._walk: Walk | None = None
+        self._held_is_real: Callable[[], None] | None = None
+        self._touch_tested_until_s = 0.0
         self._lent_to: int | None = None
         self._lent_until_s = 0.0
         self._tester: int | None = None
@@ -351,6 +359,7 @@ class Hub:
         self._start_parts()
         log.info("stayby %s on duty: %s/%s, %s", __version__, self._unit.store, self._unit.id, self._unit.place)
         self._tell(events.ReachChanged(Reach.DISCONNECTED))
+        self._resume_held()
         try:
             while self._turn():
                 pass
@@ -397,6 +406,7 @@ class Hub:
         self._check_button(now_s)
         self._check_pause(now_s)
         self._check_opening(now_s)
+        self._check_walk(now_s)
         self._forget_heard()
         self._look_at_certificate(now_s)
         self._beat += 1
@@ -450,12 +460,16 @@ class Hub:
             event = self._opening.marked(event, clock.now_s)
         effects = self._machine.handle(event, clock.now_s)
         self._mind_opening()
+        if self._walk is not None and self._machine.incident is not None:
+            self._end_walk("a call is open, and staff have it")
         if was_open is not None and self._machine.incident is None:
             self._closed_s = clock.now_s
         for effect in effects:
             self._do(effect, clock)
         if effects:
             self._show()
+        if self._walk is not None and self._machine.incident is not None:
+            self._end_walk("a call is open, and staff are told")
 
     def _do(self, effect: Effect, clock: Clock) -> None:
         if isinstance(effect, Publish):
@@ -735,6 +749,137 @@ class Hub:
         self._missed_until_s = opening.until_s + MISSED_SHOWN_S
         self._fault("opening-missed", "opening press", says, "begin it again when somebody stands at the desk")
 
+    # --- the walk test ------------------------------------------------------------------------------------------------
+
+    def _call(self, event: events.Event, key: object, real: Callable[[], None]) -> bool:
+        """Take a call, by `real`; return True where it is held instead, because it may be the technician's."""
+        now_s, walk = time.monotonic(), self._walk
+        if walk is not None and walk.held is not None and walk.held.key == key:
+            return True
+        if walk is not None and self._machine.incident is None and self._opening is None and walk.takes(event, now_s):
+            self._hold(walk, event, key, real)
+            return True
+        if walk is not None and walk.held is not None and trigger_of(event) is not None:
+            self._call_staff("a second call came")
+        real()
+        return False
+
+    def _hold(self, walk: Walk, event: events.Event, key: object, real: Callable[[], None]) -> None:
+        """Tell the technician alone. A press outlives this hub: the button forgets it once it is acknowledged."""
+        now_s, ear = time.monotonic(), self._ear
+        self._walk, self._held_is_real = walk.holding(event, key, now_s), real
+        if isinstance(event, events.ButtonPressed):
+            self._store.keep_held(covert=event.covert)
+        told = WalkSays(what="came", trigger=trigger_of(event), after_s=round(now_s - walk.since_s, 2))
+        if isinstance(event, events.PhraseHeard):
+            levels = {} if ear is None else {"level_dbfs": ear.level_dbfs, "noise_dbfs": ear.noise_dbfs}
+            told = told.model_copy(update={"phrase": event.phrase, "score": event.score, **levels})
+        self._tell_walker(told)
+
+    def _call_staff(self, why: str) -> None:
+        """What was held is a call: staff are told now."""
+        real = self._held_is_real
+        if self._walk is None or real is None:
+            return
+        log.warning("walk test: the held call is real: %s", why)
+        self._tell_walker(WalkSays(what="real", says=why))
+        self._walk, self._held_is_real = self._walk.free(), None
+        real()
+        self._store.keep_held(covert=None)  # now that it is kept as an incident
+
+    def _resume_held(self) -> None:
+        """A press that was held when the last hub died is somebody's."""
+        covert = self._store.held()
+        if covert is not None:
+            log.warning("a press was held in a walk test when the hub ended: it is a call")
+            self._tell(events.ButtonPressed(covert=covert))
+            self._store.keep_held(covert=None)
+
+    def _ask_walk(self, number: int, ask: AskWalk) -> None:
+        walk = self._walk
+        if ask.action == "begin":
+            self._begin_walk(number, ask)
+        elif walk is None or walk.number != number:
+            self._say_to(number, WalkSays(what="refused", says="no walk test of yours goes on here: begin one"))
+        elif ask.action == "end":
+            self._end_walk("the technician ended it")
+        elif ask.action == "expect" and ask.trigger is not None and walk.held is None:
+            self._walk = walk.expecting(ask.trigger, time.monotonic())
+            self._tell_walker(WalkSays(what="expecting", trigger=ask.trigger))
+        elif ask.action == "real":
+            self._call_staff("the technician says that it was not theirs")
+        elif ask.action == "mine" and walk.held is not None:
+            self._held_was_test(walk)
+
+    def _begin_walk(self, number: int, ask: AskWalk) -> None:
+        refusal = self._walk_refusal()
+        if refusal is not None or ask.by is None:
+            self._say_to(number, WalkSays(what="refused", says=refusal or "say who tests"))
+            return
+        self._walk = Walk(ask.by, number, time.monotonic() + ask.for_s)
+        until = self._walk_until()
+        log.warning("walk test of %s until %s", ask.by, until)
+        says = f"{ask.by} tests this desk until {until}; every call that is not theirs reaches staff"
+        self._fault("walk-test", "unit", says, "nothing: it ends by itself")
+        self._tell_walker(WalkSays(what="begun", until=until))
+        self._show()
+
+    def _walk_refusal(self) -> str | None:
+        if self._machine.incident is not None:
+            return "a call is open here: wait until staff have closed it"
+        if self._opening is not None:
+            return "the opening press is waited for: wait a minute"
+        if self._walk is not None:
+            return f"a walk test of {self._walk.by} goes on: end it first"
+        return None
+
+    def _held_was_test(self, walk: Walk) -> None:
+        held = walk.held
+        if held is None:
+            return
+        if isinstance(held.event, events.PhraseHeard) and isinstance(held.key, tuple):
+            self._detections.append(held.key)
+        elif isinstance(held.event, events.HelpTouched):
+            self._touch_tested_until_s = time.monotonic() + TOUCH_TESTED_S
+        self._walk, self._held_is_real = walk.free(), None
+        self._store.keep_held(covert=None)
+        log.info("walk test: %s was a test", trigger_of(held.event))
+        self._tell_walker(WalkSays(what="mine", trigger=trigger_of(held.event)))
+        self._show()
+
+    def _check_walk(self, now_s: float) -> None:
+        if self._walk is not None and self._walk.overdue(now_s):
+            self._call_staff("the technician did not say whose it was")
+        if self._walk is not None and self._walk.over(now_s):
+            self._end_walk("its time is up")
+
+    def _end_walk(self, why: str) -> None:
+        """From now on every call is real, and so is one that is held."""
+        walk, real = self._walk, self._held_is_real
+        if walk is None:
+            return
+        if real is not None:
+            self._tell_walker(WalkSays(what="real", says=why))
+        self._tell_walker(WalkSays(what="over", says=why))
+        self._walk, self._held_is_real = None, None
+        self._faults.clear("walk-test")
+        log.warning("walk test of %s is over: %s", walk.by, why)
+        if real is not None:
+            real()
+            self._store.keep_held(covert=None)
+        self._show()
+
+    def _walk_until(self) -> str:
+        return "" if self._walk is None else _time_of_day(self._walk.until_s)
+
+    def _tell_walker(self, told: WalkSays) -> None:
+        if self._walk is not None:
+            self._say_to(self._walk.number, told)
+
+    def _say_to(self, number: int, told: WalkSays) -> None:
+        if self._bus is not None:
+            self._bus.send(number, told)
+
     def _tell_status(self) -> None:
         """Staff get the status with the next tick, which is now."""
         self._status_due, self._next_tick_s = True, 0.0
@@ -743,11 +888,15 @@ class Hub:
 
     def _pressed(self, event: Pressed) -> None:
         if event.press_id not in self._store.presses():
-            self._press = event.press_id
-            self._tell(events.ButtonPressed(covert=event.input is Input.COVERT, age_s=event.age_s or 0.0))
-            self._press = None
+            said = events.ButtonPressed(covert=event.input is Input.COVERT, age_s=event.age_s or 0.0)
+            self._call(said, event.press_id, lambda: self._take_press(said, event.press_id))
         if self._button is not None:
             self._button.ack(event)
+
+    def _take_press(self, said: events.ButtonPressed, press_id: PressId) -> None:
+        self._press = press_id
+        self._tell(said)
+        self._press = None
 
     def _released(self, _: Released) -> None:
         """A release says nothing about the person."""
@@ -923,24 +1072,36 @@ class Hub:
             self._faults.replace("screen-", message.faults)
         elif isinstance(message, Speaking):
             self._speaking(message)
-        elif isinstance(message, AskStatus):
-            self._answer_status(item.number, message)
-        elif isinstance(message, AskButton):
-            self._ask_button(item.number, message)
+        else:
+            self._asked(item.number, message)
         role = self._roles.get(item.number)
         if role is not None:
             self._heard_s[role] = time.monotonic()
 
+    def _asked(self, number: int, message: FromLeaf) -> None:
+        """A technician asks for something."""
+        if isinstance(message, AskStatus):
+            self._answer_status(number, message)
+        elif isinstance(message, AskButton):
+            self._ask_button(number, message)
+        elif isinstance(message, AskWalk):
+            self._ask_walk(number, message)
+
     def _detection(self, number: int, heard: Detection) -> None:
         """Tell the machine once, and the ear that it may forget; it says the same again until it is told."""
-        if (heard.phrase, heard.audio_end_s) not in self._detections and not self._told_before(heard):
-            self._detections.append((heard.phrase, heard.audio_end_s))
+        key = heard.phrase, heard.audio_end_s
+        if key not in self._detections and not self._told_before(heard):
             strong = heard.grave and heard.strong
             said = events.PhraseHeard(heard.phrase, heard.score, strong, heard.covert, heard.opens)
-            self._tell(said)
-            self._note_heard(heard)
+            if self._call(said, key, lambda: self._take_phrase(said, heard)):
+                return  # the ear says it again until it is somebody's
         if self._bus is not None:
             self._bus.send(number, DetectionTaken(audio_end_s=heard.audio_end_s))
+
+    def _take_phrase(self, said: events.PhraseHeard, heard: Detection) -> None:
+        self._detections.append((heard.phrase, heard.audio_end_s))
+        self._tell(said)
+        self._note_heard(heard)
 
     def _told_before(self, heard: Detection) -> bool:
         """Whether the resumed incident knows this call: the last hub died after saving it, before it could confirm it."""
@@ -970,6 +1131,8 @@ class Hub:
         self._meters.pop(item.number, None)
         if item.number == self._tester:
             self._tester = None
+        if self._walk is not None and item.number == self._walk.number:
+            self._end_walk("its terminal went away")
 
     def _ear_says(self, ear: Ear) -> None:
         self._ear = ear
@@ -983,7 +1146,7 @@ class Hub:
         elif event is None:
             log.warning("touch %s from the screen: what was chosen is missing; ignored", touch.action)
         elif touch.action in ALWAYS_MEANT or touch.incident == open_id:
-            self._tell(event)
+            self._call(event, touch.action, lambda: self._tell(event))
         else:
             log.info("touch %s was for incident %s, which is not open now; ignored", touch.action, touch.incident)
 
@@ -1091,6 +1254,8 @@ class Hub:
             heard=tuple(_heard_phrase(one) for one in self._heard),
             hearing_back_s=back_s,
             opening=self._shown_opening(),
+            walk_until=self._walk_until(),
+            touch_tested=clock.now_s < self._touch_tested_until_s,
         )
 
     def _shown_opening(self) -> Literal["press", "touch"] | None:
@@ -1119,6 +1284,7 @@ class Hub:
             unsent=len(self._store.unsent()),
             button=self._button_health(number, meter=ask.meter),
             ear=self._ear,
+            walk_until=self._walk_until(),
         )
         if self._bus is not None:
             self._bus.send(number, answer)

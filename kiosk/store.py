@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS paused (number INTEGER PRIMARY KEY AUTOINCREMENT, at_
 CREATE TABLE IF NOT EXISTS drill (number INTEGER PRIMARY KEY AUTOINCREMENT, drill TEXT UNIQUE);
 CREATE TABLE IF NOT EXISTS proven (slot INTEGER PRIMARY KEY CHECK (slot = 1), at_unix_s REAL);
 CREATE TABLE IF NOT EXISTS tried (slot INTEGER PRIMARY KEY CHECK (slot = 1), at_unix_s REAL);
+CREATE TABLE IF NOT EXISTS held (slot INTEGER PRIMARY KEY CHECK (slot = 1), covert INTEGER);
 CREATE TABLE IF NOT EXISTS pause (slot INTEGER PRIMARY KEY CHECK (slot = 1), until_unix_s REAL);
 """
 PRESS_SCHEMA = """
@@ -36,7 +37,7 @@ CREATE TABLE press (
     UNIQUE (boot, input, count)
 )
 """
-TABLES = ("incident", "outbox", "known", "press", "heard", "pause", "paused", "drill", "proven")
+TABLES = ("incident", "outbox", "known", "press", "heard", "pause", "paused", "drill", "proven", "held")
 TAILS = ("", "-wal")
 PRESSES_KEPT = 1024
 """One frame of the button may stand for 256 presses, and is acknowledged only when each of them is known."""
@@ -268,6 +269,18 @@ class Store:
         self._write(("INSERT OR REPLACE INTO tried VALUES (1, ?)", (now_unix_s,)))
 
     # --- the button ---------------------------------------------------------------------------------------------------
+
+    def keep_held(self, *, covert: bool | None) -> None:
+        """Keep the press that a walk test holds, or None when it holds none."""
+        if covert is None:
+            self._write(("DELETE FROM held", ()))
+        else:
+            self._write(("INSERT OR REPLACE INTO held VALUES (1, ?)", (covert,)))
+
+    def held(self) -> bool | None:
+        """Return whether a press that was held is a covert one; None when none was."""
+        rows = self._read("SELECT covert FROM held")
+        return bool(rows[0][0]) if rows else None
 
     def presses(self) -> list[PressId]:
         """Return the presses that were taken, oldest first."""

@@ -38,6 +38,10 @@ UNKNOWN: Words = ("Something is wrong there.", "Go and look whether its screen a
 WORDS: dict[str, Words] = {
     "broker": ("Its calls may not reach you.", "Stay near that desk. Tell a manager now."),
     "broker-refused": ("Its calls may not reach you.", "Stay near that desk. Tell a manager now."),
+    "walk-test": (
+        "A technician tests this desk. Real calls still reach you.",
+        "Nothing. The test ends by itself. Answer every alert as always.",
+    ),
     "certificate-ends": (
         "Soon its calls may not reach you.",
         "All works now, if no other line says more. Tell a manager today.",

@@ -49,6 +49,7 @@ TITLES: dict[Kind, str] = {
 SOON = frozenset(
     {
         "opening-missed",
+        "walk-test",
         "mic-paused",
         "nobody-listening",
         "button-firmware",

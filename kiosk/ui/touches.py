@@ -139,7 +139,7 @@ def _arrived(pending: Pending, show: Show, incident: Snapshot | None) -> bool:
     touch = pending.touch
     paused = show.hearing is Hearing.PAUSED or show.hearing_back_s is not None
     always: dict[TouchAction, bool] = {
-        TouchAction.HELP: _help_arrived(pending, incident),
+        TouchAction.HELP: _help_arrived(pending, incident) or (show.touch_tested and pending.sent),
         TouchAction.PERSON: incident is not None and not incident.silent,
         TouchAction.PAUSE: paused,
         TouchAction.RESUME: not paused,

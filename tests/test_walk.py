@@ -1,0 +1,260 @@
+"""The walk test: only the technician's own, announced call alerts nobody, and whatever else comes is real."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firmware_bridge.events import Pressed, PressId
+from firmware_bridge.protocol import Input
+from kiosk.alertd import Hub, LeafGone, LeafSaid
+from kiosk.config import load_unit
+from kiosk.demo.stage import Stage
+from kiosk.events import ButtonPressed, Event, FineTouched, HelpTouched, PersonTouched, PhraseHeard
+from kiosk.messages import (
+    AskWalk,
+    Detection,
+    Touch,
+    TouchAction,
+    Trigger,
+    WalkTrigger,
+)
+from kiosk.walk import EXPECT_S, HOLD_S, Walk, trigger_of
+
+TECHNICIAN, SOMEBODY = 7, 8
+
+CALLS: dict[WalkTrigger, Event] = {
+    WalkTrigger.BUTTON: ButtonPressed(),
+    WalkTrigger.COVERT: ButtonPressed(covert=True),
+    WalkTrigger.TOUCH: HelpTouched(),
+    WalkTrigger.PHRASE: PhraseHeard("help_me", 3.0, strong=False),
+    WalkTrigger.SILENT: PhraseHeard("covert_phrase", 3.0, strong=False, covert=True),
+}
+EVENTS: list[Event] = [*CALLS.values(), PersonTouched(), FineTouched()]
+
+
+# --- the rule ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("expected", list(WalkTrigger))
+@pytest.mark.parametrize("event", EVENTS)
+def test_only_the_announced_call_is_taken(expected: WalkTrigger, event: Event) -> None:
+    walk = Walk("Kim", TECHNICIAN, 1000.0).expecting(expected, 100.0)
+    assert walk.takes(event, 101.0) is (event == CALLS[expected])
+    assert not Walk("Kim", TECHNICIAN, 1000.0).takes(event, 101.0)
+
+
+@given(
+    st.sampled_from(EVENTS),
+    st.sampled_from([None, *WalkTrigger]),
+    st.floats(0, 4000),
+    st.floats(0, 4000),
+    st.floats(0, 120),
+    st.booleans(),
+)
+def test_nothing_is_taken_outside_its_time_or_twice(
+    event: Event, expected: WalkTrigger | None, since_s: float, now_s: float, age_s: float, held: bool
+) -> None:
+    walk = Walk("Kim", TECHNICIAN, 1800.0)
+    walk = walk if expected is None else walk.expecting(expected, since_s)
+    walk = walk.holding(event, "a", now_s) if held else walk
+    if isinstance(event, ButtonPressed):
+        event = ButtonPressed(covert=event.covert, age_s=age_s)
+    if walk.takes(event, now_s):
+        assert not held
+        assert expected is trigger_of(event)
+        assert since_s <= now_s <= since_s + EXPECT_S
+        assert now_s < walk.until_s
+        assert not isinstance(event, ButtonPressed) or now_s - event.age_s >= since_s
+
+
+# --- a hub whose time is what the test says ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    with Stage(tmp_path) as made:
+        made.write_config()
+        yield made
+
+
+@pytest.fixture
+def alone(stage: Stage) -> Iterator[Hub]:
+    made = Hub(load_unit(stage.config_file.read_text()))
+    yield made
+    made._close()
+
+
+def asks(made: Hub, action: str, trigger: WalkTrigger | None = None, number: int = TECHNICIAN) -> None:
+    ask = AskWalk.model_validate({"action": action, "by": "Kim", "trigger": trigger})
+    made._leaf_said(LeafSaid(number, ask))
+
+
+def calls(made: Hub, trigger: WalkTrigger, count: int = 1) -> None:
+    """Call by the way that it really takes."""
+    match trigger:
+        case WalkTrigger.BUTTON | WalkTrigger.COVERT:
+            input_ = Input.COVERT if trigger is WalkTrigger.COVERT else Input.OPEN
+            made._pressed(Pressed(PressId(1, input_, count), at_s=0.0, age_s=0.0))
+        case WalkTrigger.TOUCH:
+            made._leaf_said(LeafSaid(SOMEBODY, Touch(action=TouchAction.HELP)))
+        case WalkTrigger.PHRASE | WalkTrigger.SILENT:
+            covert = trigger is WalkTrigger.SILENT
+            phrase = "covert_phrase" if covert else "help_me"
+            heard = Detection(phrase=phrase, score=3.0, covert=covert, audio_end_s=float(count))
+            made._leaf_said(LeafSaid(SOMEBODY, heard))
+
+
+def codes(made: Hub) -> set[str]:
+    return {fault.code for fault in made._faults.open}
+
+
+def held(made: Hub) -> Event | None:
+    return made._walk.held.event if made._walk is not None and made._walk.held is not None else None
+
+
+@pytest.fixture
+def walking(alone: Hub) -> Hub:
+    asks(alone, "begin")
+    assert "walk-test" in codes(alone)
+    return alone
+
+
+every_call = pytest.mark.parametrize("trigger", list(WalkTrigger))
+
+
+@every_call
+def test_an_announced_call_that_was_the_technicians_opens_nothing(walking: Hub, trigger: WalkTrigger) -> None:
+    asks(walking, "expect", trigger)
+    calls(walking, trigger)
+    assert held(walking) is not None
+    assert walking._machine.incident is None
+    asks(walking, "mine")
+    assert (held(walking), walking._machine.incident) == (None, None)
+    if trigger not in {WalkTrigger.BUTTON, WalkTrigger.COVERT, WalkTrigger.TOUCH}:
+        calls(walking, trigger)  # the ear says it again until it hears that it was taken
+        assert walking._machine.incident is None
+    assert walking._make_show().touch_tested is (trigger is WalkTrigger.TOUCH)
+
+
+@every_call
+def test_a_call_that_nobody_announced_is_real_and_ends_the_walk(walking: Hub, trigger: WalkTrigger) -> None:
+    calls(walking, trigger)
+    is_open(walking, trigger)
+
+
+def is_open(made: Hub, trigger: WalkTrigger) -> None:
+    """Hold that a real call of this kind is open, and no walk test goes on."""
+    by = {
+        WalkTrigger.BUTTON: Trigger.BUTTON,
+        WalkTrigger.COVERT: Trigger.COVERT,
+        WalkTrigger.TOUCH: Trigger.TOUCH,
+        WalkTrigger.PHRASE: Trigger.VOICE,
+        WalkTrigger.SILENT: Trigger.COVERT,
+    }
+    incident = made._machine.incident
+    assert incident is not None
+    assert incident.drill is None or not incident.drill
+    assert incident.trigger is by[trigger]
+    assert made._walk is None
+    assert "walk-test" not in codes(made)
+
+
+@every_call
+@pytest.mark.parametrize("why", ["no word", "not theirs", "second call", "terminal gone", "ended", "time is up"])
+def test_a_held_call_is_real_unless_the_technician_says_that_it_was_theirs(
+    walking: Hub, trigger: WalkTrigger, why: str
+) -> None:
+    asks(walking, "expect", trigger)
+    calls(walking, trigger)
+    walk = walking._walk
+    assert walk is not None
+    assert walk.held is not None
+    walking._check_walk(walk.held.came_s + HOLD_S - 0.1)
+    assert walking._machine.incident is None
+    match why:
+        case "no word":
+            walking._check_walk(walk.held.came_s + HOLD_S)
+        case "not theirs":
+            asks(walking, "real")
+        case "second call":
+            other = WalkTrigger.COVERT if trigger is WalkTrigger.BUTTON else WalkTrigger.BUTTON
+            calls(walking, other, count=2)
+        case "terminal gone":
+            walking._leaf_gone(LeafGone(TECHNICIAN))
+        case "ended":
+            asks(walking, "end")
+        case "time is up":
+            walking._check_walk(walk.until_s)
+    is_open(walking, trigger)
+
+
+@pytest.mark.parametrize("covert", [False, True])
+def test_a_press_that_was_held_when_the_hub_died_is_real_in_the_next_one(stage: Stage, covert: bool) -> None:
+    trigger = WalkTrigger.COVERT if covert else WalkTrigger.BUTTON
+    first = Hub(load_unit(stage.config_file.read_text()))
+    asks(first, "begin")
+    asks(first, "expect", trigger)
+    calls(first, trigger)
+    assert first._machine.incident is None
+    first._close()
+    second = Hub(load_unit(stage.config_file.read_text()))
+    second._resume_held()
+    is_open(second, trigger)
+    second._close()
+    third = Hub(load_unit(stage.config_file.read_text()))
+    assert third._store.held() is None
+    third._close()
+
+
+def test_a_press_that_was_a_test_is_none_after_a_restart(stage: Stage) -> None:
+    first = Hub(load_unit(stage.config_file.read_text()))
+    asks(first, "begin")
+    asks(first, "expect", WalkTrigger.BUTTON)
+    calls(first, WalkTrigger.BUTTON)
+    asks(first, "mine")
+    first._close()
+    second = Hub(load_unit(stage.config_file.read_text()))
+    second._resume_held()
+    assert second._machine.incident is None
+    second._close()
+
+
+def test_a_press_from_before_the_announcement_is_real(walking: Hub) -> None:
+    asks(walking, "expect", WalkTrigger.BUTTON)
+    walking._pressed(Pressed(PressId(1, Input.OPEN, 1), at_s=0.0, age_s=5.0))
+    is_open(walking, WalkTrigger.BUTTON)
+
+
+def test_in_an_incident_no_walk_test_begins_and_nobody_else_steers_one(alone: Hub) -> None:
+    calls(alone, WalkTrigger.BUTTON)
+    asks(alone, "begin")
+    assert alone._walk is None
+
+
+def test_only_its_own_terminal_steers_a_walk_test(walking: Hub) -> None:
+    asks(walking, "expect", WalkTrigger.BUTTON, number=SOMEBODY)
+    calls(walking, WalkTrigger.BUTTON)
+    is_open(walking, WalkTrigger.BUTTON)
+
+
+def test_a_second_walk_test_waits_for_the_first(walking: Hub) -> None:
+    asks(walking, "begin", number=SOMEBODY)
+    assert walking._walk is not None
+    assert walking._walk.number == TECHNICIAN
+    walking._leaf_gone(LeafGone(SOMEBODY))
+    assert walking._walk is not None
+    walking._leaf_gone(LeafGone(TECHNICIAN))
+    assert walking._walk is None
+    assert "walk-test" not in codes(walking)
+
+
+def test_it_ends_by_itself(walking: Hub) -> None:
+    assert walking._walk is not None
+    walking._check_walk(walking._walk.until_s - 1)
+    assert walking._make_show().walk_until
+    walking._check_walk(walking._walk.until_s)
+    assert walking._walk is None
+    assert not walking._make_show().walk_until
