@@ -30,6 +30,7 @@ mqtt.listeners.tcp = none
 mqtt.listeners.ssl.1 = {here}:{port}
 mqtt.allow_anonymous = false
 mqtt.ssl_cert_login = true
+mqtt.prefetch = 1000
 ssl_cert_login_from = common_name
 ssl_options.cacertfile = {folder}/ca.pem
 ssl_options.certfile = {folder}/broker.pem
