@@ -3,6 +3,8 @@
 import json
 import stat
 import string
+import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -214,6 +216,28 @@ def test_a_new_store_is_good_and_private(tmp_path: Path) -> None:
         *["--address", "x", "--manager", "x", "--manager-name", "x"],
     )
     assert (again, said) == (1, f"{made.folder} is there already, and not empty; name a new folder\n")
+
+
+def test_the_certificates_are_what_iphones_and_strict_programs_take(tmp_path: Path) -> None:
+    """Apple wants serverAuth, a DNS name and 825 days at most (support.apple.com/103769); Python 3.13 checks strictly."""
+    made = make_store(tmp_path / "harbour")
+    in_825_days = str(int(time.time()) + 825 * 86400)
+    for name, purpose, more in (
+        ("board/page.pem", "sslserver", ("-verify_ip", "127.0.0.1")),
+        ("broker/broker.pem", "sslserver", ("-verify_hostname", "localhost")),
+        ("board/board.pem", "sslclient", ()),
+        ("board/staff-alex.pem", "sslclient", ()),
+    ):
+        verify = ["openssl", "verify", "-x509_strict", "-CAfile", "authority/ca.pem", "-purpose", purpose, *more]
+        done = subprocess.run([*verify, name], cwd=made.folder, check=True, capture_output=True)
+        assert done.stdout == f"{name}: OK\n".encode()
+        later = subprocess.run(
+            [*verify, "-attime", in_825_days, name], cwd=made.folder, check=False, capture_output=True
+        )
+        assert b"expired" in later.stderr
+        other = {"sslserver": "sslclient", "sslclient": "sslserver"}[purpose]
+        wrong = ["openssl", "verify", "-CAfile", "authority/ca.pem", "-purpose", other, name]
+        assert subprocess.run(wrong, cwd=made.folder, check=False, capture_output=True).returncode != 0
 
 
 def test_wrong_answers_make_nothing(tmp_path: Path) -> None:

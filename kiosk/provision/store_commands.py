@@ -118,7 +118,7 @@ def add_unit(
     with one_line():
         made = StoreFolder(folder)
         claimed = made.add_unit(unit, place, {key: value for key, value in given.items() if value}, _now(), again=again)
-    typer.echo(f"{unit}: its claim is made, and holds until {claimed.ends:%d %B %Y}")
+    typer.echo(f"{unit}: its claim is made, and holds until {claimed.ends.day} {claimed.ends:%B %Y}")
     typer.echo(f"code:   {claimed.code}")
     typer.echo(f"paper:  {claimed.paper} (print it for the technician; keep it from others)")
     typer.echo(f"claim:  {claimed.file} (for a USB stick; the board hands it out at {claimed.address})")
@@ -196,7 +196,7 @@ def renew(
         made = StoreFolder(folder)
         done = made.renew(_now())
     for entry in done:
-        typer.echo(f"{entry.user}: renewed until {entry.ends:%d %B %Y}")
+        typer.echo(f"{entry.user}: renewed until {entry.ends.day} {entry.ends:%B %Y}")
     if not done:
         typer.echo("nothing ends within 90 days")
         return
