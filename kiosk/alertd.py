@@ -460,8 +460,6 @@ class Hub:
             event = self._opening.marked(event, clock.now_s)
         effects = self._machine.handle(event, clock.now_s)
         self._mind_opening()
-        if self._walk is not None and self._machine.incident is not None:
-            self._end_walk("a call is open, and staff have it")
         if was_open is not None and self._machine.incident is None:
             self._closed_s = clock.now_s
         for effect in effects:
