@@ -193,7 +193,7 @@ def _base() -> Path | None:
 # --- PDF --------------------------------------------------------------------------------------------------------------
 
 
-class _Paper(FPDF):
+class Paper(FPDF):
     """An A4 page with the store's name above and the number below."""
 
     def __init__(self, title: str, foot: str, text: str) -> None:
@@ -261,7 +261,7 @@ def as_pdf(store: StoreConfig, incidents: Sequence[Exported], zone: tzinfo, now_
     """Return incidents as a PDF, and a line for the manager when a font is missing ("" otherwise)."""
     name = store.store.name
     foot = f"Made {when(now_s, zone)}. Deleted from the board {store.keep.incident_days} days after each incident."
-    paper = _Paper(f"{name}: what was kept of {len(incidents)} {'incident' if len(incidents) == 1 else 'incidents'}", foot,
+    paper = Paper(f"{name}: what was kept of {len(incidents)} {'incident' if len(incidents) == 1 else 'incidents'}", foot,
                    "".join([name, foot, *(_all_text(one, zone) for one in incidents)]))  # fmt: skip
     if paper.says:
         paper.write_line(paper.says, 10.5, bold=True)
@@ -277,7 +277,7 @@ def _all_text(one: Exported, zone: tzinfo) -> str:
     return "".join(part for pair in pairs for part in pair)
 
 
-def _section(paper: _Paper, one: Exported, zone: tzinfo) -> None:
+def _section(paper: Paper, one: Exported, zone: tzinfo) -> None:
     if paper.get_y() > paper.h * 0.72:
         paper.add_page()
     paper.ln(4)
