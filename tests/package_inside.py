@@ -24,14 +24,7 @@ SYSTEM = Path("/usr/lib/systemd/system")
 UNIT = ("stayby-alertd", "stayby-listen", "stayby-ui")
 READY_S = 600.0
 """Under emulation a start takes minutes."""
-TRACES = (
-    "/etc/stayby*",
-    "/var/lib/stayby*",
-    "/var/cache/stayby*",
-    "/run/stayby*",
-    "/usr/lib/stayby*",
-    "/usr/bin/stayby*",
-)
+TRACES = ("etc/stayby*", "var/lib/stayby*", "var/cache/stayby*", "run/stayby", "run/stayby-ui", "usr/*/stayby*")
 OTHERS = ("/proc", "/sys", "/dev", "/run", "/proof", "/var/lib/apt", "/var/cache/apt", "/var/lib/dpkg", "/var/log")
 """Not looked at for what a purge leaves; /tmp is a file system of its own, empty at the beginning."""
 
