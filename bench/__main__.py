@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from bench import acl, broker_kills, button, chain, ear, fleet, lost, press_to_board, screen
+from bench import (
+    acl,
+    broker_kills,
+    button,
+    chain,
+    ear,
+    fleet,
+    lost,
+    power_cuts,
+    press_to_board,
+    screen,
+    watchdogs,
+    whole_unit,
+)
 from bench.measure import Measure, merge, show, write
 
 OUT = Path("build/bench.json")
@@ -26,6 +39,9 @@ class Part(StrEnum):
     BUTTON = "button"
     EAR = "ear"
     SCREEN = "screen"
+    UNIT = "unit"
+    WATCHDOGS = "watchdogs"
+    POWER_CUTS = "power_cuts"
 
 
 RUN: dict[Part, Callable[[Path], dict[str, Measure]]] = {
@@ -38,6 +54,9 @@ RUN: dict[Part, Callable[[Path], dict[str, Measure]]] = {
     Part.BUTTON: lambda _: button.measure(),
     Part.EAR: ear.measure,
     Part.SCREEN: screen.measure,
+    Part.UNIT: whole_unit.measure,
+    Part.WATCHDOGS: watchdogs.measure,
+    Part.POWER_CUTS: power_cuts.measure,
 }
 
 
