@@ -889,8 +889,11 @@ class IncidentMachine:
         self._answered()
 
     def _tell_test(self, _: Event) -> None:
-        """Somebody at the desk says that it is the opening press: from here it is that drill, and who answered has answered."""
-        if self._open().maybe_test_due_s is not None:
+        """Somebody at the desk says that it is the opening press: from here it is that drill, and who answered has answered.
+
+        Nobody is asked while staff cannot be reached: who is told the emergency number must not be told that it is a drill.
+        """
+        if self._open().maybe_test_due_s is not None and self.reach is Reach.OK:
             self._set(maybe_test_due_s=None, drill=True, scenario=OPENING)
             self._note("told_test")
             self._answered()

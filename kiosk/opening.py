@@ -4,8 +4,8 @@ Rules
 - A call in the minute is a real alert, at once and in all. That it may be the opening press goes with it, and only a touch at the
   desk turns it into the drill (`incident.py`): a frightened person's press is never shown as a drill because of an order.
 - Only the next press of the open button may be it; at a unit without a button, the touch "I need help".
-- While no staff can be reached the screen does not ask for it, and nobody is asked whether a press was it (`alertd.py`): whoever
-  sees the emergency number must not be asked about a drill.
+- While no staff can be reached the screen does not ask for it, and nobody is asked whether a press was it (`alertd.py`,
+  `Scene.asks_test`): whoever is told the emergency number must not be asked about a drill.
 - Whatever else opens an incident meanwhile is real and ends the wait; so does time, and that is told.
 - Of a covert call the desk must not tell: staff's side ends the wait at once, the screen goes on asking, and asks of the next
   press whether it was the test, as if there had been no covert call.

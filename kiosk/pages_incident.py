@@ -109,7 +109,7 @@ def waiting(scene: Scene) -> Page:
 
 def _maybe_test(scene: Scene) -> tuple[str, ...]:
     """Return the question that `Scene.test` answers; everything else on the page is as in any alert."""
-    return (scene.say("maybe_test"),) if scene.incident.maybe_test else ()
+    return (scene.say("maybe_test"),) if scene.asks_test else ()
 
 
 def _waiting_prompts(scene: Scene) -> tuple[str, ...]:
@@ -120,7 +120,7 @@ def _waiting_prompts(scene: Scene) -> tuple[str, ...]:
         return ("say_missed",)
     if incident.tier > 1 and scene.asked().done:
         return ("say_asking_more",)
-    test = ("say_test",) if incident.maybe_test else ()
+    test = ("say_test",) if scene.asks_test else ()
     return ("say_seen", *test) if incident.seen else ("say_telling", "say_what", *test)
 
 
@@ -132,7 +132,7 @@ def _waiting_unreached(scene: Scene) -> Page:
         Kind.WAITING,
         **_asking(scene),
         headline=scene.unreached(),
-        body=(scene.say("drill_no_call" if drill else "keep_trying", number=scene.number), *_maybe_test(scene), *fine),
+        body=(scene.say("drill_no_call" if drill else "keep_trying", number=scene.number), *fine),
         waiting=(*seen, *scene.told()),
         bottom=scene.keep_on(),
         prompts=scene.aloud("say_no_call" if drill else "say_unreached"),

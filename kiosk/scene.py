@@ -152,6 +152,11 @@ class Scene(Place):
         return self.show.reach is Reach.OK
 
     @property
+    def asks_test(self) -> bool:
+        """Whether the desk asks if this is the morning's test: not of who is told that nobody can be reached."""
+        return self.incident.maybe_test and self.reached
+
+    @property
     def elapsed_s(self) -> float:
         """Seconds since the incident opened."""
         return self.incident.elapsed_s + self.age_s
@@ -344,7 +349,7 @@ class Scene(Place):
 
     def test(self) -> tuple[Button, ...]:
         """Return the way to say that this call was the morning's test, while that is asked."""
-        return (self.touch(TouchAction.TEST, "b_test"),) if self.incident.maybe_test else ()
+        return (self.touch(TouchAction.TEST, "b_test"),) if self.asks_test else ()
 
     def top(self) -> tuple[Button, ...]:
         """Return what stands in the top line where a person waits: the name is offered there, and not pressed for."""

@@ -1240,6 +1240,9 @@ def test_the_question_survives_a_power_cut_with_what_is_left_of_its_minute() -> 
         kept = Incident.model_validate_json(opened(made).model_dump_json()).shifted(-990.0 - away_s)
         resumed = IncidentMachine(RULES, reply_id, kept)
         resumed.handle(ev.TestTouched(), 10.0)
+        assert not opened(resumed).drill, "who is told that nobody can be reached is not asked"
+        resumed.handle(ev.ReachChanged(Reach.OK, ALL), 10.0)
+        resumed.handle(ev.TestTouched(), 10.0)
         assert opened(resumed).drill is drill
 
 

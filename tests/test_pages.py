@@ -721,7 +721,7 @@ def test_the_desk_asks_for_its_opening_press_and_stays_what_it_is() -> None:
     assert (lost.headline, lost.prompts) == ("Hello.", ()), "first comes that nobody can be told"
 
 
-@pytest.mark.parametrize("name", ["maybe_test", "maybe_test_coming", "maybe_test_unreached"])
+@pytest.mark.parametrize("name", ["maybe_test", "maybe_test_coming"])
 def test_a_call_that_may_be_the_morning_test_is_the_page_of_a_call_and_one_button_more(name: str) -> None:
     shown = SCENES[name].show
     assert shown.incident is not None
@@ -740,6 +740,13 @@ def test_a_call_that_may_be_the_morning_test_is_the_page_of_a_call_and_one_butto
     )
     assert asked.prompts[: len(plain.prompts)] == plain.prompts
     assert "Yes, it is the test" not in plain.texts()
+
+
+def test_who_is_told_that_nobody_can_be_reached_is_not_asked_whether_it_is_a_test() -> None:
+    asked = SCENES["maybe_test_unreached"].show
+    assert asked.incident is not None
+    plain = asked.model_copy(update={"incident": asked.incident.model_copy(update={"maybe_test": False})})
+    assert view(asked) == view(plain)
 
 
 def test_here_then_over_then_idle() -> None:
