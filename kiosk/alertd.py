@@ -441,7 +441,9 @@ class Hub:
         if now_s < self._certificate_due_s:
             return
         self._certificate_due_s = now_s + CERTIFICATE_EVERY_S
-        found = certificate_age.look(self._config.broker, datetime.now(UTC))
+        ends_unix_s = self._link.broker_ends_unix_s if self._link is not None else None
+        broker_ends = None if ends_unix_s is None else datetime.fromtimestamp(ends_unix_s, UTC)
+        found = certificate_age.look(self._config.broker, datetime.now(UTC), broker_ends)
         for code in CERTIFICATE_CODES:
             if found is None or found.code != code:
                 self._faults.clear(code)

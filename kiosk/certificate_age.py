@@ -1,9 +1,9 @@
-"""Whether the unit's own certificate will still be good in a month, and whether its clock can be right.
+"""Whether certificates will still be good in a month, and whether the clock can be right.
 
 Only the standard library: the hub looks at this while it works. What cannot be read is the broker fault's to tell.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,7 @@ SET_CLOCK = "sudo timedatectl set-time '2026-11-30 14:00' (the true time), and s
 RENEW = (
     "the store's manager runs: stayby store renew; the unit fetches what is new by itself, `sudo stayby renew` at once"
 )
+RENEW_BROKER = "the store's manager runs: stayby store renew; broker/ is copied to its machine, and mosquitto reloaded"
 
 
 class Age(NamedTuple):
@@ -27,22 +28,35 @@ class Age(NamedTuple):
     do: str
 
 
-def look(broker: BrokerSection, now: datetime) -> Age | None:
-    """Return what is wrong with the unit's certificate or its authority's, or with the clock; None when nothing is."""
+def look(broker: BrokerSection, now: datetime, broker_ends: datetime | None = None) -> Age | None:
+    """Return what is wrong with the unit's certificate, its authority's or the broker's, or with the clock; None: nothing.
+
+    `broker_ends` is when the certificate ends that the broker showed, if it has shown one.
+    """
     for path in (broker.cert_file, broker.ca_file):
         for valid in _validities(path):
             if now < valid.begins:
                 says = f"the clock says {now:%Y-%m-%d}, and this certificate begins on {valid.begins:%Y-%m-%d}"
                 return Age("clock", str(path), says, SET_CLOCK)
             if now > valid.ends - WARN_BEFORE:
-                return Age("certificate-ends", str(path), _ends(valid, now), RENEW)
+                return Age("certificate-ends", str(path), _ends(valid.ends, now), RENEW)
+    if broker_ends is not None and now > broker_ends - WARN_BEFORE:
+        return Age("certificate-ends", f"broker {broker.host}", _ends(broker_ends, now), RENEW_BROKER)
     return None
 
 
-def _ends(valid: Validity, now: datetime) -> str:
-    if now < valid.ends:
-        return f"it ends on {valid.ends:%Y-%m-%d}, and then no call reaches the staff"
-    return f"it ended on {valid.ends:%Y-%m-%d} (here it is {now:%Y-%m-%d}; if that is wrong, set the clock)"
+def ending(paths: Iterable[Path | None], now: datetime) -> Iterator[tuple[Path, datetime]]:
+    """Yield each file whose certificate ends within a month, and when."""
+    for path in paths:
+        for valid in _validities(path):
+            if path is not None and now > valid.ends - WARN_BEFORE:
+                yield path, valid.ends
+
+
+def _ends(ends: datetime, now: datetime) -> str:
+    if now < ends:
+        return f"it ends on {ends:%Y-%m-%d}, and then no call reaches the staff"
+    return f"it ended on {ends:%Y-%m-%d} (here it is {now:%Y-%m-%d}; if that is wrong, set the clock)"
 
 
 def _validities(path: Path | None) -> Iterator[Validity]:

@@ -345,6 +345,7 @@ class _Session:
 
     def _become_ready(self) -> None:
         self.ready = True
+        self._link.broker_ends_unix_s = _ends_unix_s(self.client.socket())
         self._link.put(Connected())
         for message in self._early:
             self._link.put(message)
@@ -386,6 +387,13 @@ class _Session:
             self._fault = text
 
 
+def _ends_unix_s(connection: object) -> float | None:
+    """Return when the certificate ends that the broker showed."""
+    shown = connection.getpeercert() if isinstance(connection, ssl.SSLSocket) else None
+    ends = shown.get("notAfter") if shown else None
+    return float(ssl.cert_time_to_seconds(ends)) if isinstance(ends, str) else None
+
+
 def _sign_in_fault(broker: BrokerSection, code: str) -> str:
     if code in {"Bad user name or password", "Not authorized"}:
         who = f"user {broker.username!r} with this password" if broker.username else f"certificate {broker.cert_file}"
@@ -421,6 +429,8 @@ class MqttLink:
         self.keepalive_s = keepalive_s
         self._wanted = MQTTProtocolVersion.MQTTv5 if version == 5 else MQTTProtocolVersion.MQTTv311  # noqa: PLR2004 - MQTT's name
         self.version = self._wanted
+        self.broker_ends_unix_s: float | None = None
+        """When the certificate ends that the broker showed last, seconds since 1970."""
         self._on_death = on_death
         self._session: _Session | None = None
         self._said = ""

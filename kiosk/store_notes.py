@@ -4,9 +4,12 @@ The files that it names are read here; a configuration that `config_file.check` 
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 
 from kiosk import rota_gaps
 from kiosk.broker_files import board_user, relay_user, staff_user
+from kiosk.certificate_age import ending
 from kiosk.certificates import common_name
 from kiosk.store_config import StoreConfig
 
@@ -21,6 +24,8 @@ def notes(config: StoreConfig) -> Iterator[str]:
         if one.cert_file is None and one.username is None:
             yield f"{one.name} has nothing to sign in with at the broker, and cannot answer on the board"
     yield from _wrong_names(config)
+    for path, ends in ending(certificates(config), datetime.now(UTC)):
+        yield f"{path} ends on {ends:%Y-%m-%d}; run `stayby store renew` in the store's folder, and copy it again"
     yield from rota_gaps.warnings(config)
 
 
@@ -34,3 +39,11 @@ def _wrong_names(config: StoreConfig) -> Iterator[str]:
             name = common_name(path.read_text("ascii", errors="replace"))
             if name != user:
                 yield f"{path} is made out to {name or 'nobody'!r}; the rules of `stayby store broker` know {user!r}"
+
+
+def certificates(config: StoreConfig) -> list[Path]:
+    """Return every certificate that a store.toml names, each once."""
+    named = [config.broker.cert_file, config.serve.cert_file, *(one.cert_file for one in config.staff)]
+    named += [config.relay.cert_file] if config.relay else []
+    named += [config.broker.ca_file, config.serve.ca_file]
+    return list(dict.fromkeys(path for path in named if path is not None))

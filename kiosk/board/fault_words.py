@@ -124,6 +124,7 @@ ODD = "Something sends what the board does not understand."
 REFUSED = "A part of this board may not work."
 FORGETS = "The board may forget who is signed in."
 UNWRITTEN = "The board writes down nothing any more."
+ENDS = "Soon this board may stop working."
 STILL = "Alerts still come. Tell a manager."
 """Of the board itself."""
 

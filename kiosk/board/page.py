@@ -19,6 +19,7 @@ import sqlite3
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -33,18 +34,20 @@ from starlette.routing import Route
 from kiosk.board import authority, claims, fleet_page, handover, manage, web
 from kiosk.board.accounts import AccountFault, Accounts, board_config
 from kiosk.board.crew import Crew, Page, TooManyPages
-from kiosk.board.fault_words import FORGETS, STILL, UNWRITTEN, FaultView
+from kiosk.board.fault_words import ENDS, FORGETS, STILL, UNWRITTEN, FaultView
 from kiosk.board.gate import Door, SignInFirst, Turned, json_body
 from kiosk.board.recorder import Recorder, open_records
 from kiosk.board.replies import HOLD_S
 from kiosk.board.sessions import Session, Sessions
 from kiosk.board.sign_in import SignIn, ends_words
 from kiosk.board.station import AnswerRefused, Ask, Station
+from kiosk.certificate_age import ending
 from kiosk.config import ServeSection
 from kiosk.duty import Part
 from kiosk.messages import Record, one_line
 from kiosk.notify import how_it_is, watchdog
 from kiosk.store_config import StoreConfig
+from kiosk.store_notes import certificates
 
 LOCK = "board.lock"
 TICK_S, TICK_MOST_S = 1.0, 3.0
@@ -53,6 +56,7 @@ FLOOD_S = 0.1
 REST_MOST_S = 0.25
 IDLE_S = 15 * 60.0
 IDLE_LOOK_S = 5.0
+CERTIFICATES_EVERY_S = 3600.0
 RIVAL_S = 300.0
 RIVAL = FaultView(
     what="Another board of this store runs elsewhere.",
@@ -97,6 +101,7 @@ class Board:
         self._closing = False
         self._ended = False
         self._idle_s, self._idle_due_s = idle_s, 0.0
+        self._certificates, self._certificates_due_s = certificates(store), 0.0
         self._touched_s: dict[str, float] = {}
         self._faults: dict[str, FaultView] = {}
         self._watchdog = watchdog(time.monotonic)
@@ -235,6 +240,7 @@ class Board:
         self._ended = False
         self._end_idle(now_s)
         self._mind_rival(now_s)
+        self._look_at_certificates(now_s)
         self.crew.end_sessions(self._still_in)
         self.crew.faults = tuple(self._faults.values())
         await self.crew.turn(now_s)
@@ -246,6 +252,19 @@ class Board:
         return [
             Part(f"no turn of the link of {one.me.id}", one.link.turned_s, shown=not one.connected) for one in stations
         ]
+
+    def _look_at_certificates(self, now_s: float) -> None:
+        """Tell a month ahead what certificate of the board or of the staff ends."""
+        if now_s < self._certificates_due_s:
+            return
+        self._certificates_due_s = now_s + CERTIFICATES_EVERY_S
+        found = [f"{path} ends on {ends:%Y-%m-%d}." for path, ends in ending(self._certificates, datetime.now(UTC))]
+        if found:
+            more = (
+                *found,
+                "The store's manager runs `stayby store renew` and copies board/ again; then restart stayby-board.",
+            )
+            self._take_fault("certificates", FaultView(what=ENDS, do=STILL, more=more))
 
     # --- sessions -----------------------------------------------------------------------------------------------------
 
