@@ -40,6 +40,7 @@ COMMANDS = {
     "doctor": Command(
         "kiosk.doctor.doctor_cli:doctor_command", "Look at everything on a unit, and say what to do now."
     ),
+    "walktest": Command("kiosk.doctor.walk_cli:walktest_command", "Try every way to call, and sign a certificate."),
     "button": Command("kiosk.button_cli:app", "Watch the panic button live, flash it, prove its watchdog."),
     "demo": Command("kiosk.demo.cli:demo_command", "Start a whole store here to try, or play a story."),
     "hear": Command("kiosk.listen.cli:hear_command", "Run sound files through the ear's own loop."),

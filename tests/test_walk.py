@@ -1,27 +1,46 @@
 """The walk test: only the technician's own, announced call alerts nobody, and whatever else comes is real."""
 
+import contextlib
+import hashlib
+import json
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_bridge.events import Pressed, PressId
 from firmware_bridge.protocol import Input
 from kiosk.alertd import Hub, LeafGone, LeafSaid
+from kiosk.bus import Leaf, runtime_socket
 from kiosk.config import load_unit
-from kiosk.demo.stage import Stage
+from kiosk.demo.stage import SAM, UNIT, Stage, wait_for
+from kiosk.doctor import commissioning
+from kiosk.doctor.commissioning import NotGenuine
 from kiosk.events import ButtonPressed, Event, FineTouched, HelpTouched, PersonTouched, PhraseHeard
 from kiosk.messages import (
     AskWalk,
+    CloseReply,
     Detection,
+    Hearing,
+    Hello,
+    Outcome,
+    Reach,
+    Role,
+    State,
     Touch,
     TouchAction,
     Trigger,
     WalkTrigger,
 )
+from kiosk.messages import Ear as EarReport
 from kiosk.walk import EXPECT_S, HOLD_S, Walk, trigger_of
+from tests.staff import Staff
 
 TECHNICIAN, SOMEBODY = 7, 8
 
@@ -258,3 +277,140 @@ def test_it_ends_by_itself(walking: Hub) -> None:
     walking._check_walk(walking._walk.until_s)
     assert walking._walk is None
     assert not walking._make_show().walk_until
+
+
+# --- a real unit and a technician's terminal --------------------------------------------------------------------------
+
+
+class Terminal:
+    """The command at work: what is typed goes in, what it says is waited for."""
+
+    def __init__(self, stage: Stage, *options: str) -> None:
+        command = [sys.executable, "-u", "-m", "kiosk", "walktest", "--config", str(stage.config_file), *options]
+        self._said = (stage.folder / "terminal.txt").open("w+")
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=self._said, stderr=subprocess.STDOUT, text=True
+        )
+        self._path, self._seen = stage.folder / "terminal.txt", 0
+
+    def says(self, words: str) -> None:
+        """Wait until it says this, after what was waited for before."""
+        wait_for(f"the terminal to say {words!r}", lambda: words in self._path.read_text()[self._seen :])
+        self._seen = self._path.read_text().index(words, self._seen) + len(words)
+
+    def types(self, line: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def ends(self) -> int:
+        code = self.process.wait(60)
+        self.close()
+        return code
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self._said.close()
+
+
+@pytest.fixture
+def unit(stage: Stage) -> Stage:
+    stage.start_broker()
+    stage.start_button()
+    stage.start_hub()
+    wait_for("the button", lambda: (said := stage.status()) and said.button and said.button.up)
+    return stage
+
+
+WHO = ("--by", "Kim Ólafsdóttir", "--agreed", "Alex")
+
+
+@pytest.mark.parts
+def test_a_walk_from_the_first_press_to_a_certificate_that_nobody_can_change(unit: Stage) -> None:
+    """Nobody of the staff is alerted by it; they see that it goes on, and the certificate holds what was really done."""
+    ear = Leaf(runtime_socket(unit.run_dir), Hello(role=Role.LISTEN), print, print, print, print)
+    with Staff(unit, SAM) as sam:
+        terminal = Terminal(unit, *WHO, "--out", str(unit.folder / "papers"))
+        terminal.says("Walk test until")
+        sam.until(lambda: sam.statuses and "walk-test" in {one.code for one in sam.statuses[-1].faults})
+        for number, name in (("1", "button"), ("2", "hidden button")):
+            terminal.types(number)
+            terminal.says("Press the")
+            unit.tap_button(covert=number == "2")
+            terminal.says("Was it you?")
+            terminal.types("")
+            terminal.says(f"OK         {name}")
+        terminal.types("x 3 no screen in this test")
+        terminal.types("s behind the tills")
+        terminal.says("Go behind the tills")
+        ear.send(EarReport(state=Hearing.LISTENING, level_dbfs=-50.0, noise_dbfs=-61.5))
+        ear.send(Detection(phrase="help_me", score=4.5, audio_end_s=time.monotonic()))
+        terminal.says("Was it you?")
+        terminal.types("")
+        terminal.says("OK         phrase behind the tills")
+        terminal.types("x 4 the room is too small")
+        terminal.types("e")
+        assert terminal.ends() == 1, "what was left out is not tested"
+        sam.until(lambda: not {one.code for one in sam.statuses[-1].faults} & {"walk-test"})
+        assert not sam.snapshots
+    ear.close()
+    papers = {path.suffix: path for path in (unit.folder / "papers").iterdir()}
+    assert set(papers) == {".json", ".html", ".pdf"}
+    authority = (unit.broker.folder / "ca.pem").read_bytes()
+    one, signer = commissioning.verify(papers[".json"].read_bytes(), authority)
+    walked = {check.name: check for check in one.walk}
+    assert {name: check.ok for name, check in walked.items()} == {
+        "button": True, "hidden button": True, "touch": None, "phrase in front of the desk": None,
+        "phrase behind the tills": True, "whole way": None,
+    }  # fmt: skip
+    assert walked["phrase behind the tills"].measured.items() >= {"score": 4.5, "noise_dbfs": -61.5}.items()
+    assert (one.by, one.agreed, one.passed, signer) == ("Kim Ólafsdóttir", "Alex", False, f"unit-{UNIT}")
+    assert one.versions["button build"]
+    page = papers[".html"].read_text()
+    assert "Kim Ólafsdóttir" in page
+    assert json.loads(papers[".json"].read_text())["sha256"] in page
+    assert papers[".pdf"].read_bytes().startswith(b"%PDF")
+    _nobody_can_change(papers[".json"].read_text(), authority)
+
+
+def _nobody_can_change(text: str, authority: bytes) -> None:
+    stranger = trustme.CA().cert_pem.bytes()
+    with pytest.raises(NotGenuine, match="another store"):
+        commissioning.verify(text.encode(), stranger)
+    better = json.loads(text)
+    better["commissioning"]["passed"] = True
+    with pytest.raises(NotGenuine, match="changed"):
+        commissioning.verify(json.dumps(better).encode(), authority)
+    better["sha256"] = hashlib.sha256(commissioning.canonical(better["commissioning"])).hexdigest()
+    with pytest.raises(NotGenuine, match="does not fit"):
+        commissioning.verify(json.dumps(better).encode(), authority)
+    with pytest.raises(NotGenuine, match="no commissioning certificate"):
+        commissioning.verify(b"{}", authority)
+
+
+@pytest.mark.parts
+def test_a_press_that_nobody_announced_reaches_staff_and_a_hub_that_goes_ends_the_test_visibly(unit: Stage) -> None:
+    with Staff(unit, SAM) as sam:
+        wait_for("Sam to be known", lambda: (said := unit.status()) and said.reach is Reach.OK)
+        terminal = Terminal(unit, *WHO, "--out", str(unit.folder))
+        terminal.says("Walk test until")
+        unit.tap_button()
+        raised = sam.wait(lambda snapshot: snapshot.state is State.RAISED)
+        assert (raised.drill, raised.trigger) == (False, Trigger.BUTTON)
+        terminal.says("The walk test is over: a call is open")
+        assert terminal.ends() == 1
+        refused = Terminal(unit, *WHO)
+        refused.says("no walk test: a call is open here")
+        assert refused.ends() == 1
+        sam.reply(CloseReply, raised.id, outcome=Outcome.TEST)
+        wait_for("the end", lambda: (said := unit.status()) and said.incident is None)
+    again = Terminal(unit, *WHO, "--out", str(unit.folder))
+    again.says("Walk test until")
+    unit.parts["alertd"].kill()
+    again.says("the hub went away: every call is real")
+    again.close()
