@@ -1,9 +1,12 @@
 """A machine becomes a unit: real claims, a real board, a real mosquitto with TLS, and what must not go wrong on the way."""
 
 import os
+import pty
+import select
 import signal
 import socketserver
 import stat
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -129,6 +132,55 @@ def test_a_wrong_code_changes_nothing(made: tuple[MadeStore, dict[str, str]], tm
     assert "letters were typed, a code has 13" in said or "cannot stand in a code" in said
     assert said.endswith("nothing was changed\n")
     assert entries(tmp_path) == {"kiosk.toml": b"what was there"}
+
+
+def read_until(terminal: int, wanted: str) -> str:
+    """Return what a terminal shows until `wanted` stands on it, or it is over."""
+    shown = b""
+    while wanted.encode() not in shown and select.select([terminal], [], [], 30.0)[0]:
+        try:
+            shown += os.read(terminal, 4096)
+        except OSError:  # whoever wrote on it has ended
+            break
+    return shown.decode()
+
+
+@pytest.mark.parts
+def test_a_real_terminal_never_shows_the_code(made: tuple[MadeStore, dict[str, str]], tmp_path: Path) -> None:
+    store, codes = made
+    terminal, other_end = pty.openpty()
+    command = [
+        sys.executable,
+        "-m",
+        "kiosk",
+        "join",
+        store.claim("till"),
+        "--later",
+        "--config",
+        tmp_path / "kiosk.toml",
+    ]
+    with subprocess.Popen(command, stdin=other_end, stdout=other_end, stderr=other_end) as join:
+        os.close(other_end)
+        shown = ""
+        for typed in ("ABCD-EFGH", codes["till"]):
+            shown += read_until(terminal, "does not show): ")
+            os.write(terminal, f"{typed}\n".encode())
+        shown += read_until(terminal, "stayby doctor\r\n")
+        assert join.wait(30.0) == 0
+    os.close(terminal)
+    assert "8 letters were typed, a code has 13" in shown
+    assert "kiosk.toml: written" in shown
+    assert codes["till"] not in shown
+    assert "ABCD" not in shown
+
+
+def test_a_place_that_takes_no_file_is_one_line(made: tuple[MadeStore, dict[str, str]], tmp_path: Path) -> None:
+    store, codes = made
+    (tmp_path / "file").write_text("")
+    config = tmp_path / "file" / "kiosk.toml"
+    code, said = run("join", store.claim("till"), "--later", "--config", config, typed=codes["till"])
+    assert code == 1
+    assert "Not a directory; run it with sudo, and look for a full or read-only disk\nnothing was changed\n" in said
 
 
 # --- the network ------------------------------------------------------------------------------------------------------

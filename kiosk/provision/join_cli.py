@@ -47,7 +47,7 @@ def join_command(
         raise _stop(str(error)) from None
     except OSError as error:
         raise _stop(
-            f"{error.filename}: {error.strerror}; run it with sudo, and look for a full or read-only disk"
+            f"{error.filename or config}: {error.strerror}; run it with sudo, and look for a full or read-only disk"
         ) from None
     typer.echo(f'{config}: written. This is {made.unit.id}, "{made.unit.place}", of {made.unit.store}')
     if had_one:

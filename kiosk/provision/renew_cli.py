@@ -31,7 +31,9 @@ def renew_command(config: CONFIG = DEFAULT_CONFIG) -> None:
     except (BadClaim, NotProven) as error:
         raise _stop(f"{error}; the present certificate stays in force") from None
     except OSError as error:
-        raise _stop(f"{error.filename}: {error.strerror}; run it with sudo, and look for a full disk") from None
+        raise _stop(
+            f"{error.filename or config}: {error.strerror}; run it with sudo, and look for a full disk"
+        ) from None
 
 
 def _stop(says: str) -> typer.Exit:

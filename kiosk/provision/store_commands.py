@@ -33,7 +33,7 @@ def one_line() -> Iterator[None]:
         typer.echo(f"{error}", err=True)
         raise typer.Exit(1) from None
     except OSError as error:
-        says = f"{error.filename}: {error.strerror}; run this as who made the folder, and look for a full disk"
+        says = f"{error.filename or 'this folder'}: {error.strerror}; run this as who made the folder, and look for a full disk"
         typer.echo(says, err=True)
         raise typer.Exit(1) from None
 
