@@ -149,16 +149,8 @@ def read_until(terminal: int, wanted: str) -> str:
 def test_a_real_terminal_never_shows_the_code(made: tuple[MadeStore, dict[str, str]], tmp_path: Path) -> None:
     store, codes = made
     terminal, other_end = pty.openpty()
-    command = [
-        sys.executable,
-        "-m",
-        "kiosk",
-        "join",
-        store.claim("till"),
-        "--later",
-        "--config",
-        tmp_path / "kiosk.toml",
-    ]
+    command = [sys.executable, "-m", "kiosk", "join", str(store.claim("till")), "--later"]
+    command += ["--config", str(tmp_path / "kiosk.toml")]
     with subprocess.Popen(command, stdin=other_end, stdout=other_end, stderr=other_end) as join:
         os.close(other_end)
         shown = ""
@@ -174,6 +166,7 @@ def test_a_real_terminal_never_shows_the_code(made: tuple[MadeStore, dict[str, s
     assert "ABCD" not in shown
 
 
+@pytest.mark.parts
 def test_a_place_that_takes_no_file_is_one_line(made: tuple[MadeStore, dict[str, str]], tmp_path: Path) -> None:
     store, codes = made
     (tmp_path / "file").write_text("")
