@@ -233,7 +233,8 @@ def main() -> None:
     for attempt in ("first", "second"):
         say(f"{attempt} start")
         unit_runs(PROOF / "idle.png")
-    (PROOF / "hear.json").write_text(run("stayby", "hear", "--json", "/proof/call.wav"))
+    heard = run("stayby", "hear", "--json", "/proof/call.wav").splitlines()
+    (PROOF / "hear.json").write_text("".join(f"{line}\n" for line in heard if line.startswith("{")))
     timed("upgrade_s", "apt-get", "-q", "install", "--yes", "--no-install-recommends", following)
     kept = sorted(str(path) for folder in ("/etc/stayby", "/var/lib/stayby") for path in Path(folder).iterdir())
     say(f"kept by the upgrade: {kept}")
