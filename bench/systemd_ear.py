@@ -60,6 +60,8 @@ class SystemdEar:
     def close(self) -> None:
         """Let the socket go."""
         self._sock.close()
+        if not self.name.startswith("@"):
+            Path(self.name).unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
