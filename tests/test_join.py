@@ -25,12 +25,13 @@ from hypothesis import strategies as st
 
 from kiosk.broker_files import unit_user
 from kiosk.config import load_unit
-from kiosk.messages import Status, UnitState, status_topic
-from kiosk.mqtt import Connected
+from kiosk.messages import Status, UnitState, parse_status, status_topic
+from kiosk.mqtt import Connected, Received
 from kiosk.provision import source
 from kiosk.provision.authority import Authority, new_key
 from kiosk.provision.claim import BadClaim, Sealed, read
 from kiosk.provision.identity import install
+from kiosk.provision.proof import NotProven, prove, runs_here
 from kiosk.provision.seal import new_code, open_with, seal
 from kiosk.provision.store_folder import StoreFolder
 from tests.board_parts import Program
@@ -301,6 +302,32 @@ def test_another_store_s_broker_is_one_line(made: tuple[MadeStore, dict[str, str
     assert "did not sign its certificate; set the authority that did" in said
     assert said.endswith("nothing was changed\n")
     assert list(config.parent.iterdir()) == []
+
+
+@pytest.mark.parts
+def test_a_unit_on_duty_joins_and_renews_without_being_taken_for_another(
+    made: tuple[MadeStore, dict[str, str]], tmp_path: Path
+) -> None:
+    store, codes = made
+    config = tmp_path / "kiosk.toml"
+    facts = read(store.claim("returns").read_bytes())
+    sealed = open_with(facts, codes["returns"])
+    here = f'[unit]\nstate_dir = "{tmp_path}/state"\nrun_dir = "{tmp_path}/run"'
+    text = sealed.kiosk.replace("[unit]", here, 1).partition("[button]")[0]
+    install(facts, sealed.model_copy(update={"kiosk": text}), config, datetime.now(UTC), lambda _: None)
+    unit = load_unit(config.read_text())
+    hub = Program("alertd", config, tmp_path / "log")
+    try:
+        with Client(store.board_section(), "watch", status_topic("harbour", "returns")) as watch:
+            while (said := watch.wait(Received)) and parse_status(said.topic, said.payload).state is UnitState.LOST:
+                continue
+            proof = prove(unit, is_us=lambda: runs_here(unit))
+            assert proof.others_refused
+            with pytest.raises(NotProven, match="another machine is returns now"):
+                prove(unit, is_us=lambda: False)
+        assert hub.process.poll() is None
+    finally:
+        hub.end()
 
 
 @pytest.mark.parts
