@@ -42,6 +42,7 @@ from firmware_bridge.link import ButtonLink
 from firmware_bridge.protocol import Beacon as ButtonBeacon
 from firmware_bridge.protocol import Input, LoopState, ResetCause
 from kiosk import __version__, certificate_age, events, mqtt
+from kiosk.black_box import BlackBox
 from kiosk.bus import BusServer, runtime_socket
 from kiosk.button_health import METER_S, Extremes, button_health
 from kiosk.config import UnitConfig, UnitSection
@@ -239,6 +240,7 @@ class Hub:
         self._config = config
         self._unit = config.unit
         self._inbox = Inbox()
+        self._black_box = BlackBox()
         self._faults = FaultBook(self._faults_changed)
         self._roles: dict[int, Role] = {}
         self._ear: Ear | None = None
@@ -297,6 +299,7 @@ class Hub:
         machine.last = None if open_ else kept
         if open_ is not None:
             log.warning("resuming incident %s, %s", open_.id, open_.state)
+            self._black_box.knows(open_)
             machine.incident = open_.model_copy(update={"revision": open_.revision + REVISION_LEAP})
         self._resumed = open_
         return machine
@@ -368,6 +371,7 @@ class Hub:
             self._close()
 
     def _close(self) -> None:
+        self._store.note_events(self._black_box.due(float("inf")))
         for part in (self._button, self._link, self._bus, self._store):
             if part is not None:
                 part.close()
@@ -409,6 +413,7 @@ class Hub:
         self._check_walk(now_s)
         self._forget_heard()
         self._look_at_certificate(now_s)
+        self._store.note_events(self._black_box.due(now_s))
         self._beat += 1
         if self._status_due or self._beat % int(BEAT_S / TICK_S) == 0:
             self._send_status()
@@ -487,6 +492,7 @@ class Hub:
             return
         payload = _payload(self._snapshot(incident, clock))
         self._store.save(incident, clock, (incident_topic(self._unit.store, self._unit.id), payload), self._press)
+        self._black_box.incident(incident, clock.unix_s - clock.now_s)
         self._send_outbox()
 
     def _snapshot(self, incident: Incident, clock: Clock) -> Snapshot:
@@ -1294,7 +1300,8 @@ class Hub:
     def _fault(self, code: str, where: str, says: str, do: str) -> None:
         self._faults.set(Fault(code=code, where=where, says=says, do=do))
 
-    def _faults_changed(self) -> None:
+    def _faults_changed(self, fault: Fault, begins: bool) -> None:
+        self._black_box.fault(fault, time.time(), begins=begins)
         self._tell_status()
 
 

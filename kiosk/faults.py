@@ -9,9 +9,9 @@ log = logging.getLogger("stayby")
 
 
 class FaultBook:
-    """The open faults by code; `on_change` is called after each change."""
+    """The open faults by code; `on_change` is called after each change, with what it was about and whether it is open now."""
 
-    def __init__(self, on_change: Callable[[], None]) -> None:
+    def __init__(self, on_change: Callable[[Fault, bool], None]) -> None:
         self._open: dict[str, Fault] = {}
         self._on_change = on_change
 
@@ -26,13 +26,14 @@ class FaultBook:
             return
         self._open[fault.code] = fault
         log.warning("fault %s: %s: %s; %s", fault.code, fault.where, fault.says, fault.do)
-        self._on_change()
+        self._on_change(fault, True)
 
     def clear(self, code: str) -> None:
         """Note that the fault is over, if it was open."""
-        if self._open.pop(code, None) is not None:
+        fault = self._open.pop(code, None)
+        if fault is not None:
             log.info("fault %s is over", code)
-            self._on_change()
+            self._on_change(fault, False)
 
     def replace(self, prefix: str, faults: tuple[Fault, ...]) -> None:
         """Make `faults` the only open ones whose code begins with `prefix`; one that lacks the prefix gets it."""

@@ -8,14 +8,15 @@ import contextlib
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from firmware_bridge.events import PressId
+from kiosk.black_box import BoxEvent
 from kiosk.incident import Incident
 from kiosk.messages import State, one_line
 
@@ -28,6 +29,9 @@ CREATE TABLE IF NOT EXISTS paused (number INTEGER PRIMARY KEY AUTOINCREMENT, at_
 CREATE TABLE IF NOT EXISTS drill (number INTEGER PRIMARY KEY AUTOINCREMENT, drill TEXT UNIQUE);
 CREATE TABLE IF NOT EXISTS proven (slot INTEGER PRIMARY KEY CHECK (slot = 1), at_unix_s REAL);
 CREATE TABLE IF NOT EXISTS tried (slot INTEGER PRIMARY KEY CHECK (slot = 1), at_unix_s REAL);
+CREATE TABLE IF NOT EXISTS event (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, at_unix_s REAL, kind TEXT, code TEXT, place TEXT, says TEXT
+);
 CREATE TABLE IF NOT EXISTS held (slot INTEGER PRIMARY KEY CHECK (slot = 1), covert INTEGER);
 CREATE TABLE IF NOT EXISTS pause (slot INTEGER PRIMARY KEY CHECK (slot = 1), until_unix_s REAL);
 """
@@ -37,7 +41,7 @@ CREATE TABLE press (
     UNIQUE (boot, input, count)
 )
 """
-TABLES = ("incident", "outbox", "known", "press", "heard", "pause", "paused", "drill", "proven", "held")
+TABLES = ("incident", "outbox", "known", "press", "heard", "pause", "paused", "drill", "proven", "held", "event")
 TAILS = ("", "-wal")
 PRESSES_KEPT = 1024
 """One frame of the button may stand for 256 presses, and is acknowledged only when each of them is known."""
@@ -47,6 +51,7 @@ DRILLS_KNOWN = 10_000
 HEARD_KEPT = 20
 HEARD_KEPT_S = 86400.0
 PAUSES_KEPT = 20
+EVENTS_KEPT = 1000
 MAX_OFFLINE_S = 86400.0
 """A difference between two clocks beyond this is a wrong clock, not a long power cut."""
 
@@ -329,9 +334,25 @@ class Store:
         rows = self._read("SELECT until_unix_s FROM pause")
         return float(rows[0][0]) if rows else None
 
+    # --- the black box ------------------------------------------------------------------------------------------------
+
+    def note_events(self, events: Sequence[BoxEvent]) -> None:
+        """Keep what happened, and of all of it the newest `EVENTS_KEPT`; nothing is written for nothing."""
+        sql = "INSERT INTO event (at_unix_s, kind, code, place, says) VALUES (?, ?, ?, ?, ?)"
+        if events:
+            old = "DELETE FROM event WHERE number <= (SELECT max(number) FROM event) - ?"
+            self._write(*((sql, astuple(one)) for one in events), (old, (EVENTS_KEPT,)))
+
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def kept_events(path: Path) -> list[BoxEvent]:
+    """Return the black box in the store at `path`, oldest first, while a hub may be writing it; raise `sqlite3.Error`."""
+    with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        rows = database.execute("SELECT at_unix_s, kind, code, place, says FROM event ORDER BY number").fetchall()
+    return [BoxEvent(*row) for row in rows]
 
 
 def _make_press_table(database: sqlite3.Connection) -> None:

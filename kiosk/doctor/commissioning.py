@@ -189,8 +189,8 @@ def facts(signed: Signed, one: Commissioning) -> list[tuple[str, str]]:
 
 
 def _line(check: Check) -> str:
-    figures = ", ".join(f"{name} {value:g}" for name, value in check.measured.items())
-    return ". ".join(part for part in (check.says, check.do, figures) if part)
+    """Return what is so and what to do; the figures behind it are in the JSON."""
+    return ". ".join(part for part in (check.says, check.do) if part)
 
 
 def as_html(signed: Signed) -> str:
@@ -207,8 +207,8 @@ def as_html(signed: Signed) -> str:
 STYLE = (
     "body{font:16px/1.45 system-ui,sans-serif;color:#12302d;background:#fff;max-width:52rem;margin:1.5rem auto;padding:0 1rem}"
     "table{border-collapse:collapse;width:100%;margin:0 0 1.5rem}"
-    "th,td{text-align:left;vertical-align:top;padding:.3rem .6rem .3rem 0;border-bottom:1px solid #c9d6d3;overflow-wrap:anywhere}"
-    "th{font-weight:600}.wrong{color:#8a1420;font-weight:700}.ok{color:#14532d}h1{font-size:1.5rem}h2{font-size:1.15rem}"
+    "th,td{text-align:left;vertical-align:top;padding:.3rem .6rem .3rem 0;border-bottom:1px solid #c9d6d3}"
+    "td{overflow-wrap:anywhere}th{font-weight:600}.wrong{color:#8a1420;font-weight:700}.ok{color:#14532d}h1{font-size:1.5rem}h2{font-size:1.15rem}"
 )
 
 
