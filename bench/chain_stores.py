@@ -1,28 +1,25 @@
 """`python -m bench.chain_stores`: some stores of a chain as its broker hears them, each by the one connection of its bridge.
 
-A store's bridge passes on what its units say, as often as real ones do: each unit's status every 5 s, an alert and its close.
-Told on standard output, a line of JSON each: what is connected, and at the end what was sent.
+A store's bridge passes on what its units say, as often as real ones do: each unit's status every 5 s, an alert, it again after
+5 s, its close. The few kinds of packet that this takes are written here by hand: a client library would cost more than what is
+measured. Told on standard output, a line of JSON each: what is connected, and at the end what was sent.
 """
 
-import heapq
+import asyncio
 import json
 import random
-import selectors
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from itertools import count
 from typing import Any
 
-from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-
 from kiosk import __version__
+from kiosk.alertd import BEAT_S
 from kiosk.config import BrokerSection
 from kiosk.messages import (
+    Face,
     LinkHealth,
     Outcome,
     Person,
@@ -39,8 +36,45 @@ from kiosk.messages import (
 from kiosk.mqtt import tls_context
 
 SEED = 7
-BEAT_S, HOLD_S, KEEPALIVE_S, MISC_S, LOOP_S = 5.0, 5.0, 60, 5.0, 0.05
+SETTLE_BEATS = 3
+AGAIN_S, HOLD_S, CONNECT_S, REST_S = 5.0, 7.0, 60.0, 5.0
+KEEPALIVE_S = 600
 SAM = Person(id="sam", name="Sam")
+
+
+# --- MQTT 3.1.1, as far as it is needed here --------------------------------------------------------------------------
+
+
+def text(said: str) -> bytes:
+    """Return a string as it travels."""
+    return len(said.encode()).to_bytes(2) + said.encode()
+
+
+def packet(kind: int, body: bytes) -> bytes:
+    """Return a packet with its length, seven bits a byte, the lowest first."""
+    left, length = len(body), bytearray()
+    while left > 127:  # noqa: PLR2004 - seven bits
+        length.append(left % 128 | 128)
+        left //= 128
+    return bytes([kind, *length, left]) + body
+
+
+def connect(client_id: str) -> bytes:
+    """Return the first packet of a clean session."""
+    return packet(0x10, text("MQTT") + bytes([4, 2]) + KEEPALIVE_S.to_bytes(2) + text(client_id))
+
+
+def publish(topic: str, payload: bytes, mid: int) -> bytes:
+    """Return a retained message at QoS 1."""
+    return packet(0x33, text(topic) + mid.to_bytes(2) + payload)
+
+
+def subscribe(topic: str) -> bytes:
+    """Return a subscription at QoS 0."""
+    return packet(0x82, (1).to_bytes(2) + text(topic) + b"\0")
+
+
+# --- the stores -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -54,50 +88,52 @@ class Plan:
 
 
 class Bridge:
-    """One store's connection; all of it runs on the one thread."""
+    """One store's connection."""
 
-    def __init__(self, play: "Play", store: str, section: BrokerSection, units: int) -> None:
-        self._play, self.store, self.units = play, store, [f"desk-{one:03}" for one in range(1, units + 1)]
-        self.ready, self.confirmed = False, 0
-        client = Client(CallbackAPIVersion.VERSION2, client_id=f"bridge-{store}", protocol=MQTTProtocolVersion.MQTTv311)
-        client.tls_set_context(tls_context(section))
-        client.max_inflight_messages_set(1000)
-        client.on_connect, client.on_publish = self._on_connect, self._on_publish
-        client.connect(section.host, section.port, KEEPALIVE_S)
-        self.client = client
+    def __init__(self, store: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.store, self._reader, self._writer = store, reader, writer
+        self.sent = self.alerts = self._confirmed_bytes = 0
+        self._acks = asyncio.create_task(self._count())
 
-    def _on_connect(self, _client: Client, _data: Any, _flags: Any, code: Any, _properties: Any) -> None:
-        if code.is_failure:
-            raise ConnectionError(f"{self.store}: the broker refused its bridge ({code})")
-        self.ready = True
+    @property
+    def confirmed(self) -> int:
+        """How many messages the broker has confirmed."""
+        return self._confirmed_bytes // 4
 
-    def _on_publish(self, *_: Any) -> None:
-        self.confirmed += 1
+    async def _count(self) -> None:
+        while said := await self._reader.read(65536):  # nothing but confirmations, four bytes each
+            self._confirmed_bytes += len(said)
+        raise ConnectionError(f"{self.store}: the broker closed its bridge's connection")
 
-    def say(self, topic: str, payload: str) -> None:
-        """Pass one message on, as a bridge does: retained, at least once."""
-        self._play.sent += 1
-        self.client.publish(topic, payload.encode(), qos=1, retain=True)
-        if self.client.want_write():
-            self.client.loop_write()
+    def check(self) -> None:
+        """Raise what broke the connection, if anything did."""
+        if self._acks.done():
+            self._acks.result()
 
-    def beat(self, unit: str, number: int) -> None:
-        """Say how a unit is, and again after `BEAT_S`."""
-        self._play.later(BEAT_S, partial(self.beat, unit, number + 5))
-        status = Status(
-            store=self.store, unit=unit, place=unit, state=UnitState.READY, version=__version__, beat=number,
-            last_proven=datetime.now(UTC), at=datetime.now(UTC), run="0a1b2c3d", link=LinkHealth(broker_ms=9, button_ms=9.0),
-        )  # fmt: skip
-        self.say(status_topic(self.store, unit), status.model_dump_json())
+    def close(self) -> None:
+        """Go."""
+        self._acks.cancel()
+        self._writer.close()
+
+    def say(self, topic: str, payload: bytes) -> None:
+        """Pass one message on, as a bridge does."""
+        if self._writer.is_closing():
+            return
+        self.sent += 1
+        self._writer.write(publish(topic, payload, self.sent % 65535 + 1))
+
+    def beat(self, topic: str, payload: bytes, number: int) -> None:
+        """Say how a unit is."""
+        self.say(topic, payload.replace(b'"beat":0', b'"beat":%d' % number))
 
     def alert(self, unit: str) -> None:
         """Raise an alert; `opened_at` is the moment in which it is handed to the network."""
-        self._play.alerts += 1
-        self._say(unit, 1, State.RAISED, datetime.now(UTC), 0.0)
-        self._play.later(HOLD_S, partial(self._close, unit, datetime.now(UTC)))
-
-    def _close(self, unit: str, opened_at: datetime) -> None:
-        self._say(unit, 2, State.CLOSED, opened_at, HOLD_S, outcome=Outcome.TEST, closed_by=SAM)
+        self.alerts += 1
+        opened_at, later = datetime.now(UTC), asyncio.get_running_loop().call_later
+        self._say(unit, 1, State.RAISED, opened_at, 0.0)
+        later(AGAIN_S, partial(self._say, unit, 1, State.RAISED, opened_at, AGAIN_S))
+        closed = {"outcome": Outcome.TEST, "closed_by": SAM}
+        later(HOLD_S, partial(self._say, unit, 2, State.CLOSED, opened_at, HOLD_S, **closed))
 
     def _say(self, unit: str, revision: int, state: State, opened_at: datetime, elapsed_s: float, **facts: Any) -> None:
         snapshot = Snapshot(
@@ -105,96 +141,82 @@ class Bridge:
             severity=Severity.ALERT, trigger=Trigger.BUTTON, tier=1, tiers=("the staff", "the manager"), asked=(SAM,),
             reach=Reach.OK, opened_at=opened_at, elapsed_s=elapsed_s, **facts,
         )  # fmt: skip
-        self.say(incident_topic(self.store, unit), snapshot.model_dump_json())
+        self.say(incident_topic(self.store, unit), snapshot.model_dump_json().encode())
 
 
-class Play:
-    """All bridges of this process and what is due when."""
+async def _bridge(store: str, section: BrokerSection) -> Bridge:
+    stream = asyncio.open_connection(section.host, section.port, ssl=tls_context(section))
+    reader, writer = await asyncio.wait_for(stream, CONNECT_S)
+    writer.write(connect(f"bridge-{store}"))
+    answer = await asyncio.wait_for(reader.readexactly(4), CONNECT_S)
+    if answer != b"\x20\x02\0\0":
+        raise ConnectionError(f"{store}: the broker refused its bridge ({answer.hex()})")
+    return Bridge(store, reader, writer)
 
-    def __init__(self, plan: Plan) -> None:
-        self.sent = self.alerts = self.late = 0
-        self._plan, self._due = plan, list[tuple[float, int, Callable[[], None]]]()
-        self._number = count()
-        self._random = random.Random(SEED + len(plan.stores))  # noqa: S311 - measured, not guarded
-        self._selector = selectors.DefaultSelector()
-        self.bridges = [Bridge(self, one, at, plan.units) for one, at in zip(plan.stores, plan.sections, strict=True)]
-        for bridge in self.bridges:
-            sock: Any = bridge.client.socket()
-            self._selector.register(sock, selectors.EVENT_READ, bridge)
 
-    def later(self, in_s: float, action: Callable[[], None]) -> None:
-        """Do something `in_s` seconds from now."""
-        heapq.heappush(self._due, (time.monotonic() + in_s, next(self._number), action))
+def _status(store: str, unit: str) -> bytes:
+    face = Face(
+        store=store, unit=unit, place=unit, address="Harbour Stores, 12 Quay Street, Leeds LS1 4DL. Ground floor, east door.",
+        emergency_number="999", country="GB", meet="the north entrance",
+    )  # fmt: skip
+    now = datetime.now(UTC)
+    status = Status(
+        store=store, unit=unit, place=unit, state=UnitState.READY, version=__version__, beat=0, last_proven=now, at=now,
+        run="0a1b2c3d", link=LinkHealth(broker_ms=9, button_ms=9.0, button_bad=0), face=face,
+    )  # fmt: skip
+    return status.model_dump_json().encode()
 
-    def until(self, done: Callable[[], bool], within_s: float) -> None:
-        """Serve everybody until `done`, or raise."""
-        until_s = time.monotonic() + within_s
-        while not done():
-            if time.monotonic() > until_s:
-                raise TimeoutError(f"still not so after {within_s:g} s")
-            self._turn()
 
-    def _turn(self) -> None:
-        left_s = self._due[0][0] - time.monotonic() if self._due else LOOP_S
-        for key, _ in self._selector.select(min(max(left_s, 0.0), LOOP_S)):
-            self._read(key.data)
-        until_s = time.monotonic() + LOOP_S
-        while self._due and self._due[0][0] <= time.monotonic() < until_s:
-            at_s, _, action = heapq.heappop(self._due)
-            self.late = max(self.late, round(1000 * (time.monotonic() - at_s)))
-            action()
+class Pace:
+    """Does each thing when it is due, and knows how late it was."""
 
-    @staticmethod
-    def _read(bridge: Bridge) -> None:
-        pending, client = True, bridge.client
-        while pending:
-            code = client.loop_read()
-            if code == MQTTErrorCode.MQTT_ERR_SUCCESS and client.want_write():
-                code = client.loop_write()
-            if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
-                raise ConnectionError(f"{bridge.store}: its bridge broke ({code!r})")
-            sock: Any = client.socket()
-            pending = sock is not None and sock.pending() > 0  # what TLS has unpacked already wakes no selector
+    def __init__(self) -> None:
+        self._loop, self.late_s = asyncio.get_running_loop(), 0.0
 
-    def start_beats(self) -> None:
-        """Let every unit begin to say how it is, spread over one beat."""
-        for bridge in self.bridges:
-            self.later(MISC_S, partial(self._misc, bridge))
-            for unit in bridge.units:
-                self.later(self._random.uniform(0.0, BEAT_S), partial(bridge.beat, unit, 1))
+    def at(self, due_s: float, action: Callable[[], None]) -> None:
+        """Do something at a moment of the loop's clock."""
+        self._loop.call_at(due_s, self._do, due_s, action)
 
-    def _misc(self, bridge: Bridge) -> None:
-        bridge.client.loop_misc()
-        self.later(MISC_S, partial(self._misc, bridge))
+    def every(self, due_s: float, again_s: float, action: Callable[[int], None], number: int = 1) -> None:
+        """Do something at a moment, and again and again."""
+        self.at(due_s, partial(action, number))
+        self._loop.call_at(due_s, self.every, due_s + again_s, again_s, action, number + 1)
 
-    def start_alerts(self) -> None:
-        """Let each unit raise one alert at a random time."""
-        for bridge in self.bridges:
-            for unit in bridge.units:
-                self.later(self._random.uniform(0.0, self._plan.over_s), partial(bridge.alert, unit))
+    def _do(self, due_s: float, action: Callable[[], None]) -> None:
+        self.late_s = max(self.late_s, self._loop.time() - due_s)
+        action()
 
-    def confirmed(self) -> int:
-        """Return how many messages the broker has confirmed."""
-        return sum(one.confirmed for one in self.bridges)
+
+async def play(plan: Plan) -> dict[str, int]:
+    """Play a plan once the line "begin" has come; return what was sent."""
+    chance, pace = random.Random(SEED + len(plan.stores)), Pace()  # noqa: S311 - measured, not guarded
+    bridges = [await _bridge(store, section) for store, section in zip(plan.stores, plan.sections, strict=True)]
+    print(json.dumps({"connected": len(bridges)}), flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    now_s = asyncio.get_running_loop().time()
+    for bridge in bridges:
+        for unit in (f"desk-{one:03}" for one in range(1, plan.units + 1)):
+            say = partial(bridge.beat, status_topic(bridge.store, unit), _status(bridge.store, unit))
+            pace.every(now_s + chance.uniform(1.0, 1.0 + BEAT_S), BEAT_S, say)
+            raised_s = now_s + SETTLE_BEATS * BEAT_S + chance.uniform(0.0, plan.over_s)
+            pace.at(raised_s, partial(bridge.alert, unit))
+    await asyncio.sleep(SETTLE_BEATS * BEAT_S + plan.over_s + HOLD_S + 1.0)
+    sent = sum(one.sent for one in bridges)
+    await asyncio.sleep(REST_S)  # beats go on; what was sent until now is confirmed meanwhile
+    for bridge in bridges:
+        bridge.check()
+        bridge.close()
+    confirmed = sum(one.confirmed for one in bridges)
+    alerts = sum(one.alerts for one in bridges)
+    return {"sent": sent, "confirmed": min(sent, confirmed), "alerts": alerts, "late_ms": round(1000 * pace.late_s)}
 
 
 def main() -> None:
     """Play the plan on standard input, as JSON."""
     told = json.loads(sys.stdin.readline())
-    sections = tuple(map(BrokerSection.model_validate, told["sections"]))
+    sections = tuple(BrokerSection.model_validate_json(json.dumps(one)) for one in told["sections"])
     plan = Plan(tuple(told["stores"]), told["units"], told["over_s"], sections)
-    play = Play(plan)
-    play.until(lambda: all(one.ready for one in play.bridges), 60.0)
-    print(json.dumps({"connected": len(play.bridges)}), flush=True)
-    sys.stdin.readline()  # the reader is ready
-    play.start_beats()
-    begun_s = time.monotonic()
-    play.until(lambda: time.monotonic() - begun_s > 3 * BEAT_S, 60.0)
-    play.start_alerts()
-    begun_s = time.monotonic()
-    play.until(lambda: time.monotonic() - begun_s > plan.over_s + HOLD_S + 1.0, plan.over_s + 60.0)
-    facts = {"sent": play.sent, "confirmed": play.confirmed(), "alerts": play.alerts, "late_ms": play.late}
-    print(json.dumps(facts), flush=True)
+    print(json.dumps(asyncio.run(play(plan))), flush=True)
 
 
 if __name__ == "__main__":
