@@ -118,7 +118,8 @@ def write_durably(path: Path, data: bytes, mode: int = 0o640, group: int = -1) -
     new.unlink(missing_ok=True)
     # the leaves read it too: they share our group, as they share that of kiosk.toml
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        os.fchown(file.fileno(), -1, group)
+        if group >= 0:
+            os.fchown(file.fileno(), -1, group)  # the hub may not: its service is shut out of changing owners
         os.fchmod(file.fileno(), mode)
         file.write(data)
         file.flush()
