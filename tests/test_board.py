@@ -136,6 +136,26 @@ def test_a_killed_board_is_red_at_once_and_a_restarted_one_knows_all_again(
     until(unit.listening)
 
 
+def test_a_close_that_died_with_its_board_is_not_said_to_be_done(
+    page: Page, unit: Desk, board: RunningBoard, broker: PrivateBroker
+) -> None:
+    unit.say(state=State.ATTENDED, here=PRIYA)
+    page.evaluate("""() => {
+      const says = document.getElementById("oops");
+      window.told = [];
+      new MutationObserver(() => window.told.push(says.textContent)).observe(says, { childList: true });
+    }""")
+    page.get_by_role("button", name="Real").click()
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    broker.freeze()
+    board.restart()
+    expect(page.locator("article")).to_have_count(0, timeout=RED_S * 1000)
+    broker.thaw()
+    expect(page.get_by_role("button", name="Real")).to_be_visible(timeout=RED_S * 1000)
+    assert not [one for one in page.evaluate("window.told") if one.startswith("Closed")]
+    assert not [one for one in unit.read().replies if one.kind == "close"]
+
+
 def test_a_frozen_board_is_red_within_ten_seconds(page: Page, board: RunningBoard) -> None:
     os.kill(board.program.process.pid, signal.SIGSTOP)
     expect(page.locator("#down")).to_be_visible(timeout=RED_S * 1000)

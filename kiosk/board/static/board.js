@@ -87,6 +87,7 @@ function takeNewest() {
 
 function cut(why) {
   cutWhy = why;
+  for (const card of cards.values()) claimNoClose(card);
   paintConnection();
   sound();
   // An EventSource that was turned away for good does not come back by itself.
@@ -244,6 +245,12 @@ function moveTo(list, root, place) {
   const focused = document.activeElement;
   list.insertBefore(root, list.children[place] ?? null);
   if (focused && root.contains(focused)) focused.focus({ preventScroll: true });
+}
+
+// Over a break a board may have died with a close in its hands: what is gone then is not said to be closed.
+function claimNoClose(card) {
+  card.closed = false;
+  card.alert = { ...card.alert, closing: "" };
 }
 
 function makeCard(alert) {
