@@ -78,11 +78,12 @@ def idle(place: Place, show: Show) -> Page:
 
 
 def _greeting(place: Place, show: Show) -> tuple[str, tuple[str, ...]]:
-    """Return the greeting; in the minute of the opening press what staff are to do now, and what it means."""
+    """Return the greeting; in the minute of the opening press what staff are to do now; that a walk test goes on."""
     if show.opening is not None:
         return place.say(f"opening_{show.opening}"), (place.say("opening_body"), place.say("opening_real"))
     hello = "hello_other" if other_greeting(place.local, place.now_s) else "hello"
-    return place.say(hello), (place.say("touch_or_press" if button_works(show, place.desk) else "touch"),)
+    tested = (place.say("walk_test", time=show.walk_until),) if show.walk_until else ()
+    return place.say(hello), (place.say("touch_or_press" if button_works(show, place.desk) else "touch"), *tested)
 
 
 def _alone(place: Place) -> tuple[str, tuple[str, ...]]:

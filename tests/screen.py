@@ -128,6 +128,7 @@ SCENES: dict[str, Scene] = {
     ),
     "opening": Scene(show(opening="press"), "idle"),
     "opening_touch": Scene(show(opening="touch"), "idle"),
+    "walk": Scene(show(walk_until="10:45"), "idle"),
     "maybe_test": Scene(
         show(snapshot(asked=(PRIYA, SAM), maybe_test=True, next=next_step("ask_next_tier"))), "waiting"
     ),

@@ -721,6 +721,15 @@ def test_the_desk_asks_for_its_opening_press_and_stays_what_it_is() -> None:
     assert (lost.headline, lost.prompts) == ("Hello.", ()), "first comes that nobody can be told"
 
 
+def test_in_a_walk_test_the_desk_says_so_and_stays_what_it_is() -> None:
+    found, plain = view(show(walk_until="10:45")), view(show())
+    assert found.body == (*plain.body, "A technician tests this desk until 10:45.")
+    assert (found.headline, found.buttons, found.row) == (plain.headline, plain.buttons, plain.row)
+    lost = show(reach=Reach.DISCONNECTED)
+    both = lost.model_copy(update={"walk_until": "10:45"})
+    assert view(both).body == view(lost).body, "first comes that nobody can be told"
+
+
 @pytest.mark.parametrize("name", ["maybe_test", "maybe_test_coming"])
 def test_a_call_that_may_be_the_morning_test_is_the_page_of_a_call_and_one_button_more(name: str) -> None:
     shown = SCENES[name].show

@@ -44,6 +44,25 @@ def test_help_is_sent_again_until_the_hub_shows_an_alert(line: Line) -> None:
     assert (len(line.sent), touches.telling) == (2, False)
 
 
+def test_help_that_was_a_technicians_test_is_over_and_the_next_touch_calls_again(line: Line) -> None:
+    touches = Touches(line.send)
+    touches.add(HELP, State.IDLE, 0)
+    touches.shown(show(walk_until="10:45"))
+    assert touches.telling
+    touches.shown(show(walk_until="10:45", touch_tested=True))
+    assert not touches.telling
+    touches.add(HELP, State.IDLE, 5)
+    assert (len(line.sent), touches.telling) == (2, True)
+
+
+def test_help_that_the_hub_never_got_is_no_test(line: Line) -> None:
+    touches = Touches(line.send)
+    line.up = False
+    touches.add(HELP, State.IDLE, 0)
+    touches.shown(show(touch_tested=True))
+    assert touches.telling
+
+
 def test_help_waits_for_a_hub_that_is_away(line: Line) -> None:
     touches = Touches(line.send)
     line.up = False
