@@ -64,9 +64,9 @@ def connect(client_id: str) -> bytes:
     return packet(0x10, text("MQTT") + bytes([4, 2]) + KEEPALIVE_S.to_bytes(2) + text(client_id))
 
 
-def publish(topic: str, payload: bytes, mid: int) -> bytes:
-    """Return a retained message at QoS 1."""
-    return packet(0x33, text(topic) + mid.to_bytes(2) + payload)
+def publish(topic: str, payload: bytes, mid: int | None = None) -> bytes:
+    """Return a retained message: at QoS 1 with a number, else at QoS 0."""
+    return packet(0x31, text(topic) + payload) if mid is None else packet(0x33, text(topic) + mid.to_bytes(2) + payload)
 
 
 def subscribe(topic: str) -> bytes:
@@ -92,7 +92,7 @@ class Bridge:
 
     def __init__(self, store: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.store, self._reader, self._writer = store, reader, writer
-        self.sent = self.alerts = self._confirmed_bytes = 0
+        self.sent = self.asked = self.alerts = self._confirmed_bytes = 0
         self._acks = asyncio.create_task(self._count())
 
     @property
@@ -115,16 +115,14 @@ class Bridge:
         self._acks.cancel()
         self._writer.close()
 
-    def say(self, topic: str, payload: bytes) -> None:
-        """Pass one message on, as a bridge does."""
-        if self._writer.is_closing():
-            return
-        self.sent += 1
-        self._writer.write(publish(topic, payload, self.sent % 65535 + 1))
+    def _pass_on(self, message: bytes) -> None:
+        if not self._writer.is_closing():
+            self.sent += 1
+            self._writer.write(message)
 
     def beat(self, topic: str, payload: bytes, number: int) -> None:
         """Say how a unit is."""
-        self.say(topic, payload.replace(b'"beat":0', b'"beat":%d' % number))
+        self._pass_on(publish(topic, payload.replace(b'"beat":0', b'"beat":%d' % number)))
 
     def alert(self, unit: str) -> None:
         """Raise an alert; `opened_at` is the moment in which it is handed to the network."""
@@ -141,7 +139,9 @@ class Bridge:
             severity=Severity.ALERT, trigger=Trigger.BUTTON, tier=1, tiers=("the staff", "the manager"), asked=(SAM,),
             reach=Reach.OK, opened_at=opened_at, elapsed_s=elapsed_s, **facts,
         )  # fmt: skip
-        self.say(incident_topic(self.store, unit), snapshot.model_dump_json().encode())
+        self.asked += 1
+        payload = snapshot.model_dump_json().encode()
+        self._pass_on(publish(incident_topic(self.store, unit), payload, self.asked % 65535 + 1))
 
 
 async def _bridge(store: str, section: BrokerSection) -> Bridge:
@@ -201,14 +201,12 @@ async def play(plan: Plan) -> dict[str, int]:
             raised_s = now_s + SETTLE_BEATS * BEAT_S + chance.uniform(0.0, plan.over_s)
             pace.at(raised_s, partial(bridge.alert, unit))
     await asyncio.sleep(SETTLE_BEATS * BEAT_S + plan.over_s + HOLD_S + 1.0)
-    sent = sum(one.sent for one in bridges)
-    await asyncio.sleep(REST_S)  # beats go on; what was sent until now is confirmed meanwhile
+    await asyncio.sleep(REST_S)  # the last alerts are confirmed meanwhile
     for bridge in bridges:
         bridge.check()
         bridge.close()
-    confirmed = sum(one.confirmed for one in bridges)
-    alerts = sum(one.alerts for one in bridges)
-    return {"sent": sent, "confirmed": min(sent, confirmed), "alerts": alerts, "late_ms": round(1000 * pace.late_s)}
+    totals = {name: sum(getattr(one, name) for one in bridges) for name in ("sent", "asked", "confirmed", "alerts")}
+    return {**totals, "late_ms": round(1000 * pace.late_s)}
 
 
 def main() -> None:

@@ -31,6 +31,7 @@ mqtt.listeners.ssl.1 = {here}:{port}
 mqtt.allow_anonymous = false
 mqtt.ssl_cert_login = true
 mqtt.prefetch = 1000
+mqtt.retained_message_store = rabbit_mqtt_retained_msg_store_ets
 ssl_cert_login_from = common_name
 ssl_options.cacertfile = {folder}/ca.pem
 ssl_options.certfile = {folder}/broker.pem

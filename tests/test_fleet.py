@@ -166,6 +166,14 @@ def test_two_older_units_with_one_identity_are_known_by_beats_that_jump() -> Non
     assert "Two units" in said(only(seen(fleet, "desk-3", now_s=6.0)))
 
 
+def test_a_late_will_and_what_the_broker_had_kept_make_no_second_unit() -> None:
+    fleet = fleet_of(status(run="a"), status(run="b"), status(run="a", state=UnitState.LOST), status(run="b", beat=5))
+    assert "Two units" not in said(only(seen(fleet, "desk-3")))
+    older = fleet_of(status(run="", beat=5), retained=True)
+    older.take_status(status(run="", beat=90_000), 1.0, NOW, retained=False)
+    assert "Two units" not in said(only(seen(older, "desk-3", now_s=2.0)))
+
+
 def test_a_clock_that_is_off_is_told_of_the_unit_or_of_this_machine() -> None:
     late = [status(f"desk-{one}", at=NOW - timedelta(minutes=7)) for one in range(4)]
     right = [status(f"desk-{one}") for one in range(4, 10)]
