@@ -1,6 +1,7 @@
 """The code, the claim, and what a manager's commands make of a store's folder."""
 
 import json
+import shutil
 import stat
 import string
 import subprocess
@@ -20,6 +21,7 @@ from kiosk.provision import toml_lines
 from kiosk.provision.authority import Authority
 from kiosk.provision.claim import BadClaim, Sealed, check_dates, read
 from kiosk.provision.code import BITS, CHECK_MODULUS, LETTERS, BadCode, code_of, number_of
+from kiosk.provision.put import Part, put
 from kiosk.provision.seal import new_code, open_with, seal
 from kiosk.provision.store_folder import StoreFolder
 from kiosk.store_config import load_store
@@ -412,3 +414,40 @@ def test_the_store_s_files_may_be_copied_as_they_are(tmp_path: Path) -> None:
     found = read_store(tmp_path / "etc" / "store.toml")
     assert found.store.claims_dir == tmp_path / "etc" / "claims"
     assert run("store", "check", "--config", tmp_path / "etc" / "store.toml")[0] == 0
+
+
+def test_a_part_is_put_where_its_service_reads_it(tmp_path: Path) -> None:
+    made, etc, stick = make_store(tmp_path / "harbour"), tmp_path / "etc", tmp_path / "stick"
+    for unit in ("desk-3", "returns"):
+        made.add_unit(unit, unit)
+    shutil.copytree(made.folder / "board", stick / "board")
+    for file in (stick / "board").glob("*.*"):
+        file.chmod(0o755)  # as on a stick
+    assert run("store", "put", "board", "--in", stick, "--to", etc) == (0, f"{etc}: 10 files are in place\n")
+    assert run("store", "check", "--config", etc / "store.toml")[0] == 0
+    assert {one.name for one in (etc / "claims").iterdir()} == {"desk-3.claim", "returns.claim"}
+    assert {stat.S_IMODE(one.stat().st_mode) for one in etc.rglob("*") if one.is_file()} == {0o640}
+    assert run("store", "revoke", "desk-3", "--in", made.folder)[0] == 0
+    assert run("store", "put", "board", "--in", made.folder, "--to", etc)[0] == 0
+    assert {one.name for one in (etc / "claims").iterdir()} == {"returns.claim"}
+    there = tmp_path / "mosquitto"
+    assert put(made.folder / "broker", Part.BROKER, there) == (6, True), "its listener is new"
+    made.add_unit("till", "Till")
+    assert put(made.folder / "broker", Part.BROKER, there) == (6, False), (
+        "mosquitto reads rules and revocations again by itself"
+    )
+    assert {stat.S_IMODE(one.stat().st_mode) for one in there.iterdir()} == {0o600}
+
+
+def test_what_is_no_part_or_not_right_is_put_nowhere(tmp_path: Path) -> None:
+    made, etc = make_store(tmp_path / "harbour"), tmp_path / "etc"
+    code, said = run("store", "put", "board", "--in", tmp_path, "--to", etc)
+    assert (code, said.count("\n")) == (1, 1)
+    assert "is no board/ of a store; name the folder that `stayby store new` made" in said
+    path = made.folder / "board" / "store.toml"
+    path.write_text(path.read_text().replace("[serve]", "[server]"))
+    code, said = run("store", "put", "board", "--in", made.folder, "--to", etc)
+    assert code == 1
+    assert "did you mean" in said
+    assert not etc.exists()
+    assert run("store", "put", "desk", "--in", made.folder, "--to", etc)[0] == 2

@@ -26,7 +26,7 @@ def test_a_stolen_unit_is_out_at_once_and_everybody_else_stays(tmp_path: Path) -
         status, said = run("store", "revoke", "desk-3", "--in", made.folder)
         assert status == 0
         assert "unit-desk-3: out of store.toml; 1 certificate(s) revoked" in said
-        assert "sudo systemctl reload mosquitto" in said
+        assert "sudo stayby store put broker --in" in said
         os.kill(mosquitto.pid, signal.SIGHUP)
         with Client(stolen, "thief again") as again:
             assert "was revoked; ask for a new one" in again.wait(Refused).reason

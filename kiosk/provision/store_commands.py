@@ -11,6 +11,7 @@ import typer
 
 from kiosk.broker_files import staff_user, unit_user
 from kiosk.config_faults import ConfigFaults
+from kiosk.provision import put
 from kiosk.provision.authority import AuthorityError
 from kiosk.provision.store_folder import BROKER_FOLDER, NewStore, StoreFolder, create
 from kiosk.store_config import StoreConfig
@@ -85,7 +86,7 @@ def new(
     typer.echo(f"{folder}: made. {folder}/authority lets anybody into this store: it goes to no other machine")
     typer.echo("keep a copy of the whole folder where nobody else can take it")
     typer.echo(f"its fingerprint (SHA-256), to compare on phones: {made.authority.fingerprint}")
-    _say_where_it_goes(made, board=True, broker=True, first=True)
+    _say_where_it_goes(made, board=True, broker=True)
     typer.echo(f"then each unit: stayby store add-unit desk-3 --place 'Service desk 3' --in {folder}")
 
 
@@ -171,7 +172,7 @@ def revoke(
     if done.rota_lines_gone:
         typer.echo(f"{done.rota_lines_gone} line(s) of the rota were for nothing else, and are gone too")
     _say_where_it_goes(made, board=True, broker=True)
-    typer.echo("the reload takes every right from it at once; a connection that it still has ends with:")
+    typer.echo("that takes every right from it at once; a connection that it still has ends with:")
     typer.echo("  sudo systemctl restart mosquitto    # everybody else is back within seconds")
 
 
@@ -203,16 +204,30 @@ def renew(
     _say_where_it_goes(made, board=True, broker=any(entry.user == "broker" for entry in done))
 
 
-def _say_where_it_goes(made: StoreFolder, *, board: bool, broker: bool, first: bool = False) -> None:
+def put_command(
+    part: Annotated[put.Part, typer.Argument(help="What this machine runs.")],
+    *,
+    folder: FOLDER = HERE,
+    to: Annotated[Path | None, typer.Option(metavar="DIR", help="Another folder than the service's own.")] = None,
+) -> None:
+    """Put board/ or broker/ of the store's folder where this machine's service reads it, and have it read it."""
+    place = put.PLACES[part]
+    with one_line():
+        files, restart = put.put(folder / part, part, to)
+    typer.echo(f"{to or place.folder}: {files} files are in place")
+    if to is None:
+        typer.echo(put.reread(place.service, restart=restart))
+
+
+def _say_where_it_goes(made: StoreFolder, *, board: bool, broker: bool) -> None:
     """Print the commands that bring what changed to the machines that need it."""
     folder = made.folder
     if broker:
-        verb = "restart" if first else "reload"
-        typer.echo("on the broker's machine (docs/technician.md says how to copy):")
-        typer.echo(f"  {folder}/broker/* to {made.broker_folder}, then: sudo systemctl {verb} mosquitto")
+        typer.echo("on the broker's machine, with a copy of broker/:")
+        typer.echo(f"  sudo stayby store put broker --in {folder}")
     if board:
-        typer.echo("on the board's machine:")
-        typer.echo(f"  {folder}/board/* to /etc/stayby, then: sudo systemctl restart stayby-board")
+        typer.echo("on the board's machine, with a copy of board/:")
+        typer.echo(f"  sudo stayby store put board --in {folder}")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -223,3 +238,4 @@ def add_to(app: typer.Typer) -> None:
     app.command(name="add-relay")(add_relay)
     app.command()(renew)
     app.command()(revoke)
+    app.command(name="put")(put_command)

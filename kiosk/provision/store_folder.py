@@ -126,11 +126,6 @@ class StoreFolder:
         """Return where the store.toml is."""
         return self.folder / BOARD / STORE_TOML
 
-    @property
-    def broker_folder(self) -> Path:
-        """Return where the broker reads its files, on its machine."""
-        return self._broker().folder
-
     def _broker(self) -> BrokerPlace:
         return BrokerPlace.model_validate_json((self.folder / AUTHORITY / BROKER_FILE).read_bytes())
 
