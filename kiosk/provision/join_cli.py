@@ -17,7 +17,7 @@ from kiosk.provision.seal import open_with
 
 TRIES = 3
 SOURCE = Annotated[
-    str, typer.Argument(metavar="[FROM]", help="A claim's file, a folder, or the address on the manager's paper.")
+    str, typer.Argument(metavar="FROM", help="A claim's file, a folder, or the address on the manager's paper.")
 ]
 
 

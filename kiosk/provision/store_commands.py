@@ -65,7 +65,7 @@ def new(
     broker_folder: Annotated[Path, typer.Option(help="Where mosquitto will read its files.")] = BROKER_FOLDER,
     broker_user: Annotated[str, typer.Option(help="As whom mosquitto runs.")] = "mosquitto",
 ) -> None:
-    """Make a store: its authority, the broker's files, the board's store.toml. Asks for what is not given."""
+    """Make a new store's folder; asks for what is not given."""
     wanted = NewStore(
         id=store_id,
         name=name,
@@ -112,7 +112,7 @@ def add_unit(
     refuge: Annotated[str, typer.Option(help='Where people are: "the pharmacy counter".')] = "",
     meet: Annotated[str, typer.Option(help='Where an ambulance crew is met: "the east door".')] = "",
 ) -> None:
-    """Add a unit: its certificate, its claim, the page with its code; in store.toml, all comments stay."""
+    """Add a unit: its certificate, claim and paper."""
     given = {"phone": phone, "address": address, "defibrillator": defibrillator, "refuge": refuge, "meet": meet}
     if not place and not again:
         place = typer.prompt('What people call the desk, "Service desk 3"')
@@ -133,7 +133,7 @@ def add_staff(
     manager: Annotated[bool, typer.Option("--manager", help="They may see reports, sessions, follow-ups.")] = False,
     folder: FOLDER = HERE,
 ) -> None:
-    """Add one of the staff: their certificate, and their place in store.toml."""
+    """Add one of the staff, with a certificate."""
     with one_line():
         made = StoreFolder(folder)
         made.add_staff(staff, name, "manager" if manager else "staff", _now())
@@ -146,7 +146,10 @@ def add_relay(
     home_assistant: Annotated[bool, typer.Option("--home-assistant", help="A certificate for it, too.")] = False,
     folder: FOLDER = HERE,
 ) -> None:
-    """Add the relay: its certificate, and [relay] in store.toml; again: a new one, the former is revoked."""
+    """Add the relay, with a certificate.
+
+    Again: a new one, and the former is revoked.
+    """
     with one_line():
         made = StoreFolder(folder)
         made.add_relay(_now(), home_assistant=home_assistant)
@@ -164,7 +167,10 @@ def revoke(
     *,
     folder: FOLDER = HERE,
 ) -> None:
-    """Shut out a unit or one of the staff: certificates, rights at the broker, claim, place in store.toml."""
+    """Shut out a unit or one of the staff.
+
+    It takes away certificates, rights at the broker, the claim, and the place in store.toml.
+    """
     with one_line():
         made = StoreFolder(folder)
         done = made.revoke(_user(made.store(), who), _now())
@@ -192,7 +198,10 @@ def renew(
     *,
     folder: FOLDER = HERE,
 ) -> None:
-    """Sign anew all that ends within 90 days, for the same keys: units fetch theirs from the board by themselves."""
+    """Sign anew all that ends within 90 days.
+
+    For the same keys: units fetch theirs from the board by themselves.
+    """
     with one_line():
         made = StoreFolder(folder)
         done = made.renew(_now())
@@ -210,7 +219,10 @@ def put_command(
     folder: FOLDER = HERE,
     to: Annotated[Path | None, typer.Option(metavar="DIR", help="Another folder than the service's own.")] = None,
 ) -> None:
-    """Put board/ or broker/ of the store's folder where this machine's service reads it, and have it read it."""
+    """Put board/ or broker/ where its service reads it.
+
+    Run it as root on the machine of that service, and it reads all anew.
+    """
     place = put.PLACES[part]
     with one_line():
         files, restart = put.put(folder / part, part, to)
