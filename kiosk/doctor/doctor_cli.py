@@ -114,7 +114,9 @@ def _all(path: Path, *, with_sound: bool) -> Iterator[Check]:
         loaded = load_or_last_good(path, keep=False)
     except ConfigFaults as faults:
         for fault in faults.faults:
-            yield wrong("configuration", f"{path}: {fault}", f"correct it; `stayby check {path}` looks again")
+            denied = "Permission denied" in str(fault)
+            do = "run it with sudo" if denied else f"correct it; `stayby check {path}` looks again"
+            yield wrong("configuration", f"{path}: {fault}", do)
         yield machine.power()
         yield machine.temperature()
         yield from machine.clock()

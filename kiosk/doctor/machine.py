@@ -19,7 +19,7 @@ from pathlib import Path
 from kiosk.doctor.record import Check, untested, well, wrong
 
 ROOT = Path("/")
-LOW_NOW, HOT_NOW, LOW_EVER, SLOWED_EVER = 1 << 0, 1 << 3, 1 << 16, 1 << 18
+LOW_NOW, HOT_NOW, LOW_EVER = 1 << 0, 1 << 3, 1 << 16
 ASK_S = 5.0
 HOT_C, WARM_C = 80.0, 70.0
 """A Pi slows down from 80 °C (85 °C at the latest); over 70 °C in a closed housing a summer's day takes it there."""

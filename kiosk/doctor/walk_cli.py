@@ -57,10 +57,13 @@ class Walker:
         self._leaf = Leaf(socket_path, Hello(role=Role.STATUS), put, put, print, put)
         threading.Thread(target=self._read, name="typed", daemon=True).start()
         begun_by_s = time.monotonic() + HUB_S
-        while not self.over:
-            self._turn()
-            if not self._until and time.monotonic() > begun_by_s:
-                self.over = self.over or "the hub does not answer: see `stayby doctor`"
+        try:
+            while not self.over:
+                self._turn()
+                if not self._until and time.monotonic() > begun_by_s:
+                    self.over = self.over or "the hub does not answer: see `stayby doctor`"
+        except KeyboardInterrupt:
+            self.over = "stopped by hand"
         self._leaf.close()
         return self.over
 
