@@ -291,7 +291,7 @@ def _store_faults(data: Mapping[str, Any]) -> Iterator[Wrong]:
     """Yield what of a store is not to be had on this machine: its time zone, the numbers of a PIN, its programs."""
     for loc, table in _sections(data):
         zone, pin, program = table.get("zone"), table.get("pin"), _named(table, "program")
-        if loc == ("store",) and isinstance(zone, str) and zone and not _is_zone(zone):
+        if loc == ("store",) and isinstance(zone, str) and zone and not is_zone(zone):
             yield ("store", "zone"), f"{zone[:60]!r} is no time zone", 'write it like "Europe/London", or leave it out'
         if loc[0] == "staff" and isinstance(pin, str) and not _is_pin(pin):
             yield (*loc, "pin"), "is not what `stayby store pin` prints", "run it and put its line here"
@@ -303,7 +303,8 @@ def _store_faults(data: Mapping[str, Any]) -> Iterator[Wrong]:
             )
 
 
-def _is_zone(zone: str) -> bool:
+def is_zone(zone: str) -> bool:
+    """Return whether this machine knows the time zone."""
     try:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):

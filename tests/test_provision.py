@@ -242,31 +242,39 @@ def test_the_certificates_are_what_iphones_and_strict_programs_take(tmp_path: Pa
         assert subprocess.run(wrong, cwd=made.folder, check=False, capture_output=True).returncode != 0
 
 
-def test_wrong_answers_make_nothing(tmp_path: Path) -> None:
-    good = {
-        "id": "harbour",
-        "name": "H",
-        "broker": "b",
-        "board": "b",
-        "zone": "UTC",
-        "country": "GB",
-        "address": "x",
-        "manager": "alex",
-        "manager-name": "Alex",
-    }
-    for key, value, says in (
-        ("id", "Harbour Stores", "did you mean `harbour-stores`?"),
-        ("country", "XX", "of XX are not known"),
-        ("broker", "http://b", "is no host name"),
-        ("manager", "Al ex", "is not an id"),
-    ):
-        facts = {**good, key: value}
-        code, said = run(
-            "store", "new", tmp_path / "s", *(part for each, it in facts.items() for part in (f"--{each}", it))
-        )
-        assert code == 1
+def test_a_wrong_answer_is_asked_again(tmp_path: Path) -> None:
+    answers = [
+        "Harbour Stores",
+        "harbour",
+        "Harbour Stores",
+        "http://b",
+        "broker.harbour.example",
+        "board.harbour.example",
+    ]
+    answers += ["Leeds", "Europe/London", "Harbour Street 1", "Al ex", "alex", "Alex", "XX", "gb"]
+    code, said = run("store", "new", tmp_path / "s", typed="\n".join(answers) + "\n")
+    assert code == 0, said
+    for says in ("'Harbour Stores' is not an id", "is no host name", "'Leeds' is no time zone", "'Al ex' is not an id"):
         assert says in said
-        assert not (tmp_path / "s").exists()
+    assert "the numbers of 'XX' are not known here" in said
+    store = read_store(tmp_path / "s" / "board" / "store.toml")
+    assert (store.store.id, store.staff[0].name) == ("harbour", "Alex")
+    assert 'country = "GB"' in (tmp_path / "s" / "unit.toml").read_text()
+
+
+def test_wrong_options_make_nothing(tmp_path: Path) -> None:
+    facts = ["--id", "harbour", "--name", "H" * 99, "--broker", "b", "--board", "b", "--zone", "UTC", "--country", ""]
+    facts += ["--address", "x", "--manager", "alex", "--manager-name", "Alex"]
+    code, said = run("store", "new", tmp_path / "s", *facts)
+    assert code == 1
+    assert "name" in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "s").exists()
+    facts[3] = "Harbour"
+    code, said = run("store", "new", tmp_path / "s", *facts)
+    assert code == 0
+    assert "without a country its units show 112" in said
+    assert run("store", "add-unit", "desk-3", "--place", "Desk", "--in", tmp_path / "s")[0] == 0
 
 
 def test_a_manager_s_comments_stay(tmp_path: Path) -> None:

@@ -9,8 +9,11 @@ from typing import Annotated
 
 import typer
 
+from kiosk import config_file
 from kiosk.broker_files import staff_user, unit_user
 from kiosk.config_faults import ConfigFaults
+from kiosk.messages import ID_PATTERN
+from kiosk.numbers import NUMBERS
 from kiosk.provision import put
 from kiosk.provision.authority import AuthorityError
 from kiosk.provision.store_folder import BROKER_FOLDER, NewStore, StoreFolder, create
@@ -46,20 +49,59 @@ def _now() -> datetime:
 # --- new --------------------------------------------------------------------------------------------------------------
 
 
+def _id(given: str) -> str:
+    if not re.fullmatch(ID_PATTERN, given):
+        raise typer.BadParameter(f"{given!r} is not an id; use a-z, 0-9, - and _ only, at most 32 of them")
+    return given
+
+
+def _host(given: str) -> str:
+    if not HOST.fullmatch(given):
+        raise typer.BadParameter(f'{given!r} is no host name or address; write it like "broker.harbour.example"')
+    return given.lower()
+
+
+def _zone(given: str) -> str:
+    if not config_file.is_zone(given):
+        raise typer.BadParameter(f'{given!r} is no time zone; write it like "Europe/London"')
+    return given
+
+
+def _country(given: str) -> str:
+    if given and given.upper() not in NUMBERS:
+        raise typer.BadParameter(f'the numbers of {given!r} are not known here; leave it empty, or write it like "GB"')
+    return given.upper()
+
+
 def new(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder, on a machine that you keep.")],
     *,
-    store_id: Annotated[str, typer.Option("--id", prompt='The store\'s id, such as "harbour"', help="The store's id.")],
+    store_id: Annotated[
+        str, typer.Option("--id", prompt='The store\'s id, such as "harbour"', help="The store's id.", callback=_id)
+    ],
     name: Annotated[str, typer.Option(prompt='Its name, "Harbour Stores"', help="What people call it.")],
-    broker: Annotated[str, typer.Option(prompt="The broker's host name or address", help="The broker's host.")],
-    board: Annotated[str, typer.Option(prompt="The board's host name or address", help="The board's host.")],
-    zone: Annotated[str, typer.Option(prompt='Its time zone, "Europe/London"', help="The store's time zone.")],
-    country: Annotated[str, typer.Option(prompt='Its country, two letters, "GB"', help="The country.")],
+    broker: Annotated[
+        str, typer.Option(prompt="The broker's host name or address", help="The broker's host.", callback=_host)
+    ],
+    board: Annotated[
+        str, typer.Option(prompt="The board's host name or address", help="The board's host.", callback=_host)
+    ],
+    zone: Annotated[
+        str, typer.Option(prompt='Its time zone, "Europe/London"', help="The store's time zone.", callback=_zone)
+    ],
     address: Annotated[
         str, typer.Option(prompt="What to tell an ambulance: street, town, entrance", help="The store's address.")
     ],
-    manager_id: Annotated[str, typer.Option("--manager", prompt='The first manager\'s id, "alex"', help="Their id.")],
+    manager_id: Annotated[
+        str, typer.Option("--manager", prompt='The first manager\'s id, "alex"', help="Their id.", callback=_id)
+    ],
     manager_name: Annotated[str, typer.Option(prompt='Their first name, "Alex"', help="Their name.")],
+    country: Annotated[
+        str,
+        typer.Option(
+            prompt='Its country, two letters, "GB"; empty if not known here', help="The country.", callback=_country
+        ),
+    ] = "",
     broker_port: Annotated[int, typer.Option(help="The broker's TLS port.")] = 8883,
     board_port: Annotated[int, typer.Option(help="The board's TLS port.")] = 8443,
     broker_folder: Annotated[Path, typer.Option(help="Where mosquitto will read its files.")] = BROKER_FOLDER,
@@ -69,8 +111,8 @@ def new(
     wanted = NewStore(
         id=store_id,
         name=name,
-        broker=_host(broker),
-        board=_host(board),
+        broker=broker,
+        board=board,
         zone=zone,
         country=country,
         address=address,
@@ -86,15 +128,11 @@ def new(
     typer.echo(f"{folder}: made. {folder}/authority lets anybody into this store: it goes to no other machine")
     typer.echo("keep a copy of the whole folder where nobody else can take it")
     typer.echo(f"its fingerprint (SHA-256), to compare on phones: {made.authority.fingerprint}")
+    if not country:
+        says = "without a country its units show 112; ask who answers for first aid, and set emergency_number and police_number"
+        typer.echo(f"{folder}/unit.toml: {says} there")
     _say_where_it_goes(made, board=True, broker=True)
     typer.echo(f"then each unit: stayby store add-unit desk-3 --place 'Service desk 3' --in {folder}")
-
-
-def _host(given: str) -> str:
-    if HOST.fullmatch(given):
-        return given.lower()
-    typer.echo(f'{given!r} is no host name or address; write it like "broker.harbour.example"', err=True)
-    raise typer.Exit(1)
 
 
 # --- units and staff --------------------------------------------------------------------------------------------------
