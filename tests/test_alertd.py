@@ -1338,7 +1338,7 @@ def test_a_pause_of_a_clock_that_was_set_back_lasts_no_longer_than_a_whole_one(a
 def test_the_screen_learns_that_a_refused_pause_arrived(screen: Screen) -> None:
     for _ in range(2):
         screen.send(Touch(action=TouchAction.PAUSE))
-        wait_for("the pause", lambda: (show := screen.shown[-1]) and getattr(show, "hearing_back_s", None) is not None)
+        wait_for("the pause", lambda: screen.shown and getattr(screen.shown[-1], "hearing_back_s", None) is not None)
         screen.send(Touch(action=TouchAction.RESUME))
         wait_for("its end", lambda: getattr(screen.shown[-1], "hearing_back_s", 1.0) is None)
     screen.shown.clear()
