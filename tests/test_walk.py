@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ from kiosk.config import load_unit
 from kiosk.demo.stage import SAM, UNIT, Stage, wait_for
 from kiosk.doctor import commissioning
 from kiosk.doctor.commissioning import NotGenuine
+from kiosk.doctor.record import well, wrong
+from kiosk.doctor.trials import Plan, Trial, passed, whole_way
 from kiosk.events import ButtonPressed, Event, FineTouched, HelpTouched, PersonTouched, PhraseHeard
 from kiosk.messages import (
     AskWalk,
@@ -33,9 +36,13 @@ from kiosk.messages import (
     Reach,
     Role,
     State,
+    Status,
+    StatusAnswer,
     Touch,
     TouchAction,
     Trigger,
+    UnitState,
+    WalkSays,
     WalkTrigger,
 )
 from kiosk.messages import Ear as EarReport
@@ -279,6 +286,56 @@ def test_it_ends_by_itself(walking: Hub) -> None:
     assert not walking._make_show().walk_until
 
 
+# --- what was tried ---------------------------------------------------------------------------------------------------
+
+
+def came(trigger: WalkTrigger) -> WalkSays:
+    return WalkSays(what="came", trigger=trigger, after_s=1.0)
+
+
+def a_plan() -> Plan:
+    return Plan([Trial(WalkTrigger.BUTTON), Trial(WalkTrigger.COVERT), Trial(WalkTrigger.TOUCH)])
+
+
+def test_what_did_not_come_is_to_be_done_again_and_what_was_left_out_is_not() -> None:
+    plan = a_plan()
+    button, hidden, touch = plan.trials
+    plan.missed(button)
+    plan.left_out(hidden, "this desk has none")
+    assert plan.untested() == [button, touch]
+    plan.came(button, came(WalkTrigger.BUTTON))
+    assert plan.untested() == [touch]
+    assert [one.ok for one in plan.records()] == [True, None, None]
+    assert plan.add_spot("at the tills") is not None
+    assert plan.add_spot("at the tills") in plan.untested()
+    assert len(plan.trials) == 4
+
+
+def test_a_unit_passes_when_all_was_tried_and_nothing_is_wrong() -> None:
+    plan = a_plan()
+    for trial in plan.trials[:2]:
+        plan.came(trial, came(trial.trigger))
+    fine = [well("power", "")]
+    assert not passed(plan.records(), fine), "touch was not tried"
+    plan.left_out(plan.trials[2], "no screen here")
+    assert passed(plan.records(), fine)
+    assert not passed(plan.records(), [*fine, wrong("disk", "", "")])
+    plan.missed(plan.trials[0])
+    assert not passed(plan.records(), fine)
+
+
+@pytest.mark.parametrize(("ago", "ok"), [(timedelta(hours=3), True), (timedelta(days=2), None), (None, None)])
+def test_the_whole_way_is_an_opening_press_that_a_person_answered_lately(
+    ago: timedelta | None, ok: bool | None
+) -> None:
+    now = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+    at = None if ago is None else now - ago
+    status = Status(store="s", unit="u", place="p", state=UnitState.READY, last_proven=at)
+    found = whole_way(StatusAnswer(status=status, reach=Reach.OK), now)
+    assert found.ok is ok
+    assert not passed([found], []) or ok
+
+
 # --- a real unit and a technician's terminal --------------------------------------------------------------------------
 
 
@@ -337,6 +394,7 @@ def test_a_walk_from_the_first_press_to_a_certificate_that_nobody_can_change(uni
     with Staff(unit, SAM) as sam:
         terminal = Terminal(unit, *WHO, "--out", str(unit.folder / "papers"))
         terminal.says("Walk test until")
+        terminal.says("Untested: 1 button, 2 hidden button, 3 touch, 4 phrase in front of the desk.")
         sam.until(lambda: sam.statuses and "walk-test" in {one.code for one in sam.statuses[-1].faults})
         for number, name in (("1", "button"), ("2", "hidden button")):
             terminal.types(number)

@@ -237,7 +237,8 @@ def as_pdf(signed: Signed) -> bytes:
         paper.ln(3)
         paper.write_line(f"{heading}: {summary(checks)}", 13, bold=True)
         for check in checks:
-            paper.pair(f"{WORDS[check.ok]}: {check.name}", _line(check), 60.0)
+            paper.write_line(f"{WORDS[check.ok]}: {check.name}", 10.5, bold=True)
+            paper.write_line(_line(check), 10.5, x=6.0)
     return bytes(paper.output())
 
 
