@@ -47,10 +47,10 @@ from kiosk.store import Store
 SEED = 7
 CUTS = 500
 LOOK_S = 0.01
-START_S = 30.0
+START_S = 60.0
 SETTLE_S = 60.0
-IN_START = 0.15
-"""So many cuts fall into the start."""
+IN_START, IN_START_S = 0.15, 2.0
+"""So many cuts fall into the start, within so long."""
 AFTER_DEED, AFTER_WORD = 0.35, 0.4
 """So many of the others fall shortly after a press or a touch, and after something that staff or screen were told."""
 SHORTLY_S = 0.15
@@ -346,7 +346,7 @@ class Play:
         in_start = self._chance.random() < IN_START
         self._tally.in_start += in_start
         if in_start:
-            self._turns(self._unit.started_s + self._chance.uniform(0.0, START_S / 15), press=self._chance.random())
+            self._turns(self._unit.started_s + self._chance.uniform(0.0, IN_START_S), press=self._chance.random())
         else:
             self.until_ready()
             self._on_duty()
