@@ -121,8 +121,8 @@ class Desk:
         self.send(status_topic(STORE, self.unit), status.model_dump_json().encode())
 
     def send(self, topic: str, payload: bytes) -> None:
-        """Publish retained; the desk must be connected."""
-        assert self.link.publish(topic, payload, retain=True) is not None
+        """Publish retained, once the desk is connected: after a broker that hung it may still be finding its way back."""
+        until(lambda: self.link.publish(topic, payload, retain=True) is not None)
 
     def reply(self, kind: str) -> Reply:
         """Wait for an answer of this kind and return the first."""
