@@ -439,7 +439,8 @@ class Hub:
         """A store that cannot be written says so by its fault `disk`."""
         if now_s - self._disk_tried_s >= TRY_DISK_S:
             self._disk_tried_s = now_s
-            self._store.try_disk(time.time())
+            if self._store.try_disk(time.time()):
+                self._faults.clear("disk")
 
     def _look_at_certificate(self, now_s: float) -> None:
         """Tell a month ahead that the certificate ends, and at once that the clock cannot be right."""

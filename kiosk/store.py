@@ -42,6 +42,8 @@ CREATE TABLE press (
 )
 """
 TABLES = ("incident", "outbox", "known", "press", "heard", "pause", "paused", "drill", "proven", "held", "event")
+PRESENT = frozenset({"incident", "outbox", "pause", "proven", "held"})
+"""Of these the latest word counts; the others are lists of what was."""
 TAILS = ("", "-wal")
 PRESSES_KEPT = 1024
 """One frame of the button may stand for 256 presses, and is acknowledged only when each of them is known."""
@@ -91,6 +93,7 @@ class Store:
 
     def __init__(self, path: Path, on_fault: Callable[[str], None]) -> None:
         self._path, self._on_fault = path, on_fault
+        self._in_memory = False
         try:
             self._db = self._connect(path)
         except sqlite3.Error as error:
@@ -117,9 +120,10 @@ class Store:
         if database is None:
             self._on_fault(
                 f"{self._path}: {error}; going on in memory, an open incident would not survive a power cut; "
-                "check [unit] state_dir, free or replace the disk, then restart stayby-alertd"
+                "check [unit] state_dir, free or replace the disk; it is tried again every ten minutes"
             )
             database = self._connect(":memory:")
+            self._in_memory = True
         for table, row in rows:
             names, marks = ", ".join(row), ", ".join("?" * len(row))
             with contextlib.suppress(sqlite3.Error):  # a row that is damaged itself stays behind
@@ -269,9 +273,41 @@ class Store:
         rows = self._read("SELECT at_unix_s FROM proven")
         return float(rows[0][0]) if rows else None
 
-    def try_disk(self, now_unix_s: float) -> None:
-        """Write one row, so that a disk which can no longer be written is known before it is needed."""
+    def try_disk(self, now_unix_s: float) -> bool:
+        """Write one row, so that a disk which can no longer be written is known before it is needed.
+
+        Return whether a disk that could not be written works again and has taken over what was in memory.
+        """
+        came_back = self._in_memory and self._back_to_disk()
         self._write(("INSERT OR REPLACE INTO tried VALUES (1, ?)", (now_unix_s,)))
+        return came_back and not self._in_memory
+
+    def _back_to_disk(self) -> bool:
+        """Carry what is in memory to the file, all of it or nothing; return whether it is there now."""
+        try:
+            database = self._connect(self._path)
+        except sqlite3.Error:
+            return False
+        try:
+            self._carry_to(database)
+        except sqlite3.Error:
+            database.close()
+            return False
+        self._db.close()
+        self._db, self._in_memory = database, False
+        return True
+
+    def _carry_to(self, database: sqlite3.Connection) -> None:
+        self._db.row_factory = sqlite3.Row
+        rows = {table: self._db.execute(f"SELECT * FROM {table}").fetchall() for table in TABLES}  # noqa: S608 - our own names
+        self._db.row_factory = None
+        database.execute("BEGIN IMMEDIATE")
+        for table, found in rows.items():
+            if table in PRESENT:  # what is no longer in memory is over
+                database.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+            for row in found:
+                _add_once(database, table, dict(row))
+        database.execute("COMMIT")
 
     # --- the button ---------------------------------------------------------------------------------------------------
 
@@ -353,6 +389,16 @@ def kept_events(path: Path) -> list[BoxEvent]:
     with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
         rows = database.execute("SELECT at_unix_s, kind, code, place, says FROM event ORDER BY number").fetchall()
     return [BoxEvent(*row) for row in rows]
+
+
+def _add_once(database: sqlite3.Connection, table: str, row: dict[str, Any]) -> None:
+    """Add a row unless it is there. Its number is the file's to give, where it only says which was first."""
+    if table not in PRESENT:
+        row.pop("number", None)
+    names, marks = ", ".join(row), ", ".join("?" * len(row))
+    same = " AND ".join(f"{name} IS ?" for name in row)
+    sql = f"INSERT INTO {table} ({names}) SELECT {marks} WHERE NOT EXISTS (SELECT 1 FROM {table} WHERE {same})"  # noqa: S608 - our own names
+    database.execute(sql, (*row.values(), *row.values()))
 
 
 def _make_press_table(database: sqlite3.Connection) -> None:

@@ -200,6 +200,48 @@ def test_a_disk_that_fails_later_leaves_memory_and_a_fault(tmp_path: Path, said:
     store.close()
 
 
+def test_a_disk_that_works_again_takes_over_what_was_in_memory(tmp_path: Path, said: list[str]) -> None:
+    path, later = tmp_path / "state.db", OPEN.model_copy(update={"revision": 4})
+    store = make(path, said)
+    store.save(OPEN, NOW, ("a", b"1"), PressId(1, 0, 1))
+    store.note_heard(Heard("help", 5.0, 1.0))
+    store._db.execute("PRAGMA query_only=ON")
+    store.save(later, NOW, ("a", b"2"), PressId(1, 0, 2))
+    store.note_heard(Heard("ambulance", 6.0, 2.0))
+    [unsent] = store.unsent()
+    assert store.try_disk(3.0)
+    assert store.unsent() == [unsent], "its number is known to whoever sent it"
+    store.close()
+    again = make(path, said)
+    assert again.load(NOW) == later
+    assert again.presses() == [(1, 0, 1), (1, 0, 2)]
+    assert [one.phrase for one in again.heard()] == ["ambulance", "help"]
+    assert not again.try_disk(4.0), "it never was in memory"
+    again.close()
+
+
+def test_what_was_sent_meanwhile_is_not_sent_again_by_the_disk(tmp_path: Path, said: list[str]) -> None:
+    store = make(tmp_path / "state.db", said)
+    store.save(OPEN, NOW, ("a", b"1"), None)
+    store._db.execute("PRAGMA query_only=ON")
+    store.sent(store.unsent()[0].number)
+    assert store.try_disk(3.0)
+    assert store.unsent() == []
+    store.close()
+
+
+def test_a_disk_that_still_fails_leaves_memory(tmp_path: Path, said: list[str]) -> None:
+    store = make(tmp_path / "missing" / "state.db", said)
+    store.save(OPEN, NOW, ("a", b"1"), None)
+    assert not store.try_disk(3.0)
+    assert store.load(NOW) == OPEN
+    (tmp_path / "missing").mkdir()
+    assert store.try_disk(4.0)
+    assert store.load(NOW) == OPEN
+    assert len(said) == 1
+    store.close()
+
+
 WRITER = """
 import sys
 from pathlib import Path
