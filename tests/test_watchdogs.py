@@ -11,7 +11,8 @@ from bench.watchdogs import CASES, SEEN_LIMIT_S, SERVICES, Case, Rig
 from kiosk.duty import FRESH_S
 
 pytestmark = [pytest.mark.parts, pytest.mark.timeout(300)]
-QUICK_S = 3.0
+QUICK_S = 5.0
+"""Not less than an ear takes to say that its capture hangs."""
 PROVEN = {"MQTT thread", "capture thread", "screen frozen", "no microphone", "silent chip"}
 
 
