@@ -142,6 +142,8 @@ def _reached(stage: Stage) -> bool:
 def _samples(stage: Stage, phone: Phone, tap: Tap, peers: list[Roundtrip]) -> tuple[list[Way], list[list[float]]]:
     ways: list[Way] = []
     roundtrips: list[list[float]] = [[] for _ in peers]
+    for peer in peers:
+        peer.sample_ms()  # a desk takes answers only from those who have signed on
     for _ in track(range(PRESSES), "press to board"):
         ways.append(press(stage, phone, tap))
         for peer, samples in zip(peers, roundtrips, strict=True):
