@@ -4,6 +4,11 @@
 const EVERY_MS = 3000;
 const LOST_MS = 8000;
 let heardAt = performance.now();
+let touched = false;          // a finger is down: what lies under it must not be replaced before it is lifted
+
+for (const [kind, down] of [["pointerdown", true], ["pointerup", false], ["pointercancel", false]]) {
+  addEventListener(kind, () => { if (down) touched = true; else setTimeout(() => { touched = false; }, 0); }, true);
+}
 
 const inner = (page, id) => page.getElementById(id);
 
@@ -16,7 +21,7 @@ function keep(fresh) {
   }
   const focused = document.activeElement && before.contains(document.activeElement) ? document.activeElement.closest("details[id]") : null;
   const chosen = String(getSelection());
-  if (chosen && before.contains(getSelection().anchorNode)) return;      // somebody copies a line
+  if (touched || (chosen && before.contains(getSelection().anchorNode))) return;      // or somebody copies a line
   before.replaceWith(document.adoptNode(after));
   if (focused) document.getElementById(focused.id)?.querySelector("summary").focus({ preventScroll: true });
 }
