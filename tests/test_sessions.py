@@ -5,9 +5,11 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from hypothesis import given
@@ -52,6 +54,21 @@ def kept(folder: Path, on_fault: Callable[[str], None], clock: Callable[[], floa
     """Return sessions that the test's end closes."""
     MADE.append(Sessions(folder, on_fault, clock))
     return MADE[-1]
+
+
+def test_who_opens_it_at_the_same_moment_is_waited_for(tmp_path: Path) -> None:
+    """`stayby store invite` beside a board that starts: SQLite waits for no lock while it changes to its log of writes."""
+    faults: list[str] = []
+    together = Barrier(4)
+
+    def open_it(folder: Path) -> None:
+        together.wait()
+        Sessions(folder, faults.append).close()
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(20):
+            list(pool.map(open_it, [tmp_path / str(number)] * 4))
+    assert faults == []
 
 
 @pytest.fixture

@@ -38,6 +38,8 @@ WAIT_FIRST_S, WAIT_MOST_S = 60.0, 3600.0
 FORGET_TRIES_S = 24 * 3600.0
 ASIDE_S = 14 * 24 * 3600.0
 """A broken file is kept aside for so long: it says who signed in from where."""
+BUSY_S, BUSY_EACH_S = 5.0, 0.02
+"""How long to wait for another program that has the file, and how often to look."""
 WORDS_KEPT = 200
 WHYS_KEPT = 200
 
@@ -295,6 +297,18 @@ def _is_broken(error: sqlite3.Error) -> bool:
 
 
 def _connect(path: Path | str) -> sqlite3.Connection:
+    """Open the file. Who opens it at the same moment (`stayby store invite`) is waited for: SQLite itself does not, here."""
+    until_s = time.monotonic() + BUSY_S
+    while True:
+        try:
+            return _connect_once(path)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until_s:
+                raise
+            time.sleep(BUSY_EACH_S)
+
+
+def _connect_once(path: Path | str) -> sqlite3.Connection:
     database = sqlite3.connect(path, isolation_level=None)
     try:
         database.execute("PRAGMA journal_mode=WAL")
