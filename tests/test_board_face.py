@@ -482,9 +482,13 @@ def test_a_page_that_nobody_sees_is_left_red_so_that_the_first_look_is_not_at_ol
 def test_a_page_that_cannot_paint_what_the_board_says_is_red(browser: Browser, board: RunningBoard) -> None:
     page = board.open(browser)
     connected(page)
-    page.evaluate("source.onmessage({ data: '{}' })")
-    expect(page.locator("#down-why")).to_contain_text("This page does not understand the board.")
-    connected(page)  # it has loaded again
+    says = page.evaluate("""() => new Promise((done) => {
+      const why = document.getElementById("down-why");
+      new MutationObserver(() => done(why.textContent)).observe(why, { childList: true, characterData: true, subtree: true });
+      source.onmessage({ data: "{}" });
+    })""")  # read where it stands: three seconds later the page loads itself again
+    assert "This page does not understand the board." in says
+    connected(page)
     page.context.close()
 
 
