@@ -485,7 +485,7 @@ def test_a_page_that_cannot_paint_what_the_board_says_is_red(browser: Browser, b
     says = page.evaluate("""() => new Promise((done) => {
       const why = document.getElementById("down-why");
       new MutationObserver(() => done(why.textContent)).observe(why, { childList: true, characterData: true, subtree: true });
-      source.onmessage({ data: "{}" });
+      source.onmessage({ data: JSON.stringify({ me: view && view.me }) });
     })""")  # read where it stands: three seconds later the page loads itself again
     assert "This page does not understand the board." in says
     connected(page)
