@@ -12,7 +12,7 @@ demo: ## run the whole of Stayby on this machine, until Ctrl-C
 
 test: ## run every test
 	@.ci/setup test
-	@exec .venv/bin/python -m pytest --numprocesses $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
+	@exec .venv/bin/python -m pytest --numprocesses $$(nproc) --dist loadfile --no-loadscope-reorder
 
 check: ## lint, types, architecture, service files, shell scripts
 	@.ci/setup test
