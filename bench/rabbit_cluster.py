@@ -30,19 +30,20 @@ mqtt.listeners.tcp = none
 mqtt.listeners.ssl.1 = {here}:{port}
 mqtt.allow_anonymous = false
 mqtt.ssl_cert_login = true
-mqtt.prefetch = 1000
-mqtt.retained_message_store = rabbit_mqtt_retained_msg_store_ets
 ssl_cert_login_from = common_name
 ssl_options.cacertfile = {folder}/ca.pem
 ssl_options.certfile = {folder}/broker.pem
 ssl_options.keyfile = {folder}/broker.key
 ssl_options.verify = verify_peer
 ssl_options.fail_if_no_peer_cert = true
-cluster_formation.peer_discovery_backend = classic_config
-{peers}
-{definitions}
 log.console = true
 log.file = false
+"""
+"""What one node is told; these keys 3.10 (Debian 12, MQTT 3.1.1) and 4.0 (Debian 13, MQTT 5) both know."""
+CONF_OF_CLUSTER = """\
+mqtt.prefetch = 1000
+mqtt.retained_message_store = rabbit_mqtt_retained_msg_store_ets
+cluster_formation.peer_discovery_backend = classic_config
 """
 
 
@@ -50,6 +51,37 @@ def server() -> str | None:
     """Return RabbitMQ's own start script; Debian's wrapper around it wants to be another user."""
     scripts = sorted(Path("/usr/lib/rabbitmq").glob("lib/rabbitmq_server-*/sbin/rabbitmq-server"))
     return str(scripts[-1]) if scripts else None
+
+
+def load(folder: Path) -> str:
+    """Return the line of a node's configuration that has it take users and rights from `folder`."""
+    return f"load_definitions = {folder}/definitions.json\n"
+
+
+def definitions(users: Sequence[str]) -> dict[str, object]:
+    """Return users who sign in by certificate alone and may do everything."""
+    everything = {"vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}
+    return {
+        "vhosts": [{"name": "/"}],
+        "users": [{"name": user, "password_hash": "", "tags": []} for user in users],
+        "permissions": [{"user": user, **everything} for user in users],
+    }
+
+
+def write_identities(folder: Path, users: Sequence[str]) -> None:
+    """Make `folder` with an authority, the broker's certificate and one for each user, and what RabbitMQ wants beside them."""
+    authority = trustme.CA()
+    folder.mkdir(parents=True)
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    own = authority.issue_cert("localhost", HERE)
+    own.private_key_pem.write_to_path(folder / "broker.key")
+    own.cert_chain_pems[0].write_to_path(folder / "broker.pem")
+    for user in users:
+        # Erlang takes no certificate whose list of names is empty
+        signed = authority.issue_cert(f"{user}.example", common_name=user)
+        signed.private_key_and_cert_chain_pem.write_to_path(folder / f"{user}.pem")
+    (folder / "no-env.conf").write_text("")
+    (folder / "plugins").write_text("[rabbitmq_mqtt].\n")
 
 
 def bridge_user(store: str) -> str:
@@ -64,7 +96,6 @@ class RabbitCluster:
         self.folder, self._stores = folder.resolve(), tuple(stores)
         self.ports = [free_port(HERE) for _ in range(NODES)]
         self._names = [f"stayby{port}@localhost" for port in self.ports]
-        self._authority = trustme.CA()
         self._processes: list[subprocess.Popen[bytes]] = []
         self._env = {
             **os.environ,
@@ -82,27 +113,15 @@ class RabbitCluster:
     # --- files --------------------------------------------------------------------------------------------------------
 
     def _write(self) -> None:
-        self.folder.mkdir(parents=True)
-        self._authority.cert_pem.write_to_path(self.folder / "ca.pem")
-        own = self._authority.issue_cert("localhost", HERE)
-        own.private_key_pem.write_to_path(self.folder / "broker.key")
-        own.cert_chain_pems[0].write_to_path(self.folder / "broker.pem")
-        for user in self._users():
-            # Erlang takes no certificate whose list of names is empty
-            signed = self._authority.issue_cert(f"{user}.example", common_name=user)
-            signed.private_key_and_cert_chain_pem.write_to_path(self.folder / f"{user}.pem")
-        (self.folder / "no-env.conf").write_text("")
-        (self.folder / "plugins").write_text("[rabbitmq_mqtt].\n")
+        write_identities(self.folder, self._users())
         (self.folder / "definitions.json").write_text(json.dumps(self._definitions()))
         for number in range(NODES):
             (self.folder / f"node{number}.conf").write_text(self._conf(number))
 
     def _conf(self, number: int) -> str:
         peers = [f"cluster_formation.classic_config.nodes.{one} = {name}" for one, name in enumerate(self._names, 1)]
-        definitions = f"load_definitions = {self.folder}/definitions.json" if number == 0 else ""
-        return CONF.format(
-            here=HERE, port=self.ports[number], folder=self.folder, peers="\n".join(peers), definitions=definitions
-        )
+        own = CONF.format(here=HERE, port=self.ports[number], folder=self.folder)
+        return own + CONF_OF_CLUSTER + "\n".join([*peers, load(self.folder) if number == 0 else ""])
 
     def _users(self) -> list[str]:
         return [READER, *map(bridge_user, self._stores)]
@@ -112,11 +131,8 @@ class RabbitCluster:
         root = PREFIX.replace("/", "\\.")
         rights = [(READER, "^$", f"^{root}\\.")]
         rights += [(bridge_user(one), f"^{root}\\.{one}\\.[^.]+\\.(status|incident)$", "^$") for one in self._stores]
-        everything = {"vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}
         return {
-            "vhosts": [{"name": "/"}],
-            "users": [{"name": user, "password_hash": "", "tags": []} for user in self._users()],
-            "permissions": [{"user": user, **everything} for user in self._users()],
+            **definitions(self._users()),
             "topic_permissions": [
                 {"user": user, "vhost": "/", "exchange": "amq.topic", "write": write, "read": read}
                 for user, write, read in rights

@@ -1,7 +1,4 @@
-"""A real RabbitMQ with its MQTT plugin over TLS, for tests: a broker that is not mosquitto.
-
-The keys of its configuration are those that 3.10 (Debian 12, MQTT 3.1.1) and 4.0 (Debian 13, MQTT 5) both know.
-"""
+"""A real RabbitMQ with its MQTT plugin over TLS, for tests: a broker that is not mosquitto."""
 
 import json
 import os
@@ -13,37 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-import trustme
-
+from bench.rabbit_cluster import CONF, HERE, START_S, STOP_S, definitions, load, server, write_identities
 from kiosk.broker_files import staff_user, unit_user
 from kiosk.config import BrokerSection
 from kiosk.demo.broker import free_port
 
-START_S, STOP_S = 240.0, 60.0
 MQTT_5_SINCE = (3, 13)
-HERE = "127.0.0.1"
-CONF = """\
-listeners.tcp = none
-mqtt.listeners.tcp = none
-mqtt.listeners.ssl.1 = {here}:{port}
-mqtt.allow_anonymous = false
-mqtt.ssl_cert_login = true
-ssl_cert_login_from = common_name
-ssl_options.cacertfile = {folder}/ca.pem
-ssl_options.certfile = {folder}/broker.pem
-ssl_options.keyfile = {folder}/broker.key
-ssl_options.verify = verify_peer
-ssl_options.fail_if_no_peer_cert = true
-load_definitions = {folder}/definitions.json
-log.console = true
-log.file = false
-"""
-
-
-def server() -> str | None:
-    """Return RabbitMQ's own start script; Debian's wrapper around it wants to be another user."""
-    scripts = sorted(Path("/usr/lib/rabbitmq").glob("lib/rabbitmq_server-*/sbin/rabbitmq-server"))
-    return str(scripts[-1]) if scripts else None
 
 
 def knows_mqtt_5() -> bool:
@@ -58,7 +30,6 @@ class RabbitBroker:
 
     def __init__(self, folder: Path, units: Sequence[str], responders: Sequence[str]) -> None:
         self.folder, self.port = folder.resolve(), free_port(HERE)
-        self._authority = trustme.CA()
         self._process: subprocess.Popen[bytes] | None = None
         self._users = [unit_user(unit) for unit in units] + [staff_user(one) for one in responders]
         epmd = str(free_port(HERE))
@@ -79,25 +50,10 @@ class RabbitBroker:
         self._write()
 
     def _write(self) -> None:
-        self.folder.mkdir(parents=True)
-        self._authority.cert_pem.write_to_path(self.folder / "ca.pem")
-        own = self._authority.issue_cert("localhost", HERE)
-        own.private_key_pem.write_to_path(self.folder / "broker.key")
-        own.cert_chain_pems[0].write_to_path(self.folder / "broker.pem")
-        for user in self._users:
-            # Erlang takes no certificate whose list of names is empty
-            signed = self._authority.issue_cert(f"{user}.example", common_name=user)
-            signed.private_key_and_cert_chain_pem.write_to_path(self.folder / f"{user}.pem")
-        (self.folder / "rabbitmq.conf").write_text(CONF.format(here=HERE, port=self.port, folder=self.folder))
-        (self.folder / "no-env.conf").write_text("")
-        (self.folder / "plugins").write_text("[rabbitmq_mqtt].\n")
-        everything = {"vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}
-        definitions = {
-            "vhosts": [{"name": "/"}],
-            "users": [{"name": user, "password_hash": "", "tags": []} for user in self._users],
-            "permissions": [{"user": user, **everything} for user in self._users],
-        }
-        (self.folder / "definitions.json").write_text(json.dumps(definitions))
+        write_identities(self.folder, self._users)
+        own = CONF.format(here=HERE, port=self.port, folder=self.folder)
+        (self.folder / "rabbitmq.conf").write_text(own + load(self.folder))
+        (self.folder / "definitions.json").write_text(json.dumps(definitions(self._users)))
 
     def section_for_unit(self, unit: str) -> BrokerSection:
         """Return the `[broker]` table of a unit."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
 
+from bench.rabbit_cluster import server
 from kiosk.demo.stage import SAM, STORE, UNIT, Stage
 from kiosk.messages import (
     CloseReply,
@@ -22,7 +23,7 @@ from kiosk.messages import (
     status_topic,
 )
 from kiosk.mqtt import Connected, MqttLink, Received, Refused
-from tests.rabbit import RabbitBroker, knows_mqtt_5, server
+from tests.rabbit import RabbitBroker, knows_mqtt_5
 from tests.staff import Staff
 
 pytestmark = [
