@@ -7,21 +7,18 @@ Rules
 """
 
 import difflib
-import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from kiosk.config import CREDENTIALS, BrokerSection, File, Section, ServeSection, load, parse, wrong_credentials
+from kiosk.config import CREDENTIALS, PIN, BrokerSection, File, Section, ServeSection, load, parse, wrong_credentials
 from kiosk.config_faults import HOURS_PATTERN, ConfigFaults, Loc, faults_at
 from kiosk.messages import PREFIX, Id, Name, Tier
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 Role = Literal["staff", "manager"]
-PIN = re.compile(r"scrypt\$\d+\$\d+\$\d+\$[\w=-]+\$[\w=-]+", re.ASCII)
-"""What `kiosk.pins` makes of a PIN; whether its numbers are sound is said by `stayby check`."""
 FILE_KEYS = ("_file", "_dir", "program")
 """So do the names of the options end that name a file."""
 Url = Annotated[str, Field(pattern=r"^https?://[^\s]+$", max_length=500)]
@@ -40,6 +37,8 @@ class StoreSection(Section):
     """The folder of the board's own memory: sessions, and what is kept of incidents."""
     claims_dir: File = Path("/etc/stayby/claims")
     """The folder of the claims and renewed certificates that the board hands to the units."""
+    updates_dir: File = Path("/etc/stayby/updates")
+    """The folder of the signed packages that the board hands to the units."""
     contact: str = Field(default="", max_length=120)
     """Whom a manager or a technician turns to, as printed on reports."""
 

@@ -22,7 +22,6 @@ from kiosk.bus import Leaf, runtime_socket
 from kiosk.config import load_unit
 from kiosk.demo.stage import SAM, UNIT, Stage, wait_for
 from kiosk.doctor import commissioning
-from kiosk.doctor.commissioning import NotGenuine
 from kiosk.doctor.record import well, wrong
 from kiosk.doctor.trials import Plan, Trial, passed, whole_way
 from kiosk.events import ButtonPressed, Event, FineTouched, HelpTouched, PersonTouched, PhraseHeard
@@ -46,6 +45,7 @@ from kiosk.messages import (
     WalkTrigger,
 )
 from kiosk.messages import Ear as EarReport
+from kiosk.signatures import NotGenuine, canonical
 from kiosk.ui.remote import ScreenRemote
 from kiosk.walk import EXPECT_S, HOLD_S, Walk, trigger_of
 from tests.staff import Staff
@@ -461,7 +461,7 @@ def _nobody_can_change(text: str, authority: bytes) -> None:
     better["commissioning"]["passed"] = True
     with pytest.raises(NotGenuine, match="changed"):
         commissioning.verify(json.dumps(better).encode(), authority)
-    better["sha256"] = hashlib.sha256(commissioning.canonical(better["commissioning"])).hexdigest()
+    better["sha256"] = hashlib.sha256(canonical(better["commissioning"])).hexdigest()
     with pytest.raises(NotGenuine, match="does not fit"):
         commissioning.verify(json.dumps(better).encode(), authority)
     with pytest.raises(NotGenuine, match="no commissioning certificate"):

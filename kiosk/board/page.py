@@ -31,7 +31,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from kiosk.board import authority, claims, fleet_page, handover, manage, web
+from kiosk.board import authority, claims, fleet_page, handover, manage, updates, web
 from kiosk.board.accounts import AccountFault, Accounts, board_config
 from kiosk.board.crew import Crew, Page, TooManyPages
 from kiosk.board.fault_words import ENDS, FORGETS, STILL, UNWRITTEN, FaultView
@@ -131,6 +131,7 @@ class Board:
             *sign_in.routes(),
             *authority.routes(store_ca, self.door),
             *claims.routes(store.store.claims_dir, self.door),
+            *updates.routes(store.store.updates_dir),
             *manage.routes(self.records, store, self.door, self.crew.start_drill),
             *fleet_page.routes(self.recorder.fleet, store, self.door),
         ]

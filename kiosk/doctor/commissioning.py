@@ -4,20 +4,13 @@ The signature is over the canonical JSON (sorted keys, no blanks, UTF-8), by SHA
 that key is, on the unit; it does not prove that the people named in it were there.
 """
 
-import base64
-import binascii
 import hashlib
 import html
-import json
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import ValidationError
 
@@ -25,6 +18,7 @@ from kiosk.board.export import Paper
 from kiosk.config import BrokerSection
 from kiosk.doctor.record import WORDS, Check, summary
 from kiosk.messages import Record, one_line
+from kiosk.signatures import NotGenuine, canonical, is_of, name_of, signature_of, signer
 
 
 class Commissioning(Record):
@@ -59,15 +53,6 @@ class Signed(Record):
     certificate: str = ""
 
 
-class NotGenuine(ValueError):
-    """A certificate that does not hold; its text says why."""
-
-
-def canonical(commissioning: dict[str, Any]) -> bytes:
-    """Return the bytes that are signed."""
-    return json.dumps(commissioning, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
 # --- signing ----------------------------------------------------------------------------------------------------------
 
 
@@ -78,22 +63,10 @@ def sign(commissioning: Commissioning, broker: BrokerSection) -> Signed:
     digest = hashlib.sha256(text).hexdigest()
     if broker.key_file is None or broker.cert_file is None:
         return Signed(commissioning=body, sha256=digest)
-    signature = base64.b64encode(_signature(broker.key_file, text)).decode()
+    signature = signature_of(load_pem_private_key(broker.key_file.read_bytes(), None), text)
     return Signed(
         commissioning=body, sha256=digest, signature=signature, certificate=broker.cert_file.read_text("ascii")
     )
-
-
-def _signature(key_file: Path, text: bytes) -> bytes:
-    key = load_pem_private_key(key_file.read_bytes(), None)
-    match key:
-        case ec.EllipticCurvePrivateKey():
-            return key.sign(text, ec.ECDSA(hashes.SHA256()))
-        case rsa.RSAPrivateKey():
-            return key.sign(text, padding.PKCS1v15(), hashes.SHA256())
-        case ed25519.Ed25519PrivateKey():
-            return key.sign(text)
-    raise ValueError(f"{key_file}: a key of a kind that cannot sign")
 
 
 def verify(file: bytes, authority: bytes | None = None) -> tuple[Commissioning, str]:
@@ -115,38 +88,10 @@ def verify(file: bytes, authority: bytes | None = None) -> tuple[Commissioning, 
 
 
 def _signer(signed: Signed, text: bytes, authority: bytes | None) -> str:
-    try:
-        certificate = x509.load_pem_x509_certificate(signed.certificate.encode())
-        _check(certificate, base64.b64decode(signed.signature, validate=True), text)
-    except InvalidSignature:
-        raise NotGenuine("its signature does not fit its text") from None
-    except (ValueError, TypeError, UnsupportedAlgorithm, binascii.Error) as error:
-        raise NotGenuine(f"its certificate or signature cannot be read ({error})") from None
-    if authority is not None and not _signed_by(authority, certificate):
+    certificate = signer(signed.certificate, signed.signature, text)
+    if authority is not None and not is_of(certificate, authority):
         raise NotGenuine("its certificate is of another store")
-    names = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    return str(names[0].value) if names else "nobody"
-
-
-def _signed_by(authority: bytes, certificate: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
-    except (InvalidSignature, ValueError, TypeError):
-        return False
-    return True
-
-
-def _check(certificate: x509.Certificate, signature: bytes, text: bytes) -> None:
-    key = certificate.public_key()
-    match key:
-        case ec.EllipticCurvePublicKey():
-            key.verify(signature, text, ec.ECDSA(hashes.SHA256()))
-        case rsa.RSAPublicKey():
-            key.verify(signature, text, padding.PKCS1v15(), hashes.SHA256())
-        case ed25519.Ed25519PublicKey():
-            key.verify(signature, text)
-        case _:
-            raise ValueError("a key of an unknown kind")
+    return name_of(certificate)
 
 
 # --- for people -------------------------------------------------------------------------------------------------------

@@ -18,13 +18,14 @@ from kiosk.bus import Leaf, runtime_socket
 from kiosk.cli import CONFIG, DEFAULT_CONFIG, load_or_exit
 from kiosk.config_file import Loaded
 from kiosk.doctor import commissioning
-from kiosk.doctor.commissioning import Commissioning, NotGenuine
+from kiosk.doctor.commissioning import Commissioning
 from kiosk.doctor.doctor_cli import Hub, checks, show
 from kiosk.doctor.network import link_addresses
 from kiosk.doctor.parts import versions
 from kiosk.doctor.record import summary
 from kiosk.doctor.trials import Plan, Trial, passed, plan_for, whole_way
 from kiosk.messages import AskWalk, Hello, Role, ToLeaf, WalkSays
+from kiosk.signatures import NotGenuine
 from kiosk.walk import EXPECT_S, HOLD_S
 
 BEEP_S = 15.0

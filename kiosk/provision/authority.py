@@ -24,8 +24,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from kiosk.config_file import write_durably
 
-Use = Literal["client", "server"]
-USES = {"client": ExtendedKeyUsageOID.CLIENT_AUTH, "server": ExtendedKeyUsageOID.SERVER_AUTH}
+Use = Literal["client", "server", "update"]
+USES = {
+    "client": ExtendedKeyUsageOID.CLIENT_AUTH,
+    "server": ExtendedKeyUsageOID.SERVER_AUTH,
+    "update": ExtendedKeyUsageOID.CODE_SIGNING,
+}
 
 AUTHORITY_LASTS = timedelta(days=20 * 365)
 LASTS = timedelta(days=820)

@@ -1,9 +1,10 @@
 """Puts a part of a store's folder where the board or the broker reads it, on their own machine: `stayby store put`.
 
 The part may have come on a stick: the authority is not needed. Each file is replaced whole; store.toml and mosquitto.conf come
-last, so that what they name is there before. Of the claims, those that the folder no longer has are taken away.
+last, so that what they name is there before. Of the claims and updates, those that the folder no longer has are taken away.
 """
 
+import filecmp
 import grp
 import os
 import pwd
@@ -15,9 +16,11 @@ from typing import NamedTuple
 
 from kiosk.config_file import read_store, write_durably
 from kiosk.provision.authority import AuthorityError
+from kiosk.update import package
 
 LAST = ("store.toml", "mosquitto.conf")
-CLAIMS = "claims"
+DROPPED = ("claims", "updates")
+PACKAGE = ".deb"
 SYSTEMCTL_S = 60.0
 
 
@@ -60,15 +63,23 @@ def put(source: Path, part: Part, to: Path | None) -> tuple[int, bool]:
     for file in files:
         target = to / file.relative_to(source)
         _make_folder(target.parent, owner, group)
-        write_durably(target, file.read_bytes(), PLACES[part].mode, group)
+        _copy(file, target, PLACES[part].mode, group)
         os.chown(target, owner, -1)
-    if part is Part.BOARD:
-        _drop(to / CLAIMS, {one.name for one in files})
+    for folder in DROPPED if part is Part.BOARD else ():
+        _drop(to / folder, {one.name for one in files})
     return len(files), restart
 
 
 def _same(one: Path, other: Path) -> bool:
-    return other.exists() and one.read_bytes() == other.read_bytes()
+    return other.exists() and filecmp.cmp(one, other, shallow=False)
+
+
+def _copy(file: Path, target: Path, mode: int, group: int) -> None:
+    if file.suffix != PACKAGE:
+        write_durably(target, file.read_bytes(), mode, group)
+    elif not _same(file, target):
+        package.write_durably(package.chunks(file), target, mode)
+        os.chown(target, -1, group)
 
 
 def _make_folder(folder: Path, owner: int, group: int) -> None:

@@ -16,6 +16,7 @@ from kiosk.messages import ID_PATTERN
 from kiosk.numbers import NUMBERS
 from kiosk.provision import put
 from kiosk.provision.authority import AuthorityError
+from kiosk.provision.publish import publish
 from kiosk.provision.store_folder import BROKER_FOLDER, NewStore, StoreFolder, create
 from kiosk.store_config import StoreConfig
 
@@ -251,6 +252,24 @@ def renew(
     _say_where_it_goes(made, board=True, broker=any(entry.user == "broker" for entry in done))
 
 
+def update(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="Packages, one for each architecture.")],
+    *,
+    folder: FOLDER = HERE,
+) -> None:
+    """Sign packages for this store's units.
+
+    Each unit fetches the one of its architecture from the board by night, and keeps it once it has proven itself with it.
+    """
+    with one_line():
+        made = StoreFolder(folder)
+        offers = publish(made, files, _now())
+    for offer in offers:
+        typer.echo(f"{offer.version} for {offer.architecture}: signed, {offer.size / 1e6:.0f} MB")
+    typer.echo(f"a unit without the board's network takes both files of {folder}/board/updates from a stick")
+    _say_where_it_goes(made, board=True, broker=False)
+
+
 def put_command(
     part: Annotated[put.Part, typer.Argument(help="What this machine runs.")],
     *,
@@ -288,4 +307,5 @@ def add_to(app: typer.Typer) -> None:
     app.command(name="add-relay")(add_relay)
     app.command()(renew)
     app.command()(revoke)
+    app.command()(update)
     app.command(name="put")(put_command)

@@ -1,7 +1,7 @@
 """A store's folder on its manager's machine: its authority, and what goes to the board's machine, the broker's and the units.
 
     authority/   the key that lets anybody in; goes nowhere
-    board/       /etc/stayby on the machine of the board: store.toml, certificates, claims/
+    board/       /etc/stayby on the machine of the board: store.toml, certificates, claims/, updates/
     broker/      /etc/mosquitto on the machine of the broker
     papers/      one page for each unit, with the code of its claim
     unit.toml    what the kiosk.toml of every unit of this store begins with
@@ -43,6 +43,7 @@ from kiosk.provision.paper import paper
 from kiosk.store_config import StoreConfig, load_store
 
 AUTHORITY, BOARD, BROKER, PAPERS, CLAIMS = "authority", "board", "broker", "papers", "claims"
+UPDATES = "updates"
 HOME = "home-assistant"
 STORE_TOML, UNIT_TOML, CA = "store.toml", "unit.toml", "ca.pem"
 RENEW_BEFORE = timedelta(days=90)
@@ -65,6 +66,10 @@ device = "default"
 
 [speaker]
 device = "default"
+
+# The technician's pages on the screen. `stayby store pin` prints the line; without it they stay shut.
+# [service]
+# pin = "scrypt$…"
 """
 
 
@@ -250,7 +255,8 @@ class StoreFolder:
         if entry.user in {staff_user(one.id) for one in store.staff}:
             return self.folder / BOARD / f"{entry.user}{CERTIFICATE}"
         unit = entry.user.removeprefix(unit_user(""))
-        return self.folder / BOARD / CLAIMS / f"{unit}{CERTIFICATE}" if unit in {one.id for one in store.unit} else None
+        known = entry.use == "client" and unit in {one.id for one in store.unit}
+        return self.folder / BOARD / CLAIMS / f"{unit}{CERTIFICATE}" if known else None
 
     def _drop_ended_claims(self, now: datetime) -> None:
         for file in (self.folder / BOARD / CLAIMS).glob(f"*{claim.SUFFIX}"):
@@ -343,7 +349,7 @@ def create(folder: Path, new: NewStore, now: datetime) -> StoreFolder:
     free_folder(folder)
     store = load_store(_store_text(new))  # whatever of the answers cannot be is said before anything is made
     load_unit(_with_identity(_unit_text(new), "unit-1", "Service desk", {}))
-    for part in ("", BOARD, BROKER, PAPERS, f"{BOARD}/{CLAIMS}"):
+    for part in ("", BOARD, BROKER, PAPERS, f"{BOARD}/{CLAIMS}", f"{BOARD}/{UPDATES}"):
         (folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
     authority = Authority.create(folder / AUTHORITY, new.id, new.name, now)
     place = BrokerPlace(folder=new.broker_folder, user=new.broker_user)
@@ -362,7 +368,7 @@ def create(folder: Path, new: NewStore, now: datetime) -> StoreFolder:
 
 def _store_text(new: NewStore) -> str:
     tables: dict[str, Mapping[str, toml_lines.Value]] = {
-        "[store]": {"id": new.id, "name": new.name, "zone": new.zone, "claims_dir": CLAIMS},
+        "[store]": {"id": new.id, "name": new.name, "zone": new.zone, "claims_dir": CLAIMS, "updates_dir": UPDATES},
         "[broker]": {
             "host": new.broker,
             "port": new.broker_port,

@@ -1,0 +1,26 @@
+"""Small packages by the name of ours, made by the real dpkg-deb."""
+
+import subprocess
+from pathlib import Path
+
+CONTROL = """Package: {name}
+Version: {version}
+Architecture: {architecture}
+Maintainer: Tests <tests@stayby.invalid>
+Installed-Size: 10
+Description: a package for tests
+"""
+
+
+def build(folder: Path, version: str, architecture: str = "amd64", name: str = "stayby", **files: str) -> Path:
+    """Build a package with some files (name without its folder and text) in /usr/lib/stayby; return its file."""
+    tree = folder / f"tree-{version}-{architecture}"
+    (tree / "DEBIAN").mkdir(parents=True)
+    (tree / "DEBIAN" / "control").write_text(CONTROL.format(name=name, version=version, architecture=architecture))
+    (tree / "usr" / "lib" / "stayby").mkdir(parents=True)
+    for file, text in {"version": version, **files}.items():
+        (tree / "usr" / "lib" / "stayby" / file).write_text(text)
+    made = folder / f"{name}_{version}_{architecture}.deb"
+    build_tree = ["dpkg-deb", "--root-owner-group", "-Zgzip", "--build", str(tree), str(made)]
+    subprocess.run(build_tree, check=True, stdout=subprocess.DEVNULL)
+    return made
