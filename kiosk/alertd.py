@@ -493,8 +493,9 @@ class Hub:
             return
         payload = _payload(self._snapshot(incident, clock))
         self._store.save(incident, clock, (incident_topic(self._unit.store, self._unit.id), payload), self._press)
-        self._black_box.incident(incident, clock.unix_s - clock.now_s)
         self._send_outbox()
+        self._black_box.incident(incident, clock.unix_s - clock.now_s)
+        self._store.note_events(self._black_box.due(clock.now_s))
 
     def _snapshot(self, incident: Incident, clock: Clock) -> Snapshot:
         opened_at = datetime.fromtimestamp(clock.unix_s, UTC) - timedelta(seconds=clock.now_s - incident.opened_s)
