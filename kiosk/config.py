@@ -7,6 +7,7 @@ Rules
 """
 
 import ipaddress
+import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from ipaddress import ip_network
@@ -28,9 +29,12 @@ from kiosk.config_faults import (
     key_lines,
     syntax_fault,
 )
+from kiosk.corners import Turned
 from kiosk.messages import Id, Language, Name
 from kiosk.numbers import NUMBERS
 
+PIN = re.compile(r"scrypt\$\d+\$\d+\$\d+\$[\w=-]+\$[\w=-]+", re.ASCII)
+"""What `kiosk.pins` makes of a PIN; whether its numbers are sound is said by `stayby check`."""
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 File = Annotated[Path, Field(strict=False)]
 M = TypeVar("M", bound=BaseModel)
@@ -186,6 +190,8 @@ class UiSection(Section):
     """What the screen speaks until somebody chooses another: en, es, fr, zh, ar or hi."""
     night: str | None = Field(default=None, pattern=HOURS_PATTERN)
     """When the screen is dark, dim and quieter, local time, "21:00-07:00"; never if unset, all day with equal ends."""
+    touch: Turned = Field(default=Turned.RIGHT, strict=False)
+    """How the touch panel lies behind its picture, as its four corners say when they are tapped: "mirrored-x", "turned-180", …"""
 
 
 class SpeakerSection(Section):
@@ -199,8 +205,22 @@ class SpeakerSection(Section):
     """How loud within [ui] night."""
 
 
+class ServiceSection(Section):
+    """The technician's pages on the screen."""
+
+    pin: SecretStr
+    """What `stayby store pin` printed for their PIN; without it the pages stay shut."""
+
+    @field_validator("pin")
+    @classmethod
+    def _pin_was_made_by_us(cls, pin: SecretStr) -> SecretStr:
+        if not PIN.fullmatch(pin.get_secret_value()):
+            raise ValueError("is not what `stayby store pin` prints: run it and put its line here")
+        return pin
+
+
 class UnitConfig(Section):
-    """A unit's whole `kiosk.toml`. A missing [button], [listen] or [speaker] is a unit without one, and not a fault."""
+    """A unit's whole `kiosk.toml`. A missing [button], [listen], [speaker] or [service] is a unit without one."""
 
     unit: UnitSection
     broker: BrokerSection
@@ -209,6 +229,7 @@ class UnitConfig(Section):
     escalation: EscalationSection = EscalationSection()
     ui: UiSection = UiSection()
     speaker: SpeakerSection | None = None
+    service: ServiceSection | None = None
 
 
 class ResponderSection(Section):

@@ -12,13 +12,13 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from kiosk.certificates import validities
-from kiosk.config import BoardConfig, UnitConfig, load_board, load_unit
+from kiosk.config import PIN, BoardConfig, UnitConfig, load_board, load_unit
 from kiosk.config_faults import ConfigFault, ConfigFaults, Loc, faults_at
 from kiosk.covert import wrong_choice
 from kiosk.detection import ManifestError, parse_manifest
 from kiosk.messages import Fault
 from kiosk.pins import PinError, check_stored
-from kiosk.store_config import PIN, StoreConfig, anchored, load_store
+from kiosk.store_config import StoreConfig, anchored, load_store
 
 MAX_CONFIG_BYTES = 64 * 1024
 MAX_STORE_BYTES = 2 * 1024 * 1024
@@ -288,12 +288,12 @@ def _model_faults(data: Mapping[str, Any]) -> Iterator[Wrong]:
 
 
 def _store_faults(data: Mapping[str, Any]) -> Iterator[Wrong]:
-    """Yield what of a store is not to be had on this machine: its time zone, the numbers of a PIN, its programs."""
+    """Yield what of a store or unit is not to be had on this machine: its time zone, the numbers of a PIN, its programs."""
     for loc, table in _sections(data):
         zone, pin, program = table.get("zone"), table.get("pin"), _named(table, "program")
         if loc == ("store",) and isinstance(zone, str) and zone and not is_zone(zone):
             yield ("store", "zone"), f"{zone[:60]!r} is no time zone", 'write it like "Europe/London", or leave it out'
-        if loc[0] == "staff" and isinstance(pin, str) and not _is_pin(pin):
+        if loc[0] in {"staff", "service"} and isinstance(pin, str) and not _is_pin(pin):
             yield (*loc, "pin"), "is not what `stayby store pin` prints", "run it and put its line here"
         if loc[0] == "command" and program and not (program.is_file() and os.access(program, os.X_OK)):
             yield (

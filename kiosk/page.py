@@ -2,8 +2,8 @@
 
 Rules
 - Everything is frozen. A `Page` holds texts in the person's own language, and what each touch does.
-- A `Button` does one of four things: tells the hub (`Touch`), moves on this screen (`Go`), changes how this screen looks and
-  speaks (`Look`), or types (`Key`).
+- A `Button` does one of five things: tells the hub (`Touch`), moves on this screen (`Go`), changes how this screen looks and
+  speaks (`Look`), types (`Key`), or moves on the pages of a technician (`Service`).
 - What moves (a circle, a beat) is named by `Pace`, and drawn by wall time; everything else on a page stands still.
 """
 
@@ -33,6 +33,14 @@ class Kind(StrEnum):
     VIEW = "view"
     NAME = "name"
     EAR = "ear"
+    PIN = "pin"
+    FINDINGS = "findings"
+    CORNERS = "corners"
+    TAPPED = "tapped"
+
+
+SERVICE_KINDS = frozenset({Kind.PIN, Kind.FINDINGS, Kind.CORNERS, Kind.TAPPED})
+"""The pages of a technician: in English, and of one size."""
 
 
 class Go(StrEnum):
@@ -51,6 +59,17 @@ class Go(StrEnum):
     EAR = "ear"
     CODE = "code"
     CARD = "card"
+
+
+class Service(StrEnum):
+    """A touch on a technician's page."""
+
+    ENTER = "enter"
+    LOOK = "look"
+    MORE = "more"
+    CORNERS = "corners"
+    FINDINGS = "findings"
+    CLOSE = "close"
 
 
 class Theme(StrEnum):
@@ -96,7 +115,7 @@ class Style(StrEnum):
     SMALL = "small"
 
 
-Does = Touch | Go | Look | Key
+Does = Touch | Go | Look | Key | Service
 
 
 @dataclass(frozen=True)
@@ -116,6 +135,15 @@ class Line:
 
     text: str
     done: bool
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of a technician's page: well, wrong, or not looked at (`ok` None), and what to do now."""
+
+    ok: bool | None
+    text: str
+    do: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,7 +167,8 @@ class Page:
     `kicker`, `headline`, `body`, `waiting`); on the right what can be done (`ask`, `buttons`, or `keys` with what was typed in
     `entry`); the bottom line (`bottom` and `corner`), and `row`, which stands in its place or above it. The emergency page has
     `number` and `card`. `prompts` are the keys of what is read aloud when the page turns (see `texts.prompts`), `choice` is
-    whose steps are shown, `step` which one (from 0).
+    whose steps are shown, `step` which one (from 0). A technician's page has `findings`, or a mark to be touched in a corner,
+    `mark_at` (from 0, clockwise from the top left).
     """
 
     kind: Kind
@@ -168,11 +197,14 @@ class Page:
     choice: Choice | None = None
     step: int = 0
     prompts: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    mark_at: int | None = None
 
     def texts(self) -> tuple[str, ...]:
         """Return every text on the page, top to bottom."""
         parts = [self.top_left, self.mark, self.top_right, *_of(self.top), self.kicker, self.headline, *self.body]
         parts += [line.text for line in self.waiting]
+        parts += [text for one in self.findings for text in (one.text, one.do)]
         parts += [self.number, *((self.card.title, self.card.lead, *self.card.lines) if self.card else ())]
         parts += [self.ask, self.entry, *_of(self.buttons), *(text for row in self.keys for text in _of(row))]
         parts += [self.bottom, *_of(self.row), *_of(self.corner)]

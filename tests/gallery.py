@@ -34,7 +34,7 @@ from kiosk.texts import OWN_NAMES
 from kiosk.ui.layout import lay_out
 from kiosk.ui.shapes import Box, Layout, Text
 from kiosk.ui.shaping import pieces
-from tests.screen import AWAY, FACE, ROOT, SCENES, Scene, config, scene_page, show, snapshot
+from tests.screen import AWAY, FACE, ROOT, SCENES, SERVICE, Scene, config, scene_page, show, snapshot
 
 OUT = ROOT / "build" / "gallery"
 USUAL_PANEL = (800, 480)
@@ -101,7 +101,7 @@ def screens() -> dict[str, Scene]:
         if choice is not Choice.PERSON
     }
     far = {f"name_{name}": Scene(_named(given), "coming") for name, given in NAMES.items()}
-    return {**SCENES, **AWAY, **steps, **far}
+    return {**SCENES, **AWAY, **SERVICE, **steps, **far}
 
 
 NAMES = {

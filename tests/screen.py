@@ -6,19 +6,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from bench.hub import FACE, LEE, PRIYA, SAM, Hub, next_step, show, snapshot
+from kiosk.corners import CORNERS, Tapped, Turned, Verdict, Word
+from kiosk.doctor.machine import NEW_SUPPLY
+from kiosk.doctor.record import Check, untested, well, wrong
 from kiosk.local import USUAL_LOOK
 from kiosk.messages import Choice, Entry, Going, HeardPhrase, Hearing, Reach, Severity, Show, State, Trigger
 from kiosk.page import Button, Look, Page
 from kiosk.pages import Desk, Local, at_home, page, settle, touched
+from kiosk.pages_service import service_page
+from kiosk.scene import Place
 from kiosk.tongue import ENGLISH, Tongue
 from kiosk.ui.remote import ScreenRemote
+from kiosk.visit import NO_DOCTOR, At, Visit
 
 __all__ = ["FACE", "LEE", "PRIYA", "SAM", "Hub", "next_step", "show", "snapshot"]
 
@@ -36,7 +42,12 @@ run(UnitConfig.model_validate_json(sys.argv[1]), Path(sys.argv[2]) if len(sys.ar
 def config(run_dir: Path, width: int, height: int, *, fullscreen: bool = False, **more: dict[str, object]) -> str:
     """Return a unit's settings as JSON; `more` are whole tables beside the usual ones, or more of [ui]."""
     broker = {"host": "localhost", "ca_file": "ca.pem", "username": "desk3", "password": "secret"}
-    unit = {**FACE.model_dump(exclude={"unit"}), "id": FACE.unit, "run_dir": str(run_dir)}
+    unit = {
+        **FACE.model_dump(exclude={"unit"}),
+        "id": FACE.unit,
+        "run_dir": str(run_dir),
+        "state_dir": str(run_dir / "state"),
+    }
     ui = {"width": width, "height": height, "fullscreen": fullscreen, **more.pop("ui", {})}
     return json.dumps({"unit": unit, "broker": broker, "ui": ui, "button": {"port": "/dev/null"}, **more})
 
@@ -52,6 +63,8 @@ class Scene:
     kind: str
     taps: tuple[str, ...] = ()
     age_s: float = 0.0
+    visit: Visit | None = None
+    """A technician's, whose page stands there instead."""
 
 
 def every_button(shown: Page) -> tuple[Button, ...]:
@@ -62,6 +75,9 @@ def every_button(shown: Page) -> tuple[Button, ...]:
 
 def scene_page(scene: Scene, look: Look = USUAL_LOOK, tongue: Tongue = ENGLISH, desk: Desk = DESK) -> Page:
     """Return the page of a scene without a screen, in any language and look: it is touched in English."""
+    if scene.visit is not None:
+        local = settle(at_home(Local(), look), scene.show, 0.0)
+        return service_page(scene.visit, Place(scene.show.face, local, desk, tongue, 0.0), Turned.RIGHT)
 
     def now(local: Local, spoken: Tongue) -> Page:
         return page(scene.show, settle(local, scene.show, scene.age_s), desk, scene.age_s, 0.0, spoken)
@@ -265,6 +281,48 @@ AWAY: dict[str, Scene] = {
     "gone_view": Scene(show(), "view", (VIEW,), age_s=GONE_S),
 }
 """What stands there when the hub is gone."""
+
+
+def _found(word: str, many: int) -> tuple[Check, ...]:
+    """Findings as doctor makes them, of every length."""
+    worst = (
+        wrong("power", "the supply fell under 4.63 V since the start", NEW_SUPPLY),
+        wrong(
+            "network name", "broker.harbour.example: the name is not known here", "ask who runs the network for its DNS"
+        ),
+        wrong(
+            "microphone", "no sound for 12 s " + word * 20, "push its plug home; `arecord -l` names those that are here"
+        ),
+    )
+    rest = (untested("disk wear", "no card here tells its wear (SD cards do not)"), well("temperature", "51 °C"))
+    return (*worst, *(rest * many))
+
+
+def _tapped(word: Word, **more: Any) -> Visit:
+    tapped = Tapped(at=datetime(2026, 1, 1, tzinfo=UTC), verdict=Verdict(word=word, **more))
+    return Visit(At.TAPPED, 0.0, tapped=tapped)
+
+
+VISITS: dict[str, Visit] = {
+    "shut": Visit(At.SHUT, 0.0),
+    "pin": Visit(At.PIN, 0.0),
+    "pin_typed": Visit(At.PIN, 0.0, entry="271828182845"),
+    "pin_wrong": Visit(At.PIN, 0.0, says="That is not the PIN. 3 more tries."),
+    "pin_waits": Visit(At.PIN, 0.0, waits=True),
+    "pin_locked": Visit(At.PIN, 0.0, locked_s=290.0),
+    "looking": Visit(At.FINDINGS, 0.0, found=_found("a word ", 1)[:2]),
+    "found": Visit(At.FINDINGS, 0.0, found=_found("a word ", 8), done=True),
+    "found_2": Visit(At.FINDINGS, 0.0, found=_found("a word ", 8), done=True, part=1),
+    "found_long": Visit(At.FINDINGS, 0.0, found=_found("averylongnameofonefile", 1), done=True),
+    "no_doctor": Visit(At.FINDINGS, 0.0, why=f"Doctor does not answer at /run/stayby-doctor.sock (none): {NO_DOCTOR}."),
+    "corner_1": Visit(At.CORNERS, 0.0),
+    "corner_4": Visit(At.CORNERS, 0.0, taps=(None, None, None)),
+    "tapped": _tapped("right"),
+    "tapped_mirrored": _tapped("turned", turned=Turned.MIRRORED_X),
+    "tapped_dead": replace(_tapped("dead", dead=CORNERS[1:3]), kept=False),
+}
+SERVICE = {f"service_{name}": Scene(show(), "service", visit=visit) for name, visit in VISITS.items()}
+"""What a technician sees."""
 
 
 def check(wanted: Any, what: str, timeout_s: float = 10.0) -> Any:

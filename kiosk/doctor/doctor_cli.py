@@ -3,6 +3,7 @@
 It stands beside the running hub and asks it over the bus. When the hub is down it says so, and checks what it can without it.
 """
 
+import contextlib
 import shutil
 import sys
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from kiosk.doctor import unit as unit_checks
 from kiosk.doctor.machine import ROOT
 from kiosk.doctor.network import network
 from kiosk.doctor.parts import parts, version_check
-from kiosk.doctor.record import COLOURS, Check, summary, text_of, well, wrong
+from kiosk.doctor.record import COLOURS, Check, Line, summary, text_of, well, wrong
 from kiosk.messages import AskStatus, BadMessage, StatusAnswer
 
 ANSWER_S = 3.0
@@ -59,8 +60,11 @@ class Hub:
         return answer is not None and (answer.status.store, answer.status.unit) == self._unit
 
 
-def checks(loaded: Loaded, root: Path = ROOT, *, with_sound: bool = False) -> Iterator[Check]:
-    """Yield each finding as it is made. Alerts nobody; `with_sound` plays a soft rush of noise."""
+def checks(loaded: Loaded, root: Path = ROOT, *, with_sound: bool = False, for_screen: bool = False) -> Iterator[Check]:
+    """Yield each finding as it is made. Alerts nobody; `with_sound` plays a soft rush of noise.
+
+    `for_screen`: nothing tells of a silent alert, which must not show at the desk.
+    """
     config, hub = loaded.config, Hub(loaded.config)
     yield from _configuration(loaded)
     yield machine.power(root)
@@ -68,7 +72,7 @@ def checks(loaded: Loaded, root: Path = ROOT, *, with_sound: bool = False) -> It
     yield from machine.disk(config.unit.state_dir, root)
     yield from machine.clock(root=root)
     yield from network(config, hub.is_us, root)
-    answer = hub.ask()
+    answer = _unhidden(hub.ask()) if for_screen else hub.ask()
     if answer is None:
         yield from unit_checks.hub_down(hub.why)
     else:
@@ -77,6 +81,12 @@ def checks(loaded: Loaded, root: Path = ROOT, *, with_sound: bool = False) -> It
     if with_sound:
         yield sound.loop(config, hub.ask)
     yield version_check(answer, root)
+
+
+def _unhidden(answer: StatusAnswer | None) -> StatusAnswer | None:
+    """Return the hub's answer as if no silent alert were open."""
+    hidden = answer is not None and answer.incident is not None and answer.incident.silent
+    return answer.model_copy(update={"incident": None, "unsent": 0}) if answer and hidden else answer
 
 
 def _configuration(loaded: Loaded) -> Iterator[Check]:
@@ -93,8 +103,15 @@ def doctor_command(
         bool, typer.Option("--sound", help="Play a soft rush too, and see that the microphone hears it.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="All findings as one JSON object.")] = False,
+    for_screen: Annotated[
+        bool,
+        typer.Option("--for-screen", help="For the unit's own screen: each finding as a line of JSON, as it is made."),
+    ] = False,
 ) -> None:
     """Look at everything without alerting anybody: a line each, and what to do now. Exit 1 when anything is wrong."""
+    if for_screen:
+        _tell_screen(config)
+        return
     found: list[Check] = []
     for check in _all(config, with_sound=with_sound):
         found.append(check)
@@ -108,7 +125,15 @@ def doctor_command(
     raise typer.Exit(0 if well_all else 1)
 
 
-def _all(path: Path, *, with_sound: bool) -> Iterator[Check]:
+def _tell_screen(config: Path) -> None:
+    """Print the findings as the screen reads them; it may go away meanwhile."""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        for check in _all(config, for_screen=True):
+            print(Line(check=check).model_dump_json(), flush=True)
+        print(Line().model_dump_json(), flush=True)
+
+
+def _all(path: Path, *, with_sound: bool = False, for_screen: bool = False) -> Iterator[Check]:
     """Yield all findings; without any configuration, those of the machine alone."""
     try:
         loaded = load_or_last_good(path, keep=False)
@@ -121,7 +146,7 @@ def _all(path: Path, *, with_sound: bool) -> Iterator[Check]:
         yield machine.temperature()
         yield from machine.clock()
         return
-    yield from checks(loaded, with_sound=with_sound)
+    yield from checks(loaded, with_sound=with_sound, for_screen=for_screen)
 
 
 def show(check: Check) -> None:

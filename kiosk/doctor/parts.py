@@ -5,18 +5,24 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from kiosk import __version__
 from kiosk.config import UiSection, UnitConfig
 from kiosk.config_file import PACKAGED_MODEL
+from kiosk.corners import Tapped, told
 from kiosk.detection import Manifest, ManifestError, parse_manifest
 from kiosk.doctor import machine
 from kiosk.doctor.machine import ROOT, read
-from kiosk.doctor.record import Check, untested, well, wrong
+from kiosk.doctor.record import Check, touch_file, untested, well, wrong
 from kiosk.messages import StatusAnswer
 from kiosk.ui.panel import panel_fault, panels
 
 INSTALL_AGAIN = "install Stayby again: sudo apt install --reinstall stayby"
 MANIFEST = "manifest.json"
+TAP = (
+    "at the screen: hold two fingers still for 5 s where nothing can be touched, PIN, Tap 4 corners; docs/technician.md"
+)
 
 
 def parts(config: UnitConfig, root: Path = ROOT) -> Iterator[Check]:
@@ -24,6 +30,7 @@ def parts(config: UnitConfig, root: Path = ROOT) -> Iterator[Check]:
     yield _model(config)
     yield display(config.ui, root)
     yield touch(root)
+    yield touch_corners(config)
 
 
 # --- the model --------------------------------------------------------------------------------------------------------
@@ -87,6 +94,23 @@ def touch(root: Path = ROOT) -> Check:
     if fault is not None:
         return wrong("touch", fault.says, fault.do)
     return well("touch", ", ".join(names), panels=len(names))
+
+
+def touch_corners(config: UnitConfig) -> Check:
+    """Return what the four corners said when they were last tapped at the screen."""
+    path = touch_file(config.unit.state_dir)
+    try:
+        tapped = Tapped.model_validate_json(path.read_bytes())
+    except PermissionError:
+        return untested("touch corners", f"{path} may not be read by you", "run it with sudo")
+    except OSError:
+        return untested("touch corners", "nobody has tapped the four corners yet", TAP)
+    except ValidationError:
+        return untested("touch corners", f"{path} is damaged", TAP)
+    found = told(tapped.verdict, config.ui.touch)
+    says = f"{found.says}; tapped {tapped.at.astimezone():%Y-%m-%d %H:%M}"
+    figures = {"off_percent": 100 * tapped.verdict.off, "unix_s": tapped.at.timestamp()}
+    return well("touch corners", says, **figures) if found.ok else wrong("touch corners", says, found.do, **figures)
 
 
 # --- versions ---------------------------------------------------------------------------------------------------------

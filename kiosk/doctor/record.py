@@ -7,6 +7,7 @@ Rules
 
 import textwrap
 from collections.abc import Iterable
+from pathlib import Path
 
 from pydantic import Field
 
@@ -25,6 +26,22 @@ class Check(Record):
     says: str
     do: str = ""
     measured: dict[str, float] = Field(default={})
+
+
+class Line(Record):
+    """What doctor says to the unit's own screen, line by line: a finding, or none when it is done."""
+
+    check: Check | None = None
+
+
+def doctor_socket(run_dir: Path) -> Path:
+    """Return where systemd listens for whoever wants doctor's findings: beside the hub's folder, which goes with the hub."""
+    return run_dir.with_name(f"{run_dir.name}-doctor.sock")
+
+
+def touch_file(state_dir: Path) -> Path:
+    """Return where the screen keeps what the four corners said: in its own folder within the unit's."""
+    return state_dir / "screen" / "touch.json"
 
 
 def well(name: str, says: str, **measured: float) -> Check:

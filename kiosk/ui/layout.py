@@ -5,6 +5,7 @@ Rules
   left all of it is mirrored, but for numbers and clocks.
 - The top line says where and how long, the bottom line what happens next; the way to call without us stands at its end.
 - `Look.low` moves whatever can be touched into the lower half. Only a keyboard is taller than that, and stands at the bottom.
+- A technician's pages are laid out in English and at one size, whatever look was chosen (`layout_service`).
 - With larger text a person sees fewer things, larger (`spare` in `_what_is_so`): facts that are done go first, then asides,
   then what happens next. What is never left out: the headline, the question, what is awaited, a step's own words, every
   button, the number and its card, and what a desk says when it is not as usual (nobody reached, the morning's test).
@@ -12,11 +13,12 @@ Rules
 
 from collections.abc import Sequence
 
-from kiosk.page import Button, Kind, Look, Page
+from kiosk.page import SERVICE_KINDS, Button, Kind, Look, Page
 from kiosk.tongue import RIGHT_TO_LEFT
 from kiosk.ui import controls
 from kiosk.ui.controls import SMALL_TEXT, Spot
 from kiosk.ui.layout_pages import main_area
+from kiosk.ui.layout_service import service_area
 from kiosk.ui.shapes import Box, Code, Dot, Fill, Hot, Layout, Measure, Pacer, Picture, Text
 from kiosk.ui.sheet import BUTTON, GAP, MARGIN, PAD, RIGHT, Block, Sheet
 
@@ -49,6 +51,8 @@ def lay_out(
 
     `pressed` is drawn as under a finger; with `still` nothing moves: a pacer is a disc.
     """
+    if page.kind in SERVICE_KINDS:
+        return _service(page, Sheet(width, height, measure, Look(theme=(look or Look()).theme), pressed))
     sheet = Sheet(width, height, measure, look or Look(), pressed)
     if page.red:
         sheet.out.ground = sheet.colours.card
@@ -66,6 +70,13 @@ def lay_out(
         sheet.out.dots.append(Dot(sheet.out.pace.box, True, sheet.out.pace.disc, sheet.out.ground))
         sheet.out.pace = None
     return sheet.mirrored() if sheet.look.language in RIGHT_TO_LEFT else sheet.out
+
+
+def _service(page: Page, sheet: Sheet) -> Layout:
+    if page.kind is not Kind.CORNERS:
+        _top_line(sheet, page, ())
+    service_area(sheet, page)
+    return sheet.out
 
 
 # --- the top line -----------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 Rules
 - A colour is named by its role, never by its hue: a page is laid out the same in every theme.
 - What tells a button from its ground without words (its fill or its border) is at least 3:1 (WCAG 2.2, 1.4.11).
-- Red is for the emergency number and its page alone.
+- Red is for the emergency number and its page, and for what is wrong on a technician's page; for nothing else.
 """
 
 from dataclasses import dataclass

@@ -20,12 +20,29 @@ from kivy.clock import Clock
 
 from kiosk.bus import Leaf, runtime_socket
 from kiosk.config import SpeakerSection, UnitConfig
+from kiosk.corners import corrected
 from kiosk.duty import Part
 from kiosk.guidance import Pace
-from kiosk.messages import Face, Fault, Hello, Role, ScreenBeat, Show, State, ToLeaf, Touch, TouchAction
+from kiosk.local import visible
+from kiosk.messages import (
+    Face,
+    Fault,
+    Hello,
+    PlayProof,
+    ProofSound,
+    Role,
+    ScreenBeat,
+    Show,
+    State,
+    ToLeaf,
+    Touch,
+    TouchAction,
+)
 from kiosk.notify import how_it_is, watchdog
-from kiosk.page import Button, Does, Go, Kind, Look, Page, Theme
+from kiosk.page import SERVICE_KINDS, Button, Does, Go, Key, Kind, Look, Page, Service, Theme
 from kiosk.pages import HUB_GONE_S, Desk, Local, at_home, page, settle, touched
+from kiosk.pages_service import service_page
+from kiosk.scene import Place
 from kiosk.tongue import Tongue
 from kiosk.ui import catalogues
 from kiosk.ui.hands import Hands, View
@@ -36,6 +53,7 @@ from kiosk.ui.paint import Painter
 from kiosk.ui.panel import panel_fault, panels
 from kiosk.ui.remote import RemoteServer, Request
 from kiosk.ui.said import Said
+from kiosk.ui.technician import Found, Looked, PinSeen, Seen, Technician
 from kiosk.ui.touches import Touches
 from kiosk.ui.voice import Voice
 from kiosk.ui.window import fonts, give_back, open_window, own_dir
@@ -48,6 +66,8 @@ REST_S = 0.04
 """So long a screen on which nothing moves waits for news before it looks for a finger again."""
 BEAT_S = 1.0
 PANEL_S = 5.0
+AT_DESK_S = 120.0
+"""So long after a finger on the panel somebody may still stand there: nothing is played to prove the unit."""
 DEBOUNCE_S = 0.3
 """A second touch so soon is the same finger, if it meets the same button or another page than the first."""
 SAME_FINGER_S = 0.06
@@ -58,6 +78,8 @@ PRESSED_S = 0.15
 CATALOGUE_S = 5.0
 """So far apart the languages that nobody asked for yet are read, while the screen rests."""
 TIDY_S = 5.0
+QUIET = frozenset({Kind.IDLE, Kind.STARTING, Kind.GONE})
+"""The pages from which a technician's visit may begin: nobody is looked after there."""
 WORDS = {Pace.BREATHING: ("breathe_in", "breathe_out"), Pace.CPR: ("push",)}
 """What stands in what moves, one for each phase."""
 EXIT_THREAD_DIED = 70
@@ -101,7 +123,7 @@ class Screen:
         )
         self._window = open_window(config.ui)
         self._painter = Painter(self._window, fonts())
-        self._inbox: queue.Queue[ToLeaf | bool | Request] = queue.Queue(INBOX)
+        self._inbox: queue.Queue[ToLeaf | bool | Request | Seen] = queue.Queue(INBOX)
         self._show: Show | None = None
         self._shown_s = time.monotonic()
         self._kept, self._backlight = Kept(own_dir(config)), Backlight()
@@ -109,7 +131,7 @@ class Screen:
         self._drawn_look = Look()
         self._layout = Layout(ground=(0.0, 0.0, 0.0))
         self._before: tuple[Page, Layout] | None = None
-        self._changed_s = self._touched_s = self._refreshed_s = float("-inf")
+        self._changed_s = self._touched_s = self._refreshed_s = self._finger_s = float("-inf")
         self._pressed: Button | None = None
         self._touched: Button | None = None
         self._posed = self._night = self._turns = self._untidy = False
@@ -131,6 +153,7 @@ class Screen:
         self._voice = Voice(self._speaker.device, self._leaf.send) if config.speaker else None
         self._said = Said(self._voice)
         self._local = self._restored()
+        self._technician = Technician(config, own_dir(config), self._inbox.put, _die)
         if remote is not None:
             log.warning("screen: it can be touched and seen through %s; for tests and demos only", remote)
             RemoteServer(remote, self._inbox.put, _die)
@@ -151,9 +174,11 @@ class Screen:
         # Kivy reads the panel on a thread of its own, which must not die in silence either.
         threading.excepthook = lambda args: _die(args.exc_value or RuntimeError(args.exc_type.__name__))
         window = self._window
-        window.bind(on_touch_down=self._on_touch, on_resize=self._on_resize, on_flip=self._on_flip)
+        window.bind(on_touch_down=self._on_touch, on_touch_move=self._on_move, on_touch_up=self._on_lift)
+        window.bind(on_resize=self._on_resize, on_flip=self._on_flip)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stopTouchApp())
+        signal.signal(signal.SIGUSR1, lambda *_: self._technician.ask_corners())
         Clock.schedule_interval(lambda _: self._step(), 0)
         Clock.schedule_interval(lambda _: self._beat(time.monotonic()), BEAT_S)
         if self._panels is not None:
@@ -176,6 +201,7 @@ class Screen:
             self._take(message, time.monotonic())
             message = self._next(0.0)
         now_s = time.monotonic()
+        self._turns |= self._mind_technician(now_s)
         if news or self._turns or now_s - self._refreshed_s >= REFRESH_S:
             self._refresh(now_s)
         if (began_s := self._said.beat_began_s) is not None:
@@ -183,7 +209,7 @@ class Screen:
         self._painter.step(now_s)
         self._pose(now_s)
 
-    def _next(self, wait_s: float) -> ToLeaf | bool | Request | None:
+    def _next(self, wait_s: float) -> ToLeaf | bool | Request | Seen | None:
         """Return what came next, within `wait_s`; None when nothing did."""
         try:
             return self._inbox.get(timeout=wait_s)
@@ -206,15 +232,40 @@ class Screen:
     def _aside(self, now_s: float) -> tuple[int, int]:
         return aside(self._page.kind, now_s) if self._page else (0, 0)
 
-    def _take(self, message: ToLeaf | bool | Request, now_s: float) -> None:
+    def _take(self, message: ToLeaf | bool | Request | Seen, now_s: float) -> None:
         if isinstance(message, Show):
             self._show, self._shown_s = message, now_s
             self._touches.shown(message)
+            if not message.proving:
+                self._end_proof(now_s)
+        elif isinstance(message, PlayProof):
+            self._prove(message, now_s)
         elif isinstance(message, Request):
             self._refresh(now_s)
             self._hands.do(message)
+        elif isinstance(message, PinSeen | Found | Looked):
+            self._technician.take(message, now_s)
         elif message is True:
             self._touches.linked(now_s)
+        elif message is False:
+            self._end_proof(now_s)
+
+    # --- the daily proof ----------------------------------------------------------------------------------------------
+
+    def _prove(self, order: PlayProof, now_s: float) -> None:
+        """Play the sound of the daily proof, where nobody is at the desk and the voice may be heard at this hour."""
+        said = ProofSound(proof=order.proof, attempt=order.attempt, what="touched", start_s=now_s, end_s=now_s)
+        if now_s - self._finger_s < AT_DESK_S or self._page is None or self._page.kind is not Kind.IDLE:
+            self._leaf.send(said)
+        elif self._voice is None or not self._volume():
+            off = {"what": "off", "says": "the screen is to be silent at this hour, by [speaker]"}
+            self._leaf.send(said.model_copy(update=off))
+        else:
+            self._voice.prove(order, self._speaker.volume_percent, now_s)
+
+    def _end_proof(self, now_s: float) -> None:
+        if self._voice is not None:
+            self._voice.end_proof(now_s)
 
     def _send(self, touch: Touch) -> bool:
         return self._leaf.send(touch)
@@ -302,8 +353,7 @@ class Screen:
             self._pressed = None
             self._draw(self._page, now_s, fade=False)
         look = self._local.look
-        desk = replace(self._desk, zone=clock.tzinfo or UTC)
-        new = page(self._show, self._local, desk, now_s, self._shown_s, self._tongue())
+        new = self._page_now(replace(self._desk, zone=clock.tzinfo or UTC), now_s)
         self._said.turned(new, look, self._volume(), now_s)
         self._backlight.set(dimmed(new.kind, night=self._night))
         if new == self._page and look == self._drawn_look:
@@ -317,6 +367,23 @@ class Screen:
         if old is None or (old.pace, old.incident, old.step) != (new.pace, new.incident, new.step):
             self._painter.pace_from_s = now_s
         self._draw(new, now_s, fade=turned and old is not None)
+
+    def _page_now(self, desk: Desk, now_s: float) -> Page:
+        """Return what is to be shown: what is so, or over a quiet desk the page of a technician."""
+        visit = self._technician.visit
+        if visit is None:
+            return page(self._show, self._local, desk, now_s, self._shown_s, self._tongue())
+        face = self._show.face if self._show else desk.face
+        place = Place(face, self._local, desk, self._tongue(), now_s)
+        return service_page(visit, place, self._technician.is_set)
+
+    def _mind_technician(self, now_s: float) -> bool:
+        """Open or shut the pages of a technician; return whether that changes what is shown. Any call shuts them."""
+        opening = self._show.opening if self._show else None
+        local = self._local
+        calls = bool(visible(self._show) or opening or local.telling or local.asking or local.unheard)
+        may = self._page is not None and self._page.kind in QUIET
+        return self._technician.mind(now_s, may=may, calls=calls)
 
     def _settle(self, now_s: float) -> None:
         """Bring what was touched here up to date with what is so, keep it, and tell the hub what it lacks."""
@@ -358,6 +425,7 @@ class Screen:
                 self._painter.redraw(self._layout, hot.drawn)
 
     def _on_resize(self, *_: object) -> None:
+        self._technician.size = (float(self._window.width), float(self._window.height))
         self._painter.resized()
         self._draw(self._page, time.monotonic(), fade=False)
 
@@ -365,16 +433,34 @@ class Screen:
 
     def _on_touch(self, _window: object, event: Any) -> bool:
         """Take a touch when the finger lands: a hand that shakes or slides has still said it."""
-        now_s = time.monotonic()
+        now_s = self._finger_s = time.monotonic()
+        self._end_proof(now_s)
         aimed_before = self._before is not None and now_s - self._changed_s < AIM_S
         shown, layout = self._before if aimed_before and self._before else (self._page, self._layout)
-        button = layout.hit(event.x, self._window.height - event.y)
+        x, y = self._at(event)
+        button = layout.hit(x * self._window.width, y * self._window.height)
+        self._technician.hold.down(event.uid, (x, y), now_s, free=button is None)
+        if button is None:
+            self._technician.tapped((event.sx, 1 - event.sy), now_s)
         if button is None or shown is None or self._same_finger(button, now_s):
             return True
         self._touched, self._touched_s = button, now_s
         self._taken += 1
-        self._press(button)
+        if shown.kind is not Kind.PIN:  # a key that lights up can be read from afar; the PIN's next dot is its answer
+            self._press(button)
         self._act(button.does, shown, now_s)
+        return True
+
+    def _at(self, event: Any) -> tuple[float, float]:
+        """Return where a finger is, as a share of the panel from its top left, however the panel lies behind the picture."""
+        return corrected(self._ui.touch, (event.sx, 1 - event.sy))
+
+    def _on_move(self, _window: object, event: Any) -> bool:
+        self._technician.hold.moved(event.uid, self._at(event))
+        return True
+
+    def _on_lift(self, _window: object, event: Any) -> bool:
+        self._technician.hold.up(event.uid)
         return True
 
     def _same_finger(self, button: Button, now_s: float) -> bool:
@@ -384,12 +470,16 @@ class Screen:
         return since_s < SAME_FINGER_S or (since_s < DEBOUNCE_S and (page_turned or button == self._touched))
 
     def _act(self, does: Does, shown: Page, now_s: float) -> None:
+        # The page turns with the next frame: this one shows at once that the touch was taken.
+        self._turns = True
+        if shown.kind in SERVICE_KINDS and isinstance(does, Key | Service):
+            self._technician.touched(does, now_s)
+            return
+        self._technician.close("somebody wants help")
         self._local = touched(self._local, does, now_s)
         if isinstance(does, Touch):
             log.info("screen: touched %s (incident %s)", does.action, does.incident)
             self._touches.add(does, shown.state, now_s)
-        # The page turns with the next frame: this one shows at once that the touch was taken.
-        self._turns = True
         if does is Go.AGAIN and self._page is not None:
             self._said.again(self._page, self._local.look, self._volume(), now_s)
 
