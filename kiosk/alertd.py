@@ -110,8 +110,10 @@ from kiosk.messages import (
 )
 from kiosk.notify import how_it_is, watchdog
 from kiosk.opening import Opening
+from kiosk.safe_mode import SafeMode
 from kiosk.store import HEARD_KEPT_S, Clock, Heard, Store, is_open
 from kiosk.texts import NEVER_READ_BACK
+from kiosk.update.told import Told
 from kiosk.walk import Walk, trigger_of
 
 log = logging.getLogger("stayby")
@@ -153,7 +155,7 @@ LOOP_CODES = {Input.OPEN: "button-loop", Input.COVERT: "button-covert-loop"}
 STUCK_CODES = {Input.OPEN: "button-stuck", Input.COVERT: "button-covert-stuck"}
 NOT_AT_THE_DESK = frozenset({LOOP_CODES[Input.COVERT], STUCK_CODES[Input.COVERT]})
 """Whoever looks at the desk must not learn of the covert button."""
-NO_BLINK = NOT_AT_THE_DESK | {"mic-paused", "opening-missed", "certificate-ends", "walk-test"}
+NO_BLINK = NOT_AT_THE_DESK | {"mic-paused", "opening-missed", "certificate-ends", "walk-test", "update-failed"}
 """Faults that make no light blink. A pause is what a person at the desk wanted, and no part is broken where nobody pressed."""
 CERTIFICATE_EVERY_S = 600.0
 CERTIFICATE_CODES = ("certificate-ends", "clock")
@@ -278,6 +280,8 @@ class Hub:
         self._bus: BusServer | None = None
         for number, fault in enumerate(config_faults):
             self._faults.set(fault.model_copy(update={"code": f"config-{number}"}))
+        self._safe_mode = SafeMode(self._unit.state_dir, self._started_s)
+        self._update = Told()
         self._store = self._open_store()
         self._machine = self._resume()
         self._heard = self._store.heard()
@@ -380,6 +384,7 @@ class Hub:
         """Take what has come, let time pass, tell the world; return False when asked to stop."""
         item = self._inbox.take(max(0.0, self._wake_s() - time.monotonic()))
         if isinstance(item, Stop):
+            self._safe_mode.ends_well(self._roles.values())
             return False
         if isinstance(item, ThreadDied):
             raise item.error
@@ -404,6 +409,7 @@ class Hub:
 
     def _tick(self, now_s: float) -> None:
         self._check_leaves(now_s)
+        self._look_at_starts(now_s)
         self._check_reach(now_s)
         self._set_beacon()
         self._give_refused_again(now_s)
@@ -1068,6 +1074,8 @@ class Hub:
         message = item.message
         if isinstance(message, Hello):
             self._roles[item.number] = message.role
+            if message.role is not Role.STATUS:
+                self._safe_mode.begins(message.role, time.monotonic())
             self._tell_ears(PauseEar(paused=self._paused_until_s is not None), item.number)
             self._show()
         elif isinstance(message, Detection):
@@ -1226,7 +1234,27 @@ class Hub:
             self._store.forget_heard(unix_s)
             self._heard = self._store.heard()
 
+    def _look_at_starts(self, now_s: float) -> None:
+        """Parts that only start and die stay down; an update that went back is told."""
+        fresh = {role for role in self._roles.values() if now_s - self._heard_s[role] <= LEAF_SILENT_S}
+        self._safe_mode.look(fresh, now_s)
+        held, failed = self._safe_mode.held, self._update.fault()
+        if held is None:
+            self._faults.clear("safe-mode")
+        else:
+            says = f"screen and voice are kept off: {held.why}; the button works"
+            do = "install the newest version, or: sudo stayby safe-mode off; after a day it is tried again by itself"
+            self._fault("safe-mode", "unit", says, do)
+        if failed is None:
+            self._faults.clear("update-failed")
+        else:
+            self._fault("update-failed", failed.where, failed.says, failed.do)
+
     def _check_leaves(self, now_s: float) -> None:
+        if self._safe_mode.held is not None:
+            self._faults.clear("screen")
+            self._faults.clear("listen")
+            return
         self._check_leaf(now_s, Role.UI, "screen", "the screen does not answer", "stayby-ui")
         if self._config.listen is not None:
             self._check_leaf(now_s, Role.LISTEN, "listen", "the voice part does not answer", "stayby-listen")

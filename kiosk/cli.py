@@ -36,6 +36,8 @@ COMMANDS = {
     "drill": Command("kiosk.board.drill_cli:drill_command", "Begin a drill at a unit, or its opening press."),
     "join": Command("kiosk.provision.join_cli:join_command", "Make this machine a unit of its store, by a claim."),
     "renew": Command("kiosk.provision.renew_cli:renew_command", "Fetch the unit's renewed certificate from the board."),
+    "update": Command("kiosk.update.update_cli:update_command", "Look for a newer version, and take it once proven."),
+    "safe-mode": Command("kiosk.safe_mode_cli:safe_mode_command", "Say whether safe mode holds; off ends it."),
     "status": Command("kiosk.alertd_cli:status_command", "Ask the hub how the unit is."),
     "doctor": Command(
         "kiosk.doctor.doctor_cli:doctor_command", "Look at everything on a unit, and say what to do now."

@@ -79,11 +79,11 @@ def test_the_example_is_a_good_configuration() -> None:
 
 
 def test_every_command_is_documented_and_no_other() -> None:
-    documented = re.findall(r"^\| `stayby (\w+)[^`]*` \|", (DOCS / "commands.md").read_text(), flags=re.MULTILINE)
+    documented = re.findall(r"^\| `stayby ([\w-]+)[^`]*` \|", (DOCS / "commands.md").read_text(), flags=re.MULTILINE)
     assert sorted(documented) == sorted(COMMANDS)
 
 
 def test_no_document_names_a_command_that_does_not_exist() -> None:
     for document in (*DOCS.glob("*.md"), *DOCS.parent.glob("*.md")):
-        named = set(re.findall(r"`stayby ([a-z]+)", document.read_text()))
+        named = set(re.findall(r"`stayby ([a-z]+(?:-[a-z]+)*)", document.read_text()))
         assert named <= set(COMMANDS), f"{document.name} names {named - set(COMMANDS)}"

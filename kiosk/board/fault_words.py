@@ -47,6 +47,8 @@ WORDS: dict[str, Words] = {
         "All works now, if no other line says more. Tell a manager today.",
     ),
     "clock": ("Its clock is wrong.", "Its calls may not reach you. Tell a manager now."),
+    "safe-mode": ("Its screen is off, and it hears nothing.", "Use the button there. Tell a manager now."),
+    "update-failed": ("A newer version did not work. The one before runs.", "All works. Tell a manager when you can."),
     "nobody-listening": ("It knows of nobody who listens.", "Keep this page open and in sight."),
     "opening-missed": (
         "Nobody pressed the button this morning.",

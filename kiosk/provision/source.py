@@ -139,17 +139,18 @@ def get(address: str) -> bytes:
                 if len(data) > MOST_BYTES:
                     break
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        raise BadClaim(f"{address}: {_why(error)}") from None
+        raise BadClaim(f"{address}: {why(error)}") from None
     if answer.is_redirect or answer.status_code == HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED:
         raise BadClaim(f"{address} leads elsewhere: {SIGN_IN}")
-    if answer.status_code == HTTPStatus.NOT_FOUND and _said(data):
-        raise NotThere(f"{address}: {_said(data)}")
+    if answer.status_code == HTTPStatus.NOT_FOUND and said(data):
+        raise NotThere(f"{address}: {said(data)}")
     if answer.status_code != HTTPStatus.OK:
-        raise BadClaim(f"{address}: {_said(data) or f'the answer is {answer.status_code}; is this the board?'}")
+        raise BadClaim(f"{address}: {said(data) or f'the answer is {answer.status_code}; is this the board?'}")
     return data[: MOST_BYTES + 1]
 
 
-def _why(error: Exception) -> str:
+def why(error: Exception) -> str:
+    """Return why a board could not be asked, and what to do."""
     says = str(error)
     if isinstance(error, httpx.TimeoutException):
         return f"no answer in {ANSWER_S:g} s; check the network, and that the board runs"
@@ -164,8 +165,8 @@ def _why(error: Exception) -> str:
     return f"{says or type(error).__name__}; check the network (`nmcli device`), or use a USB stick"
 
 
-def _said(data: bytes) -> str:
-    """Return what a board says of why not; "" when it is none."""
+def said(data: bytes) -> str:
+    """Return what a board says of why not; "" when it says nothing."""
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):

@@ -1,0 +1,50 @@
+"""What the hub tells of an update: one that went back, or cannot. It reads the state that the update leaves."""
+
+import os
+from pathlib import Path
+
+from kiosk.messages import Fault
+from kiosk.update.apply import FOLDER, STATE, Phase, Unreadable, load
+
+CODE = "update-failed"
+AGAIN = "publish a newer one; the same again: sudo stayby update --now --anyway"
+TRIED = "it is tried again every ten minutes; look for a full or read-only card, or install it by hand, with apt"
+
+
+class Told:
+    """Looks at the state, and reads it only when it changed."""
+
+    def __init__(self) -> None:
+        self._folder = Path(os.environ.get("STAYBY_UPDATE_DIR") or FOLDER)
+        self._seen: tuple[int, int] | None = None
+        self._fault: Fault | None = None
+
+    def fault(self) -> Fault | None:
+        """Return what is to be told now."""
+        seen = self._look()
+        if seen != self._seen:
+            self._seen = seen
+            self._fault = None if seen is None else self._read()
+        return self._fault
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            found = (self._folder / STATE).stat()
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_ino
+
+    def _read(self) -> Fault | None:
+        try:
+            state = load(self._folder)
+        except (OSError, Unreadable) as error:
+            return Fault(code=CODE, where="update", says=f"its state cannot be read: {error}", do=TRIED)
+        if state is None:
+            return None
+        old, new = state.old.version, state.new.version
+        if state.phase is Phase.BACK:
+            return Fault(code=CODE, where="update", says=f"{new} went back: {state.why}; {old} runs", do=AGAIN)
+        if state.phase is Phase.GOING_BACK and state.trouble:
+            says = f"{new} goes back ({state.why}), and {old} is not in yet: {state.trouble}"
+            return Fault(code=CODE, where="update", says=says, do=TRIED)
+        return None
