@@ -52,8 +52,12 @@ UNDER_WAY = frozenset({Phase.INSTALLING, Phase.PROVING, Phase.GOING_BACK})
 
 
 class Event(StrEnum):
-    """What happens to it. BEGUN: this program starts, first or again. RECALLED: a technician wants the version before."""
+    """What happens to it.
 
+    WANTED: it is to be installed now. BEGUN: this program starts, first or again. RECALLED: a technician wants the one before.
+    """
+
+    WANTED = "wanted"
     BEGUN = "begun"
     DONE = "done"
     FAILED = "failed"
@@ -94,6 +98,8 @@ class State:
 
 def after(state: State, event: Event, why: str = "") -> State:
     """Return what follows; what an event does not concern stays as it is."""
+    if event is Event.WANTED:
+        return replace(state, phase=Phase.INSTALLING, tries=0) if state.phase is Phase.STAGED else state
     if event is Event.BEGUN:
         return _begun(state)
     if event is Event.DONE:
@@ -107,8 +113,6 @@ def after(state: State, event: Event, why: str = "") -> State:
 
 
 def _begun(state: State) -> State:
-    if state.phase is Phase.STAGED:
-        return replace(state, phase=Phase.INSTALLING, tries=1)
     if state.phase is Phase.INSTALLING and state.tries >= INSTALLS_MOST:
         return _going_back(state, f"its installation was broken off {state.tries} times")
     if state.phase is Phase.PROVING and state.tries >= PROVES_MOST:
@@ -118,7 +122,7 @@ def _begun(state: State) -> State:
 
 def _done(state: State) -> State:
     if state.phase is Phase.INSTALLING:
-        return replace(state, phase=Phase.PROVING, tries=1)
+        return replace(state, phase=Phase.PROVING, tries=0)
     if state.phase is Phase.PROVING:
         return replace(state, phase=Phase.GOOD, tries=0)
     if state.phase is Phase.GOING_BACK:
@@ -128,7 +132,7 @@ def _done(state: State) -> State:
 
 
 def _going_back(state: State, why: str) -> State:
-    return replace(state, phase=Phase.GOING_BACK, tries=1, why=why)
+    return replace(state, phase=Phase.GOING_BACK, tries=0, why=why)
 
 
 # --- its file ---------------------------------------------------------------------------------------------------------
@@ -267,7 +271,7 @@ class Way:
     def go(self) -> int:
         """Go on from where it stands until it has come to an end; return the exit code."""
         state = load(self.folder)
-        if state is None or state.phase not in {Phase.STAGED, *UNDER_WAY}:
+        if state is None or state.phase not in UNDER_WAY:
             return 0
         state = self._keep(after(state, Event.BEGUN))
         while state.phase in UNDER_WAY:

@@ -115,7 +115,8 @@ def choose(
                     wrong.append(error)
         except BadOffer as error:
             wrong.append(error)
-    bad = [error for error in wrong if not isinstance(error, find.NothingThere | NothingNew)]
+    fine = (NothingNew,) if given else (NothingNew, find.NothingThere)
+    bad = [error for error in wrong if not isinstance(error, fine)]
     if bad:
         raise bad[0]
     raise NothingNew(str(wrong[0]) if wrong else "there is no board and no stick to look at; name one: --from")

@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +20,7 @@ from kiosk.incident import Incident
 from kiosk.messages import AskStatus, BadMessage, StatusAnswer
 from kiosk.safe_mode import FILE as SAFE_MODE
 from kiosk.store import is_open
-from kiosk.update import apply, find, pull
+from kiosk.update import apply, pull
 from kiosk.update.offer import BadOffer
 
 APPLIER = "stayby-update-apply.service"
@@ -32,7 +33,7 @@ class NotNow(Exception):
     """It must wait; the text says why."""
 
 
-EXITS = {NotNow: apply.NOT_NOW, pull.NothingNew: 0, find.NothingThere: 0}
+EXITS = {NotNow: apply.NOT_NOW, pull.NothingNew: 0}
 
 
 def folder() -> Path:
@@ -121,6 +122,7 @@ def _take(unit: UnitConfig, place: str, *, now: bool, anyway: bool) -> bool:
     _look_for_calls(unit)
     if not (anyway or _is_safe_mode(unit)):
         _prove_present(here)
+    apply.save(folder(), apply.after(state, apply.Event.WANTED))
     return True
 
 
@@ -172,13 +174,18 @@ def _look_for_calls(unit: UnitConfig) -> None:
 
 
 def _kept_incident(path: Path) -> Incident | None:
-    """Return the incident that the hub keeps; None when none can be read there."""
-    try:
-        with contextlib.closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
-            rows = database.execute("SELECT body FROM incident").fetchall()
-        return Incident.model_validate_json(rows[0][0]) if rows else None
-    except (sqlite3.Error, ValidationError):
-        return None
+    """Return the incident that the hub keeps; None when none can be read there. A copy is read: we may not write beside it."""
+    with tempfile.TemporaryDirectory() as made:
+        copy = Path(made) / path.name
+        try:
+            for tail in ("", "-wal"):
+                with contextlib.suppress(FileNotFoundError):
+                    shutil.copyfile(f"{path}{tail}", f"{copy}{tail}")
+            with contextlib.closing(sqlite3.connect(copy)) as database:
+                rows = database.execute("SELECT body FROM incident").fetchall()
+            return Incident.model_validate_json(rows[0][0]) if rows else None
+        except (OSError, sqlite3.Error, ValidationError):
+            return None
 
 
 def _prove_present(here: pull.Present) -> None:
