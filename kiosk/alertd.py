@@ -46,6 +46,8 @@ from kiosk.black_box import BlackBox
 from kiosk.bus import BusServer, runtime_socket
 from kiosk.button_health import METER_S, Extremes, button_health
 from kiosk.config import UnitConfig, UnitSection
+from kiosk.daily_proof import Answered, Facts, Level, Tested, known
+from kiosk.daily_proof_run import Prover
 from kiosk.duty import Part, outside
 from kiosk.effects import Beacon, Effect, Proven, Publish, SetBeacon
 from kiosk.faults import FaultBook
@@ -58,6 +60,7 @@ from kiosk.messages import (
     OPENING,
     PRESENCE_FRESH_S,
     AskButton,
+    AskProof,
     AskStatus,
     AskWalk,
     BadMessage,
@@ -76,10 +79,15 @@ from kiosk.messages import (
     Hearing,
     Hello,
     HereReply,
+    Hop,
     LinkHealth,
     PauseEar,
     Person,
+    PlayProof,
     Presence,
+    Proof,
+    ProofSays,
+    ProofSound,
     Reach,
     Reply,
     Role,
@@ -101,9 +109,12 @@ from kiosk.messages import (
     heard_at_s,
     incident_topic,
     parse_presence,
+    parse_proof_seen,
     parse_reply,
     parse_snapshot,
     presence_topic,
+    proof_seen_topic,
+    proof_topic,
     reply_topic,
     status_topic,
     tells_presence,
@@ -147,6 +158,10 @@ LATE_DETECTION_S = 60.0
 """A detection that says it is older than this has another clock than ours: it counts as heard now."""
 TOUCH_TESTED_S = 3.0
 """So long the screen is told that a touch was a test: it may just be drawing."""
+AT_DESK_S = 120.0
+"""So long after a touch or a call somebody may still stand there: the unit does not prove itself aloud."""
+LOUD_DB = 12.0
+"""The room is this much louder than in its stillest seconds: somebody is there, or works there."""
 LENT_S = 180.0
 """How long somebody may have the button's port, to flash it."""
 RESET_SHOWN_S = 60.0
@@ -261,6 +276,7 @@ class Hub:
         self._walk: Walk | None = None
         self._held_is_real: Callable[[], None] | None = None
         self._touch_tested_until_s = 0.0
+        self._at_desk_s = float("-inf")
         self._lent_to: int | None = None
         self._lent_until_s = 0.0
         self._tester: int | None = None
@@ -286,6 +302,8 @@ class Hub:
         self._machine = self._resume()
         self._heard = self._store.heard()
         self._proven_at = _utc(self._store.proven())
+        has_sound = config.listen is not None and config.speaker is not None
+        self._prover = Prover(self._store, self, read_clock(), has_sound=has_sound)
         self._resume_pause(read_clock())
 
     # --- starting -----------------------------------------------------------------------------------------------------
@@ -344,6 +362,7 @@ class Hub:
             self._put_mqtt,
             self._thread_died,
             will=mqtt.Will(status_topic(store, unit), self._status(UnitState.LOST).model_dump_json().encode()),
+            wishes=(proof_seen_topic(store, unit),),
         )
 
     def _put_mqtt(self, event: mqtt.LinkEvent) -> None:
@@ -417,6 +436,8 @@ class Hub:
         self._check_pause(now_s)
         self._check_opening(now_s)
         self._check_walk(now_s)
+        clock_is_right = all(fault.code != "clock" for fault in self._faults.open)
+        self._prover.tick(read_clock(), clock_is_right=clock_is_right)
         self._forget_heard()
         self._look_at_certificate(now_s)
         self._store.note_events(self._black_box.due(now_s))
@@ -480,8 +501,9 @@ class Hub:
             self._do(effect, clock)
         if effects:
             self._show()
-        if self._walk is not None and self._machine.incident is not None:
+        if self._machine.incident is not None:
             self._end_walk("a call is open, and staff are told")
+            self._prover.break_off("a call is open, and staff are told")
 
     def _do(self, effect: Effect, clock: Clock) -> None:
         if isinstance(effect, Publish):
@@ -546,7 +568,9 @@ class Hub:
 
     def _refused(self, event: mqtt.Refused) -> None:
         number = self._in_flight.pop(event.mid, None) if event.mid is not None else None
-        if number is not None:
+        if event.mid is not None and self._prover.refused(event.mid, event.reason, read_clock()):
+            log.warning("%s", event.reason)
+        elif number is not None:
             self._refused_s[number] = time.monotonic()
             self._fault("broker-refused", "broker", event.reason, "staff are not told until it takes our alerts")
             self._check_reach(time.monotonic())
@@ -567,6 +591,7 @@ class Hub:
 
     def _acknowledged(self, event: mqtt.Acknowledged) -> None:
         self._link_meter.acknowledged(event.mid, time.monotonic())
+        self._prover.confirmed(event.mid, read_clock())
         number = self._in_flight.pop(event.mid, None)
         if number is not None:
             self._given.discard(number)
@@ -583,6 +608,8 @@ class Hub:
                 self._own_incident(event)
             elif tells_presence(event.topic):
                 self._presence(event)
+            elif event.topic == proof_seen_topic(self._unit.store, self._unit.id):
+                self._proof_seen(event)
             elif event.payload:
                 self._answer(parse_reply(event.topic, event.payload), retained=event.retained)
         except BadMessage as error:
@@ -596,6 +623,11 @@ class Hub:
         if snapshot.state is not State.CLOSED and not self._store.knows(snapshot.id):
             log.warning("the broker holds incident %s, which this unit lost: raising it again", snapshot.id)
             self._tell(events.FoundOpen(snapshot))
+
+    def _proof_seen(self, event: mqtt.Received) -> None:
+        """Only what the board answers now counts: nobody else may write there, and what a broker kept is of an earlier proof."""
+        if event.payload and not event.retained:
+            self._prover.handle(Answered(parse_proof_seen(event.topic, event.payload).proof), read_clock())
 
     def _presence(self, event: mqtt.Received) -> None:
         presence = parse_presence(event.topic, event.payload) if event.payload else None
@@ -697,6 +729,7 @@ class Hub:
             at=datetime.now(UTC),
             run=self._run,
             link=None if state is UnitState.LOST else self._link_health(),
+            self_proven=self._prover.passed_at,
         )
 
     def _link_health(self) -> LinkHealth:
@@ -728,6 +761,7 @@ class Hub:
         return None
 
     def _await_press(self, drill: str, by: Person) -> None:
+        self._prover.break_off("the opening press is waited for")
         log.info("opening press %s begun by %s: waiting for it", drill, by.id)
         self._opening = Opening(drill, by, time.monotonic(), has_button=self._config.button is not None)
         self._missed_until_s = None
@@ -768,6 +802,9 @@ class Hub:
     def _call(self, event: events.Event, key: object, real: Callable[[], None]) -> bool:
         """Take a call, by `real`; return True where it is held instead, because it may be the technician's."""
         now_s, walk = time.monotonic(), self._walk
+        if trigger_of(event) is not None:
+            self._prover.break_off("a call came")
+            self._at_desk_s = now_s
         if walk is not None and walk.held is not None and walk.held.key == key:
             return True
         if walk is not None and self._machine.incident is None and self._opening is None and walk.takes(event, now_s):
@@ -845,6 +882,8 @@ class Hub:
             return "the opening press is waited for: wait a minute"
         if self._walk is not None:
             return f"a walk test of {self._walk.by} goes on: end it first"
+        if self._prover.proof:
+            return "the unit tests itself: wait half a minute"
         return None
 
     def _held_was_test(self, walk: Walk) -> None:
@@ -893,6 +932,79 @@ class Hub:
     def _say_to(self, number: int, told: WalkSays) -> None:
         if self._bus is not None:
             self._bus.send(number, told)
+
+    # --- the daily proof ----------------------------------------------------------------------------------------------
+
+    def _ask_proof(self, number: int) -> None:
+        refusal = self._proof_refusal(time.monotonic())
+        if refusal is not None:
+            log.info("the daily proof waits: %s", refusal)
+            self.tell_prover(number, ProofSays(what="not_now", says=refusal))
+        else:
+            self._prover.begin(number, known(self._proof_facts()), read_clock())
+
+    def _proof_refusal(self, now_s: float) -> str | None:
+        """Return who needs the desk now; the daily proof is never in anybody's way."""
+        if self._prover.proof:
+            return "it proves itself already: wait half a minute"
+        if (refusal := self._walk_refusal()) is not None:
+            return refusal
+        if self._paused_until_s is not None:
+            return "a person at the desk paused the microphone: wait until it listens again"
+        if now_s - max(self._at_desk_s, self._closed_s) < AT_DESK_S:
+            return f"somebody called or touched the screen a moment ago: wait {AT_DESK_S:.0f} s"
+        if self._ear is not None and is_loud(self._ear):
+            return "it is loud at the desk just now: wait until it is quiet"
+        return self._button_refusal() if self._config.button is not None else None
+
+    def _proof_facts(self) -> Facts:
+        config, ear, open_now = self._config, self._ear, {fault.code: fault for fault in self._faults.open}
+        of_ear = (ear.faults if ear is not None else ())[:1]
+        return Facts(
+            has_button=config.button is not None,
+            has_ear=config.listen is not None,
+            has_speaker=config.speaker is not None,
+            hearing=self._hearing(),
+            knows_phrase=ear is not None and ear.knows_proof,
+            button_fault=open_now.get("button"),
+            ear_fault=open_now.get("listen") or next(iter(of_ear), None),
+            screen_fault=open_now.get("screen"),
+        )
+
+    def test_button(self) -> None:
+        """Have the button test itself, for the daily proof."""
+        if self._button is not None:
+            self._button.self_test()
+
+    def play_proof(self, order: PlayProof) -> bool:
+        """Have the screen play the sound of the daily proof; False where none is there."""
+        screens = [number for number, role in self._roles.items() if role is Role.UI]
+        return bool(screens) and self._bus is not None and self._bus.send(screens[-1], order)
+
+    def write_proof(self, proof: str) -> int | None:
+        """Give the daily proof to the broker; None without a connection."""
+        if self._link is None or self._connected_s is None:
+            return None
+        store, unit = self._unit.store, self._unit.id
+        payload = Proof(store=store, unit=unit, proof=proof).model_dump_json().encode()
+        return self._link.publish(proof_topic(store, unit), payload)
+
+    def tell_prover(self, number: int, told: ProofSays) -> None:
+        """Tell whoever asked for the daily proof."""
+        if self._bus is not None:
+            self._bus.send(number, told)
+
+    def proof_fault(self, fault: Fault | None) -> None:
+        """Set or clear what the daily proof missed."""
+        if fault is None:
+            self._faults.clear("proof-missed")
+        else:
+            self._fault("proof-missed", fault.where, fault.says, fault.do)
+
+    def proof_changed(self) -> None:
+        """Let staff and screen know how the daily proof stands."""
+        self._tell_status()
+        self._show()
 
     def _tell_status(self) -> None:
         """Staff get the status with the next tick, which is now."""
@@ -1021,7 +1133,7 @@ class Hub:
             return "an incident is open and the button is needed: wait until staff have closed it"
         if self._lent_to is not None:
             return "somebody else is flashing the button: wait until they are done"
-        if self._tester is not None:
+        if self._tester is not None or self._prover.hop is Hop.BUTTON:
             return "the button is testing itself: wait 3 s"
         return None
 
@@ -1048,6 +1160,7 @@ class Hub:
         if self._tester is not None:
             self._answer_button(self._tester, ok=event.passed, says=event.reason)
             self._tester = None
+        self._prover.handle(Tested(event.passed, event.reason), read_clock())
 
     def _answer_button(self, number: int, *, ok: bool, says: str) -> None:
         if self._bus is not None:
@@ -1088,6 +1201,8 @@ class Hub:
             self._faults.replace("screen-", message.faults)
         elif isinstance(message, Speaking):
             self._speaking(message)
+        elif isinstance(message, ProofSound):
+            self._prover.sound(message, read_clock())
         else:
             self._asked(item.number, message)
         role = self._roles.get(item.number)
@@ -1102,10 +1217,14 @@ class Hub:
             self._ask_button(number, message)
         elif isinstance(message, AskWalk):
             self._ask_walk(number, message)
+        elif isinstance(message, AskProof):
+            self._ask_proof(number)
 
     def _detection(self, number: int, heard: Detection) -> None:
         """Tell the machine once, and the ear that it may forget; it says the same again until it is told."""
         key = heard.phrase, heard.audio_end_s
+        if key not in self._detections and self._prover.takes(heard, read_clock()):
+            self._detections.append(key)
         if key not in self._detections and not self._told_before(heard):
             strong = heard.grave and heard.strong
             said = events.PhraseHeard(heard.phrase, heard.score, strong, heard.covert, heard.opens)
@@ -1153,8 +1272,13 @@ class Hub:
     def _ear_says(self, ear: Ear) -> None:
         self._ear = ear
         self._faults.replace("ear-", ear.faults)
+        if ear.level_dbfs is not None and ear.noise_dbfs is not None:
+            self._prover.handle(Level(ear.level_dbfs, ear.noise_dbfs), read_clock())
 
     def _touch(self, touch: Touch) -> None:
+        if touch.action is not TouchAction.LANGUAGE:  # a screen that starts tells its language by itself
+            self._at_desk_s = time.monotonic()
+            self._prover.break_off("somebody touches the screen")
         event = _touch_event(touch)
         open_id = self._machine.desk.id if self._machine.desk else None
         if touch.action in {TouchAction.PAUSE, TouchAction.RESUME}:
@@ -1292,6 +1416,8 @@ class Hub:
             opening=self._shown_opening(),
             walk_until=self._walk_until(),
             touch_tested=clock.now_s < self._touch_tested_until_s,
+            proving=self._prover.proof,
+            self_proven=self._prover.passed_at,
         )
 
     def _shown_opening(self) -> Literal["press", "touch"] | None:
@@ -1321,6 +1447,7 @@ class Hub:
             button=self._button_health(number, meter=ask.meter),
             ear=self._ear,
             walk_until=self._walk_until(),
+            proving=bool(self._prover.proof),
         )
         if self._bus is not None:
             self._bus.send(number, answer)
@@ -1367,6 +1494,12 @@ def _time_of_day(at_s: float) -> str:
 def idle_beacon(faults: tuple[Fault, ...]) -> ButtonBeacon:
     """Return what the ring shows while nothing is open: a fault, if the desk may know of it."""
     return ButtonBeacon.FAULT if {fault.code for fault in faults} - NO_BLINK else ButtonBeacon.OFF
+
+
+def is_loud(ear: Ear) -> bool:
+    """Return whether it is much louder now than in the room's stillest seconds."""
+    known = ear.level_dbfs is not None and ear.noise_dbfs is not None and ear.state is Hearing.LISTENING
+    return known and (ear.level_dbfs or 0.0) - (ear.noise_dbfs or 0.0) > LOUD_DB
 
 
 def _payload(snapshot: Snapshot) -> bytes:

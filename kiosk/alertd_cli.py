@@ -58,5 +58,9 @@ def status_lines(answer: StatusAnswer) -> list[str]:
         lines.append("opening press: waiting for it")
     if status.last_proven is not None:
         lines.append(f"proven by an answered opening press: {status.last_proven.astimezone():%Y-%m-%d %H:%M}")
+    if answer.proving:
+        lines.append("the unit proves itself just now")
+    if status.self_proven is not None:
+        lines.append(f"proved itself by the daily proof: {status.self_proven.astimezone():%Y-%m-%d %H:%M}")
     lines += [f"fault {fault.code}: {fault.where}: {fault.says}; {fault.do}" for fault in status.faults]
     return lines

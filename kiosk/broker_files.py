@@ -11,7 +11,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from kiosk.messages import PREFIX, incident_topic, presence_topic, reply_topic, status_topic
+from kiosk.messages import (
+    PREFIX,
+    incident_topic,
+    presence_topic,
+    proof_seen_topic,
+    proof_topic,
+    reply_topic,
+    status_topic,
+)
 from kiosk.store_config import StoreConfig
 
 SignIn = Literal["certificate", "password"]
@@ -75,6 +83,8 @@ def _unit_rules(store: str, unit: str) -> list[str]:
         f"topic readwrite {incident_topic(store, unit)}",
         f"topic read {reply_topic(store, unit, '+')}",
         f"topic read {presence_topic(store, '+')}",
+        f"topic write {proof_topic(store, unit)}",
+        f"topic read {proof_seen_topic(store, unit)}",
     ]
 
 
@@ -92,7 +102,13 @@ def _staff_rules(store: str, responder: str) -> list[str]:
 
 
 def _board_rules(store: str) -> list[str]:
-    return [f"user {board_user(store)}", *_readers_rules(store), f"topic read {reply_topic(store, '+', '+')}"]
+    return [
+        f"user {board_user(store)}",
+        *_readers_rules(store),
+        f"topic read {reply_topic(store, '+', '+')}",
+        f"topic read {proof_topic(store, '+')}",
+        f"topic write {proof_seen_topic(store, '+')}",
+    ]
 
 
 def _relay_rules(store: str, prefix: str | None) -> list[str]:

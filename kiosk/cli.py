@@ -43,6 +43,7 @@ COMMANDS = {
         "kiosk.doctor.doctor_cli:doctor_command", "Look at everything on a unit, and say what to do now."
     ),
     "walktest": Command("kiosk.doctor.walk_cli:walktest_command", "Try every way to call, and sign a certificate."),
+    "prove": Command("kiosk.prove_cli:prove_command", "Prove button, sound, broker and board now; alerts nobody."),
     "report": Command("kiosk.doctor.report_cli:report_command", "Write one bundle for support, without secrets."),
     "button": Command("kiosk.button_cli:app", "Watch the panic button live, flash it, prove its watchdog."),
     "demo": Command("kiosk.demo.cli:demo_command", "Start a whole store here to try, or play a story."),

@@ -461,7 +461,8 @@ class Status(Record):
 
     `opening`: it waits for the press of a morning's proof. `face` is what an ambulance is told of the place (None from an older
     unit, and in a will). `at` is the unit's own time of day as it said this, `run` names the start of its hub: two that
-    take turns are two units with one identity. Neither they nor `link` are known of an older unit.
+    take turns are two units with one identity. Neither they nor `link` are known of an older unit. `last_proven` is when a
+    human last answered an opening press, `self_proven` when the unit last proved itself, without a human.
     """
 
     v: Literal[1] = 1
@@ -478,6 +479,23 @@ class Status(Record):
     at: datetime | None = None
     run: str = Field(default="", max_length=16)
     link: LinkHealth | None = None
+    self_proven: datetime | None = None
+
+
+PROOF_PATTERN = r"^proof-[0-9a-f]{16}$"
+
+
+class Proof(Record):
+    """A unit proves its way to the board, once a day: no call, and nobody is told. `proof` is new each time."""
+
+    v: Literal[1] = 1
+    store: Id
+    unit: Id
+    proof: str = Field(pattern=PROOF_PATTERN)
+
+
+class ProofSeen(Proof):
+    """The store's board has a unit's proof, and says so to it."""
 
 
 # --- topics -----------------------------------------------------------------------------------------------------------
@@ -503,6 +521,16 @@ def reply_topic(store: str, unit: str, responder: str) -> str:
 def presence_topic(store: str, responder: str, device: str = "+") -> str:
     """Return the topic of the retained `Presence` (and the will) of a responder's device; without one, the filter of all."""
     return f"{PREFIX}/{store}/staff/{responder}/{device}"
+
+
+def proof_topic(store: str, unit: str) -> str:
+    """Return the topic on which a unit says its `Proof`; only it may write it."""
+    return f"{PREFIX}/{store}/{unit}/proof"
+
+
+def proof_seen_topic(store: str, unit: str) -> str:
+    """Return the topic on which the store's board answers a `Proof`; only it may write it."""
+    return f"{PREFIX}/{store}/{unit}/proof/seen"
 
 
 def tells_presence(topic: str) -> bool:
@@ -534,6 +562,8 @@ _REPLY: TypeAdapter[Reply | StartDrill] = TypeAdapter(Annotated[Reply | StartDri
 _PRESENCE = TypeAdapter(Presence)
 _SNAPSHOT = TypeAdapter(Snapshot)
 _STATUS = TypeAdapter(Status)
+_PROOF = TypeAdapter(Proof)
+_PROOF_SEEN = TypeAdapter(ProofSeen)
 
 
 def parse_reply(topic: str, payload: bytes) -> Reply | StartDrill:
@@ -556,7 +586,7 @@ def parse_presence(topic: str, payload: bytes) -> Presence:
     return presence
 
 
-def _own_topic(topic: str, kind: str, record: Snapshot | Status) -> None:
+def _own_topic(topic: str, kind: str, record: Snapshot | Status | Proof) -> None:
     if topic != f"{PREFIX}/{record.store}/{record.unit}/{kind}":
         raise BadMessage(f"{kind} on {topic}: it claims to come from {record.store}/{record.unit}; ignored")
 
@@ -573,6 +603,20 @@ def parse_status(topic: str, payload: bytes) -> Status:
     status = _parse(_STATUS, f"status on {topic}", payload, MAX_SNAPSHOT_BYTES)
     _own_topic(topic, "status", status)
     return status
+
+
+def parse_proof(topic: str, payload: bytes) -> Proof:
+    """Return the proof in `payload`; raise `BadMessage` if it is none, or another unit's than its topic's."""
+    proof = _parse(_PROOF, f"proof on {topic}", payload, MAX_REPLY_BYTES)
+    _own_topic(topic, "proof", proof)
+    return proof
+
+
+def parse_proof_seen(topic: str, payload: bytes) -> ProofSeen:
+    """Return the board's answer in `payload`; raise `BadMessage` if it is none, or for another unit than its topic's."""
+    seen = _parse(_PROOF_SEEN, f"answer on {topic}", payload, MAX_REPLY_BYTES)
+    _own_topic(topic, "proof/seen", seen)
+    return seen
 
 
 # --- the unit's own bus: JSON lines between hub and leaves ------------------------------------------------------------
@@ -624,6 +668,8 @@ class Ear(Record):
     gaps: int = 0
     own_voice: bool = False
     """It does not listen at this moment, because the unit itself speaks."""
+    knows_proof: bool = True
+    """Its model knows the phrase of the daily proof."""
 
 
 class Speaking(Record):
@@ -635,6 +681,24 @@ class Speaking(Record):
     kind: Literal["speaking"] = "speaking"
     start_s: float
     end_s: float
+
+
+class ProofSound(Record):
+    """The screen says how it stands with the sound of the daily proof. Unlike `Speaking`, the ear is not told: it is to hear it.
+
+    `begins` is sent before the first sound, with a generous end; `ended` at the true one. `cut` is one that was ended early.
+    `touched`: somebody touched the screen, now or lately, and nothing is played (any more). `off`: it is to be silent at
+    this hour. `broken`: it cannot play; `says` and `do` are for a technician. Times are CLOCK_MONOTONIC.
+    """
+
+    kind: Literal["proof_sound"] = "proof_sound"
+    proof: str = Field(pattern=PROOF_PATTERN)
+    attempt: int = Field(ge=1, le=9)
+    what: Literal["begins", "ended", "cut", "touched", "off", "broken"]
+    start_s: float = 0.0
+    end_s: float = 0.0
+    says: str = ""
+    do: str = ""
 
 
 class TouchAction(StrEnum):
@@ -722,6 +786,12 @@ class AskWalk(Record):
     trigger: WalkTrigger | None = None
 
 
+class AskProof(Record):
+    """Somebody asks the unit to prove itself now; each hop is told as it goes. It goes on when they do not wait for it."""
+
+    kind: Literal["ask_proof"] = "ask_proof"
+
+
 class HeardPhrase(Record):
     """One line of what the ear kept: which phrase, how sure, when. Covert phrases are not among them.
 
@@ -756,6 +826,18 @@ class Show(Record):
     """Until when a walk test goes on here, local time, "10:45"; empty without one."""
     touch_tested: bool = False
     """The touch that called was a technician's test and is over: nothing opens by it."""
+    proving: str = ""
+    """The daily proof that goes on; empty without one."""
+    self_proven: datetime | None = None
+
+
+class PlayProof(Record):
+    """Hub to screen: play the sound of the daily proof, `gain_db` louder than a prompt by day; answered by `ProofSound`."""
+
+    kind: Literal["play_proof"] = "play_proof"
+    proof: str = Field(pattern=PROOF_PATTERN)
+    attempt: int = Field(ge=1, le=9)
+    gain_db: float = Field(ge=-60, le=0)
 
 
 class PauseEar(Record):
@@ -841,6 +923,7 @@ class StatusAnswer(Record):
     button: ButtonHealth | None = None
     ear: Ear | None = None
     walk_until: str = ""
+    proving: bool = False
 
 
 class WalkSays(Record):
@@ -861,8 +944,41 @@ class WalkSays(Record):
     noise_dbfs: float | None = None
 
 
-FromLeaf = Hello | Detection | Ear | Speaking | Touch | ScreenBeat | AskStatus | AskButton | AskWalk
-ToLeaf = Show | DetectionTaken | PauseEar | Speaking | StatusAnswer | ButtonAnswer | WalkSays
+class Hop(StrEnum):
+    """What the daily proof tries, in this order; sound is the way from speaker to microphone, model and hub."""
+
+    BUTTON = "button"
+    SOUND = "sound"
+    BROKER = "broker"
+    BOARD = "board"
+
+
+class HopFound(Record):
+    """What the daily proof found of one hop. `do` stands where it failed; `score` is how sure the ear was of the test phrase."""
+
+    hop: Hop
+    result: Literal["ok", "missed", "left_out"]
+    says: str
+    do: str = ""
+    score: Score | None = None
+
+
+class ProofSays(Record):
+    """Hub to whoever asked for a proof: that it begins, each hop, and its end; or why it does not begin, or broke off.
+
+    `not_now` and `broken_off` say nothing of the unit: somebody needs the desk.
+    """
+
+    kind: Literal["proof"] = "proof"
+    what: Literal["begun", "hop", "passed", "missed", "not_now", "broken_off"]
+    says: str = ""
+    hop: HopFound | None = None
+
+
+FromLeaf = (
+    Hello | Detection | Ear | Speaking | ProofSound | Touch | ScreenBeat | AskStatus | AskButton | AskWalk | AskProof
+)
+ToLeaf = Show | DetectionTaken | PauseEar | Speaking | PlayProof | StatusAnswer | ButtonAnswer | WalkSays | ProofSays
 
 _FROM_LEAF: TypeAdapter[FromLeaf] = TypeAdapter(Annotated[FromLeaf, Field(discriminator="kind")])
 _TO_LEAF: TypeAdapter[ToLeaf] = TypeAdapter(Annotated[ToLeaf, Field(discriminator="kind")])

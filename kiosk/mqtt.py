@@ -328,7 +328,8 @@ class _Session:
         if code.is_failure:
             self._why = _sign_in_fault(self._link.broker, str(code))
         elif self._link.topics:
-            _, self._subscribe_mid = client.subscribe([(topic, 1) for topic in self._link.topics])
+            asked = (*self._link.topics, *self._link.wishes)
+            _, self._subscribe_mid = client.subscribe([(topic, 1) for topic in asked])
         else:
             self._become_ready()
 
@@ -410,7 +411,8 @@ class MqttLink:
     """A connection that stays: connects on its own thread from the moment it is made until `close`.
 
     `put(event)` and `on_death(error)` run on that thread: they may only enqueue, and must not block. `client_id` must be the
-    same after a restart, so that the broker publishes an old connection's will before it takes the new one's word.
+    same after a restart, so that the broker publishes an old connection's will before it takes the new one's word. A broker
+    that lets nobody read `topics` is told as a fault; one whose rules are older and do not know `wishes` is not.
     """
 
     def __init__(
@@ -422,10 +424,12 @@ class MqttLink:
         on_death: Callable[[BaseException], None],
         *,
         will: Will | None = None,
+        wishes: tuple[str, ...] = (),
         keepalive_s: int = KEEPALIVE_S,
         version: Literal[5, 311] = 5,
     ) -> None:
         self.broker, self.client_id, self.topics, self.put, self.will = broker, client_id, topics, put, will
+        self.wishes = wishes
         self.keepalive_s = keepalive_s
         self._wanted = MQTTProtocolVersion.MQTTv5 if version == 5 else MQTTProtocolVersion.MQTTv311  # noqa: PLR2004 - MQTT's name
         self.version = self._wanted

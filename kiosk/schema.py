@@ -18,12 +18,16 @@ from kiosk.messages import (
     MAX_SNAPSHOT_BYTES,
     PREFIX,
     Presence,
+    Proof,
+    ProofSeen,
     Reply,
     Snapshot,
     StartDrill,
     Status,
     incident_topic,
     presence_topic,
+    proof_seen_topic,
+    proof_topic,
     reply_topic,
     status_topic,
 )
@@ -88,6 +92,24 @@ KINDS = {
         "`listening` false. A unit asks by all that listen: on break on one is on break, else the lowest tier counts.",
         is_sent=False,
         retained=True,
+        most_bytes=MAX_REPLY_BYTES,
+    ),
+    "proof": Kind(
+        proof_topic(STORE, UNIT),
+        TypeAdapter(Proof),
+        "A unit proves its way to the store's board, once a day. No call: nobody is told. Said again, with the same id, until "
+        "it is answered or 12 s are over.",
+        is_sent=True,
+        retained=False,
+        most_bytes=MAX_REPLY_BYTES,
+    ),
+    "proofSeen": Kind(
+        proof_seen_topic(STORE, UNIT),
+        TypeAdapter(ProofSeen),
+        "The store's board answers a unit's proof, once it is through with writing down what came before. Only the board's own "
+        "user may write it; what a broker kept, and any other id, counts as no answer.",
+        is_sent=False,
+        retained=False,
         most_bytes=MAX_REPLY_BYTES,
     ),
     "relayState": Kind(

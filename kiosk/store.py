@@ -17,8 +17,9 @@ from pydantic import ValidationError
 
 from firmware_bridge.events import PressId
 from kiosk.black_box import BoxEvent
+from kiosk.daily_proof import Kept, Played
 from kiosk.incident import Incident
-from kiosk.messages import State, one_line
+from kiosk.messages import Fault, State, one_line
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS incident (slot INTEGER PRIMARY KEY CHECK (slot = 1), body TEXT, boot TEXT, at_s REAL, at_unix_s REAL);
@@ -34,6 +35,10 @@ CREATE TABLE IF NOT EXISTS event (
 );
 CREATE TABLE IF NOT EXISTS held (slot INTEGER PRIMARY KEY CHECK (slot = 1), covert INTEGER);
 CREATE TABLE IF NOT EXISTS pause (slot INTEGER PRIMARY KEY CHECK (slot = 1), until_unix_s REAL);
+CREATE TABLE IF NOT EXISTS self_proof (
+    slot INTEGER PRIMARY KEY CHECK (slot = 1), since_unix_s REAL, passed_unix_s REAL, sound_unix_s REAL, missed TEXT
+);
+CREATE TABLE IF NOT EXISTS played (slot INTEGER PRIMARY KEY CHECK (slot = 1), boot TEXT, start_s REAL, end_s REAL, count INTEGER);
 """
 PRESS_SCHEMA = """
 CREATE TABLE press (
@@ -41,8 +46,11 @@ CREATE TABLE press (
     UNIQUE (boot, input, count)
 )
 """
-TABLES = ("incident", "outbox", "known", "press", "heard", "pause", "paused", "drill", "proven", "held", "event")
-PRESENT = frozenset({"incident", "outbox", "pause", "proven", "held"})
+TABLES = (
+    *("incident", "outbox", "known", "press", "heard", "pause", "paused", "drill", "proven", "held", "event"),
+    *("self_proof", "played"),
+)
+PRESENT = frozenset({"incident", "outbox", "pause", "proven", "held", "self_proof", "played"})
 """Of these the latest word counts; the others are lists of what was."""
 TAILS = ("", "-wal")
 PRESSES_KEPT = 1024
@@ -273,6 +281,35 @@ class Store:
         rows = self._read("SELECT at_unix_s FROM proven")
         return float(rows[0][0]) if rows else None
 
+    def keep_proof(self, kept: Kept) -> None:
+        """Keep what is known of the daily proofs."""
+        missed = None if kept.missed is None else kept.missed.model_dump_json()
+        row = (kept.since_unix_s, kept.passed_unix_s, kept.sound_unix_s, missed)
+        self._write(("INSERT OR REPLACE INTO self_proof VALUES (1, ?, ?, ?, ?)", row))
+
+    def proof(self) -> Kept | None:
+        """Return what is known of the daily proofs; None before the first start, and where it is damaged."""
+        rows = self._read("SELECT since_unix_s, passed_unix_s, sound_unix_s, missed FROM self_proof")
+        try:
+            since_s, passed_s, sound_s, missed = rows[0] if rows else (None, None, None, None)
+            fault = None if missed is None else Fault.model_validate_json(missed)
+            return None if since_s is None else Kept(float(since_s), _number(passed_s), _number(sound_s), fault)
+        except (ValueError, TypeError) as error:
+            self._on_fault(
+                f"{self._path}: what was known of the daily proof cannot be read ({error}); run stayby prove"
+            )
+            return None
+
+    def keep_played(self, boot: str, played: Played) -> None:
+        """Keep that our own speaker is about to say the test phrase, so that another hub does not take it for a call."""
+        row = (boot, played.start_s, played.end_s, played.left)
+        self._write(("INSERT OR REPLACE INTO played VALUES (1, ?, ?, ?, ?)", row))
+
+    def played(self, boot: str) -> Played | None:
+        """Return when our own speaker last said the test phrase, if it was in this boot."""
+        rows = self._read("SELECT start_s, end_s, count FROM played WHERE boot = ?", boot)
+        return Played(*rows[0]) if rows else None
+
     def try_disk(self, now_unix_s: float) -> bool:
         """Write one row, so that a disk which can no longer be written is known before it is needed.
 
@@ -414,6 +451,11 @@ def _make_press_table(database: sqlite3.Connection) -> None:
         database.execute("INSERT INTO press (number, boot, count) SELECT number, boot, count FROM press_of_one_input")
         database.execute("DROP TABLE press_of_one_input")
     database.execute("COMMIT")
+
+
+def _number(value: object) -> float | None:
+    """Return a time as a disk gave it; raise `ValueError` for what is none."""
+    return None if value is None else float(str(value))
 
 
 def is_open(incident: Incident | None) -> bool:

@@ -22,6 +22,8 @@ from kiosk.messages import (
     Outcome,
     Person,
     Presence,
+    Proof,
+    ProofSeen,
     Reach,
     SeenReply,
     StartDrill,
@@ -97,6 +99,7 @@ def messages() -> list[tuple[str, Any]]:
         face=face,
         at=now,
         run="0a1b2c3d",
+        self_proven=now,
     )
     of = {"reply_id": "reply-000001", "incident": "one", "responder": "sam"}
     records = [
@@ -107,6 +110,8 @@ def messages() -> list[tuple[str, Any]]:
             "presence",
             Presence(responder="sam", device="phone", name="Sam", tier=1, desks={"returns": 2}, listening=True),
         ),
+        ("proof", Proof(store="harbour", unit="desk-3", proof=f"proof-{'0' * 16}")),
+        ("proofSeen", ProofSeen(store="harbour", unit="desk-3", proof=f"proof-{'0' * 16}")),
         ("reply", SeenReply(**of)),
         ("reply", ComingReply(**of, eta_s=60.0)),
         ("reply", HereReply(**of)),
@@ -149,6 +154,8 @@ def test_the_parser_takes_the_document_and_what_travels_fits_the_schemas(modules
         "sendIncident": "send",
         "receiveReply": "receive",
         "receivePresence": "receive",
+        "sendProof": "send",
+        "receiveProofSeen": "receive",
         "sendRelayState": "send",
         "sendRelayHealth": "send",
         "sendRelayDiscovery": "send",

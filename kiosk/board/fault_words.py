@@ -54,6 +54,10 @@ WORDS: dict[str, Words] = {
         "Nobody pressed the button this morning.",
         "Begin the opening press again when somebody stands there.",
     ),
+    "proof-missed": (
+        "It tried itself, and a part may not work.",
+        "Use button and screen as always. Tell a manager today.",
+    ),
     "button": BUTTON,
     "button-loop": BUTTON,
     "button-covert-loop": HIDDEN,

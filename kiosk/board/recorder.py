@@ -21,11 +21,16 @@ from kiosk.board.station import parse_presence_once, parse_snapshot_once, parse_
 from kiosk.messages import (
     PREFIX,
     BadMessage,
+    Proof,
+    ProofSeen,
     Snapshot,
     State,
     incident_topic,
+    parse_proof,
     parse_reply,
     presence_topic,
+    proof_seen_topic,
+    proof_topic,
     reply_topic,
     status_topic,
 )
@@ -149,7 +154,10 @@ class Recorder:
         self.faults: dict[str, str] = {}
         name = store.store.id
         topics = (*fleet_topics(name), reply_topic(name, "+", "+"))
-        self._link = MqttLink(store.broker, f"stayby-records-{name}", topics, self._inbox.put, on_death)
+        self._proofs: list[Proof] = []
+        self._link = MqttLink(
+            store.broker, f"stayby-records-{name}", topics, self._inbox.put, on_death, wishes=(proof_topic(name, "+"),)
+        )
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
@@ -181,10 +189,18 @@ class Recorder:
             )
         self._feed(items)
         self._records.together(lambda: self._take_all(items))
+        self._answer_proofs()
         self._watch()
         if time.monotonic() >= self._count_due_s:
             self._count_due_s = time.monotonic() + COUNT_EVERY_S
             self._keep_house(time.time())
+
+    def _answer_proofs(self) -> None:
+        """Tell units that they were heard, now that what came with it is on disk. An answer that is lost is asked for again."""
+        proofs, self._proofs = self._proofs, []
+        for one in proofs:
+            seen = ProofSeen(store=one.store, unit=one.unit, proof=one.proof)
+            self._link.publish(proof_seen_topic(one.store, one.unit), seen.model_dump_json().encode())
 
     def _watch(self) -> None:
         """Say that the store is heard: seldom, since each time is a write, and at once when it changes."""
@@ -272,6 +288,8 @@ class Recorder:
             self._records.take_status(parse_status_once(event.topic, event.payload), utc)
         elif kind == "incident":
             self._take_snapshot(event, utc)
+        elif kind == "proof" and not event.retained:
+            self._proofs.append(parse_proof(event.topic, event.payload))
 
     def _take_snapshot(self, event: Received, utc: datetime) -> None:
         snapshot = parse_snapshot_once(event.topic, event.payload)

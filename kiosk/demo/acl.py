@@ -36,11 +36,13 @@ TOPICS = (
     *(f"stayby/1/harbour/{unit}/{what}" for unit in UNITS for what in ("status", "incident")),
     *(f"stayby/1/harbour/{unit}/reply/{who}" for unit in UNITS for who in (*STAFF, "relay", "stranger")),
     *(f"stayby/1/harbour/staff/{who}/pager" for who in (*STAFF, "relay", "stranger")),
+    *(f"stayby/1/harbour/{unit}/proof{more}" for unit in UNITS for more in ("", "/seen")),
     "stayby/1/harbour/staff/sam",
     "stayby/1/harbour/staff/sam/pager/more",
     "stayby/1/harbour",
     "stayby/1/harbour/desk-3",
     "stayby/1/harbour/desk-3/status/more",
+    "stayby/1/harbour/desk-3/proof/seen/more",
     "stayby/1/harbour/desk-3/reply",
     "stayby/1/harbour/desk-3/reply/sam/more",
     "stayby/1/harbour/desk-9/status",
@@ -48,6 +50,8 @@ TOPICS = (
     "stayby/1/quayside/desk-3/incident",
     "stayby/1/quayside/desk-3/reply/sam",
     "stayby/1/quayside/staff/sam/pager",
+    "stayby/1/quayside/desk-3/proof",
+    "stayby/1/quayside/desk-3/proof/seen",
     "stayby/2/harbour/desk-3/status",
     "homeassistant/status",
     "homeassistant/device/stayby_harbour_desk-3/config",
@@ -65,6 +69,7 @@ FILTERS = (
     "stayby/1/+/+/+",
     "stayby/1/+/+/+/+",
     "stayby/1/harbour/+/reply/+",
+    "stayby/1/harbour/+/proof/#",
     "$SYS/#",
     "$share/all/#",
 )
@@ -72,12 +77,12 @@ FILTERS = (
 # user -> what it may read, what it may write
 OPEN: dict[str, tuple[str, str]] = {
     "unit-desk-3": (
-        r"stayby/1/harbour/(desk-3/(status|incident|reply/[a-z]+)|staff/[a-z]+/pager)",
-        r"stayby/1/harbour/desk-3/(status|incident)",
+        r"stayby/1/harbour/(desk-3/(status|incident|proof/seen|reply/[a-z]+)|staff/[a-z]+/pager)",
+        r"stayby/1/harbour/desk-3/(status|incident|proof)",
     ),
     "unit-returns": (
-        r"stayby/1/harbour/(returns/(status|incident|reply/[a-z]+)|staff/[a-z]+/pager)",
-        r"stayby/1/harbour/returns/(status|incident)",
+        r"stayby/1/harbour/(returns/(status|incident|proof/seen|reply/[a-z]+)|staff/[a-z]+/pager)",
+        r"stayby/1/harbour/returns/(status|incident|proof)",
     ),
     "staff-sam": (
         r"stayby/1/harbour/([a-z0-9-]+/(status|incident)|staff/[a-z]+/pager)",
@@ -87,7 +92,10 @@ OPEN: dict[str, tuple[str, str]] = {
         r"stayby/1/harbour/([a-z0-9-]+/(status|incident)|staff/[a-z]+/pager)",
         r"stayby/1/harbour/([a-z0-9-]+/reply/priya|staff/priya/pager)",
     ),
-    "board-harbour": (r"stayby/1/harbour/([a-z0-9-]+/(status|incident|reply/[a-z]+)|staff/[a-z]+/pager)", r"(?!)"),
+    "board-harbour": (
+        r"stayby/1/harbour/([a-z0-9-]+/(status|incident|proof|reply/[a-z]+)|staff/[a-z]+/pager)",
+        r"stayby/1/harbour/[a-z0-9-]+/proof/seen",
+    ),
     "relay-harbour": (
         r"stayby/1/harbour/([a-z0-9-]+/(status|incident)|staff/[a-z]+/pager)|(homeassistant/status|stayby/relay/.+/command)",
         r"homeassistant/device/.+/config|stayby/relay/harbour/.+",

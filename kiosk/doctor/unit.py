@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from kiosk.doctor.record import Check, untested, well, wrong
 from kiosk.messages import ButtonHealth, Ear, Hearing, Reach, State, StatusAnswer
 
-ASKED_OF_HUB = ("staff", "microphone", "button", "button loop", "button link", "last proven")
+ASKED_OF_HUB = ("staff", "microphone", "button", "button loop", "button link", "last proven", "self proven")
 LOUD_DBFS = -40.0
 """A room whose stillest seconds are louder than this covers a call from two metres away; see docs/ear.md."""
 BAD_PERMILLE, SLOW_MS = 20, 150.0
@@ -35,6 +35,7 @@ def unit(answer: StatusAnswer, *, has_button: bool, has_ear: bool) -> Iterator[C
     yield _microphone(answer, has_ear=has_ear)
     yield from _button(answer, has_button=has_button)
     yield _proven(answer)
+    yield _self_proven(answer)
     for fault in status.faults:
         yield wrong(f"fault {fault.code}", f"{fault.where}: {fault.says}", fault.do)
 
@@ -135,10 +136,18 @@ def _proven(answer: StatusAnswer) -> Check:
     return well("last proven", f"by an answered opening press, {at.astimezone():%Y-%m-%d %H:%M}", unix_s=at.timestamp())
 
 
+def _self_proven(answer: StatusAnswer) -> Check:
+    at = answer.status.self_proven
+    if at is None:
+        return untested("self proven", "never yet by the daily proof", "run: sudo stayby prove")
+    return well("self proven", f"by the daily proof, {at.astimezone():%Y-%m-%d %H:%M}", unix_s=at.timestamp())
+
+
 def idle(answer: StatusAnswer | None) -> bool:
     """Return whether nothing is open and nobody is asked to press: the only time in which anything may be tried out."""
     return (
         answer is not None
         and not answer.status.opening
+        and not answer.proving
         and (answer.incident is None or answer.incident.state is State.CLOSED)
     )

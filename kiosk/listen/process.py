@@ -22,6 +22,7 @@ from types import FrameType
 from kiosk import __version__
 from kiosk.bus import Leaf, runtime_socket
 from kiosk.config import ListenSection, UnitConfig
+from kiosk.daily_proof import PHRASE
 from kiosk.detection import Heard
 from kiosk.duty import Part, outside
 from kiosk.hours import within
@@ -321,6 +322,7 @@ class ListenProcess:
             audio_s=round(self._audio_s, 2),
             gaps=self._gaps_before + (self._capture.gaps if self._capture else 0),
             own_voice=self._speaking,
+            knows_proof=self._loop is None or any(one.id == PHRASE for one in self._loop.manifest.phrases),
         )
 
     def _faults(self, now_s: float) -> list[Fault]:

@@ -6,6 +6,8 @@ Rules
 - No prompt begins before `step` has sent its `Speaking`, so that the ear is deaf by then; its true end follows. The ear is never
   deaf for more than 20 s in a row, nor for more than 45 of 60 s: what would be longer waits, or the ear would take our voice for
   a stranger's.
+- The sound of the daily proof is the one that the ear shall hear: the hub is told by `ProofSound`, which deafens nobody. It is
+  played once, and ends with the first thing that is said, or that anybody wants.
 - The beat makes nobody deaf: it goes on for minutes, and the ear does not take a click for a call.
 - The children hang on our pipes, and end when we end. What fails is one fault, is tried again, and is over when it works.
 """
@@ -18,9 +20,10 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from kiosk.allowance import Allowance
-from kiosk.messages import Fault, Language, Speaking
+from kiosk.messages import Fault, Language, PlayProof, ProofSound, Speaking
 from kiosk.ui.beat import click, with_beat
 from kiosk.ui.speaker import BYTES, RATE_HZ, Broken, Stream, decoded
 
@@ -42,6 +45,10 @@ RETRY_S, PROBE_S, PROBE_BROKEN_S = 1.0, 60.0, 10.0
 TOLD = 8
 PROOF = "say_voice"
 """The recording that is decoded to see whether this can be done at all."""
+DAILY = "proof.opus"
+"""The sound of the daily proof (`models.proof_sound`)."""
+
+Told = Speaking | ProofSound
 
 
 def gain_db(volume_percent: int) -> float:
@@ -86,14 +93,16 @@ class Wanted:
     files: tuple[Path, ...] = ()
     gain_db: float = 0.0
     click: tuple[int, ...] | None = None
+    proof: PlayProof | None = None
+    """Set where `files` is the sound of the daily proof."""
 
 
 @dataclass
 class Prompt:
-    """One that is being said, or about to be: `speaking` is what the hub was or will be told."""
+    """One that is being said, or about to be: `told` is what the hub was or will be told."""
 
     sound: bytes
-    speaking: Speaking
+    told: Told
     at: int = 0
 
 
@@ -103,7 +112,7 @@ class Voice:
     def __init__(
         self,
         device: str,
-        send: Callable[[Speaking], bool],
+        send: Callable[[Told], bool],
         prompts: Path = PROMPTS,
         env: Mapping[str, str] | None = None,
     ) -> None:
@@ -124,8 +133,21 @@ class Voice:
         loud = volume_percent > 0
         files = tuple(self._prompts / language / f"{key}.opus" for key in keys) if loud else ()
         gain = gain_db(volume_percent) if loud else 0.0
-        self._player.want(replace(wanted, turn=wanted.turn + 1, files=files, gain_db=gain))
+        self._player.want(replace(wanted, turn=wanted.turn + 1, files=files, gain_db=gain, proof=None))
         self.step(now_s)
+
+    def prove(self, order: PlayProof, volume_percent: int, now_s: float) -> None:
+        """Play the sound of the daily proof, now."""
+        wanted = self._player.wanted
+        gain = gain_db(volume_percent) + order.gain_db
+        files = (self._prompts / DAILY,)
+        self._player.want(replace(wanted, turn=wanted.turn + 1, files=files, gain_db=gain, proof=order))
+        self.step(now_s)
+
+    def end_proof(self, now_s: float) -> None:
+        """End the sound of the daily proof, if it is the one that sounds."""
+        if self._player.wanted.proof is not None:
+            self.say((), Language.ENGLISH, 0, now_s)
 
     def beat(self, on: bool, volume_percent: int, now_s: float) -> None:
         """Give the beat of CPR, or end it; call it as often as you like."""
@@ -139,9 +161,9 @@ class Voice:
     def step(self, now_s: float) -> None:
         """Tell the hub what is about to be said, and what was said until when."""
         del now_s  # times are the player's own: they are those of the sound
-        while (speaking := self._player.next_to_tell()) is not None:
-            self._send(speaking)
-            self._player.told(speaking)
+        while (told := self._player.next_to_tell()) is not None:
+            self._send(told)
+            self._player.told(told)
 
     @property
     def speaks(self) -> bool:
@@ -157,6 +179,10 @@ class Voice:
         self._player.stop()
 
 
+def _of_proof(order: PlayProof, what: Literal["begins", "ended", "cut", "broken"]) -> ProofSound:
+    return ProofSound(proof=order.proof, attempt=order.attempt, what=what)
+
+
 class Player:
     """The thread that plays what is wanted. What kills it ends in `threading.excepthook`, and so the screen's process."""
 
@@ -165,12 +191,13 @@ class Player:
         self.wanted = Wanted()
         self.fault: Fault | None = None
         self.beat_began_s: float | None = None
-        self._to_tell: deque[Speaking] = deque(maxlen=TOLD)
-        self._told: Speaking | None = None
+        self._to_tell: deque[Told] = deque(maxlen=TOLD)
+        self._told: Told | None = None
         self._news, self._closing = threading.Event(), threading.Event()
         self._turn = self._beat_at = 0
         self._files: deque[Path] = deque()
         self._prompt: Prompt | None = None
+        self._order: PlayProof | None = None
         self._row = Row()
         self._stream: Stream | None = None
         self._doubtful = proof
@@ -185,7 +212,7 @@ class Player:
         self.wanted = wanted
         self._news.set()
 
-    def next_to_tell(self) -> Speaking | None:
+    def next_to_tell(self) -> Told | None:
         """Return what the hub is to be told next, if anything."""
         return self._to_tell.popleft() if self._to_tell else None
 
@@ -196,9 +223,9 @@ class Player:
         pending = wanted.turn != self._turn and wanted.files
         return bool(pending or self._files or self._prompt is not None)
 
-    def told(self, speaking: Speaking) -> None:
+    def told(self, told: Told) -> None:
         """Note that the hub was told: a prompt that waited for it begins."""
-        self._told = speaking
+        self._told = told
         self._news.set()
 
     def stop(self) -> None:
@@ -234,7 +261,7 @@ class Player:
     @property
     def _begun(self) -> bool:
         """Whether a prompt is being said: the hub knows of it."""
-        return self._prompt is not None and self._prompt.speaking is self._told
+        return self._prompt is not None and self._prompt.told is self._told
 
     def _take(self, wanted: Wanted, now_s: float) -> None:
         """Turn to what is wanted now."""
@@ -242,7 +269,7 @@ class Player:
             self._beat_at, self.beat_began_s = 0, None
         if wanted.turn == self._turn:
             return
-        self._turn, self._files = wanted.turn, deque(wanted.files)
+        self._turn, self._files, self._order = wanted.turn, deque(wanted.files), wanted.proof
         self._next_s = self._retry_s = 0.0
         if wanted.click is None:
             self._close()
@@ -255,8 +282,10 @@ class Player:
     def _prepare(self, wanted: Wanted, now_s: float) -> None:
         """Decode the next prompt when it is its time, and have the hub told of it."""
         if self._prompt is not None:
-            if not self._prompt.at and now_s - self._prompt.speaking.start_s > LATE_S:
+            if not self._prompt.at and now_s - self._prompt.told.start_s > LATE_S:
                 self._announce(self._prompt.sound, now_s)  # nobody was told for so long: its end would be too early
+        elif self._files and self._order is not None:
+            self._announce(decoded(self._files.popleft(), wanted.gain_db, self._env), now_s)
         elif self._files and now_s >= self._next_s:
             sound = self._decoded(self._files[0], wanted.gain_db)
             wait_s = self._row.wait_s(now_s, _length_s(sound))
@@ -268,9 +297,12 @@ class Player:
                     self._announce(sound, now_s)
 
     def _announce(self, sound: bytes, now_s: float) -> None:
-        speaking = Speaking(start_s=now_s, end_s=now_s + _length_s(sound) + GENEROUS_S)
-        self._prompt = Prompt(sound, speaking)
-        self._to_tell.append(speaking)
+        end_s = now_s + _length_s(sound) + GENEROUS_S
+        told: Told = Speaking(start_s=now_s, end_s=end_s)
+        if self._order is not None:
+            told = _of_proof(self._order, "begins").model_copy(update={"start_s": now_s, "end_s": end_s})
+        self._prompt = Prompt(sound, told)
+        self._to_tell.append(told)
 
     def _decoded(self, path: Path, gain: float) -> bytes:
         """Return a recording, or nothing and a fault; the others of its queue are still said."""
@@ -322,10 +354,16 @@ class Player:
         self._next_s = end_s + GAP_S
 
     def _end_prompt(self, end_s: float) -> None:
-        if self._prompt is not None:
-            self._to_tell.append(self._prompt.speaking.model_copy(update={"end_s": end_s}))
+        prompt, self._prompt = self._prompt, None
+        if prompt is None:
+            return
+        if isinstance(prompt.told, ProofSound):
+            what = "ended" if prompt.at >= len(prompt.sound) else "cut"
+            self._to_tell.append(prompt.told.model_copy(update={"end_s": end_s, "what": what}))
+            self._order = None
+        else:
+            self._to_tell.append(prompt.told.model_copy(update={"end_s": end_s}))
             self._row.ends(end_s)
-            self._prompt = None
 
     def _rest(self, now_s: float) -> None:
         """Wait for something to do; look now and then whether all would work."""
@@ -350,6 +388,10 @@ class Player:
         self._note(broken)
         self._close()
         now_s = time.monotonic()
+        if self._order is not None:
+            said = {"end_s": now_s, "says": f"the speaker {self._device}: {broken}", "do": broken.do}
+            self._to_tell.append(_of_proof(self._order, "broken").model_copy(update=said))
+            self._order, self._prompt = None, None
         self._end_prompt(now_s)
         self._files.clear()
         self._retry_s = now_s + RETRY_S
