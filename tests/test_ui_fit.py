@@ -16,15 +16,18 @@ from typing import Any
 
 import pytest
 
+from kiosk.corners import Turned
 from kiosk.guidance import CASES, GROUPS
 from kiosk.messages import Choice, Going, Hearing, Language, Person, Severity, Show
-from kiosk.page import Button, Go, Kind, Look, Page
+from kiosk.page import SERVICE_KINDS, TEXT_PERCENTS, Button, Go, Kind, Look, Page
 from kiosk.pages import Desk, Local, page, settle
+from kiosk.pages_service import service_page
+from kiosk.scene import Place
 from kiosk.ui import catalogues
 from kiosk.ui.layout import Box, Hot, Layout, Measure, lay_out
 from kiosk.ui.layout_pages import CARD_LEAST
 from kiosk.ui.sheet import BUTTON, scale_of
-from tests.screen import FACE, ROOT, SCENES, next_step, show, snapshot
+from tests.screen import FACE, ROOT, SCENES, VISITS, next_step, show, snapshot
 
 COMMON = ((800, 480), (480, 800))
 PANELS = (*COMMON, (1024, 600), (800, 600), (1280, 720), (1024, 768), (1920, 1080))
@@ -107,6 +110,14 @@ def of_touches(look: Look) -> Iterator[tuple[str, Page]]:
         yield f"gone/{how}", at(change(idle), look, 100.0, telling=True)
         yield f"gone/{how}/steps", at(change(idle), look, 100.0, choice=Choice.BLEEDING, opened=Go.STEPS)
         yield f"gone/{how}/emergency", at(change(idle), look, 100.0, opened=Go.EMERGENCY)
+
+
+def of_visits(look: Look) -> Iterator[tuple[str, Page]]:
+    """A technician's pages, with a short and a long name of the desk."""
+    for name, visit in VISITS.items():
+        for face in (FACE, LONG_FACE):
+            place = Place(face, Local(look=look), Desk(face, button=True), catalogues.load(look.language), 0.0)
+            yield f"{name}/{face.place}", service_page(visit, place, Turned.RIGHT)
 
 
 @lru_cache(None)
@@ -197,7 +208,7 @@ def faults(shown: Page, layout: Layout, width: int, height: int, look: Look) -> 
     words = set(layout.left_out) - {button.picture for button in buttons_of(shown)} - may_go(shown, look)
     if look.text_percent == 100 and words:
         yield f"left out at 100 %: {words}"
-    if look.low and shown.kind not in {Kind.NAME, Kind.VIEW}:
+    if look.low and shown.kind not in {Kind.NAME, Kind.VIEW, *SERVICE_KINDS}:
         for hot in layout.hots:
             if hot.box.y < height / 2 - 0.5:
                 yield f"in the upper half: {hot.button.text}"
@@ -230,7 +241,8 @@ class Case:
 def cases() -> Iterator[Case]:
     """Every page in every language on the two commonest panels, every third on another one.
 
-    With larger text or the touches lower, every third page of a language, on all panels in turn; others in the next one.
+    With larger text or the touches lower, every third page of a language, on all panels in turn; others in the next one. A
+    technician's pages on every panel.
     """
     turn = 0
     for number, language in enumerate(Language):
@@ -242,6 +254,10 @@ def cases() -> Iterator[Case]:
                 other = () if usual and turn % 3 else (PANELS[turn // 3 % len(PANELS)],)
                 for width, height in dict.fromkeys((*(COMMON if usual else ()), *other)):
                     yield Case(name, shown, width, height, look)
+    for number, language in enumerate(Language):
+        look = Look(language=language, text_percent=TEXT_PERCENTS[number % 3], low=number % 2 == 1)
+        for (name, shown), (width, height) in itertools.product(of_visits(look), PANELS):
+            yield Case(name, shown, width, height, look)
 
 
 def every_fault(measure: Measure) -> Iterator[str]:

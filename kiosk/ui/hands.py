@@ -66,10 +66,18 @@ class Hands:
     frames: int = 0
     shots: list[Request] = field(default_factory=list)
     _watched: Watched | None = None
+    _lying: list[tuple[float, float]] = field(default_factory=list)
 
     def do(self, request: Request) -> None:
         """Do one request, now or with the next frames."""
-        doing = {"page": self._page, "tap": self._tap, "touch": self._touch, "shot": self._shot, "frames": self._frames}
+        doing = {
+            "page": self._page,
+            "tap": self._tap,
+            "touch": self._touch,
+            "hold": self._hold,
+            "shot": self._shot,
+            "frames": self._frames,
+        }
         do = doing.get(request.do)
         if do is None:
             request.failed(f"{request.do!r} is not one of {', '.join(doing)}")
@@ -122,6 +130,14 @@ class Hands:
     def _touch(self, request: Request) -> None:
         self._finger(request, float(request.args["x"]), float(request.args["y"]))
 
+    def _hold(self, request: Request) -> None:
+        """Put fingers down side by side and let them lie, or lift all that lie."""
+        points = [(float(x), float(y)) for x, y in request.args["at"]]
+        for finger, (x, y) in enumerate(points or self._lying, 2):
+            self._say("fingerdown" if points else "fingerup", finger, x, y)
+        self._lying = points
+        Clock.schedule_once(lambda _: request.done(), TAKEN_S)
+
     def _finger(self, request: Request, x: float, y: float) -> None:
         """Put a finger down and up where SDL would: in the queue of Kivy's SDL touch provider, and in the mouse's if asked."""
         before = self.taken()
@@ -135,10 +151,13 @@ class Hands:
         Clock.schedule_once(lambda _: request.done(taken=self.taken() - before), TAKEN_S)
 
     def _land(self, x: float, y: float, times: int = 1) -> None:
+        for action in ("fingerdown", "fingerup") * times:
+            self._say(action, 1, x, y)
+
+    def _say(self, action: str, finger: int, x: float, y: float) -> None:
         provider = next(one for one in EventLoop.input_providers if type(one).__name__ == "SDL2MotionEventProvider")
         width, height = self.window.size
-        for action in ("fingerdown", "fingerup") * times:
-            provider.q.appendleft((action, 1, x / width, y / height, 1.0))
+        provider.q.appendleft((action, finger, x / width, y / height, 1.0))
 
     def _watch(self, request: Request, x: float, y: float) -> None:
         """Look at the pixels around a point, and a moment later touch it from a thread of its own, as a panel does."""

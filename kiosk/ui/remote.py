@@ -2,7 +2,8 @@
 
 One JSON object a line. Requests: {"do": "page"}, {"do": "tap", "text": …}, {"do": "touch", "x": …, "y": …} (pixels from the
 top left; "mouse": true sends it through the mouse as well, as a panel with two drivers does; "watch": true lands
-"after_s" later and answers when the first frame is drawn that answers it), {"do": "shot", "path": …}
+"after_s" later and answers when the first frame is drawn that answers it), {"do": "hold", "at": [[x, y], …]} (fingers that
+lie until the next one; with an empty list all are lifted), {"do": "shot", "path": …}
 ("since_s": …: what moves, as it is so long after its beginning), {"do": "frames"}. Each is answered by {"ok": true, …} or
 {"ok": false, "why": …}.
 """
@@ -130,6 +131,10 @@ class ScreenRemote:
         taken.
         """
         return int(self._ask(do="touch", x=x, y=y, times=times, mouse=mouse)["taken"])
+
+    def hold(self, *at: tuple[float, float]) -> None:
+        """Put fingers down at these points, in pixels from the top left, and let them lie; without any, lift those that lie."""
+        self._ask(do="hold", at=at)
 
     def watch(self, x: float, y: float, after_s: float) -> tuple[float, float]:
         """Touch a point that can be touched now; return the seconds until the first frame is drawn that answers it.
