@@ -14,10 +14,12 @@ import trustme
 
 from kiosk.config import UiSection, load_unit
 from kiosk.config_file import PACKAGED_MODEL
+from kiosk.corners import Tapped, Turned, Verdict
 from kiosk.demo.stage import SAM, Stage, wait_for
 from kiosk.doctor import machine, network, parts, sound, unit
-from kiosk.doctor.doctor_cli import Report
-from kiosk.doctor.record import Check, summary, text_of, untested, well, wrong
+from kiosk.doctor.doctor_cli import Report, unhidden
+from kiosk.doctor.parts import touch_corners
+from kiosk.doctor.record import Check, summary, text_of, touch_file, untested, well, wrong
 from kiosk.listen.features import SAMPLE_RATE_HZ, chunks
 from kiosk.listen.loop import Loop
 from kiosk.listen.model import load_model, packaged_model
@@ -29,11 +31,13 @@ from kiosk.messages import (
     LinkHealth,
     Person,
     Reach,
+    State,
     Status,
     StatusAnswer,
     UnitState,
 )
 from kiosk.ui.speaker import RATE_HZ
+from tests.screen import snapshot
 from tests.staff import Staff
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
@@ -217,6 +221,26 @@ def test_a_touch_panel_that_is_unplugged(tmp_path: Path) -> None:
     assert parts.touch(tmp_path).ok is True
 
 
+def test_what_four_corners_said_is_told_until_they_are_tapped_again(tmp_path: Path, a_unit: str) -> None:
+    config = load_unit(a_unit)
+    config = config.model_copy(update={"unit": config.unit.model_copy(update={"state_dir": tmp_path})})
+    assert touch_corners(config).ok is None
+    path = touch_file(tmp_path)
+    path.parent.mkdir()
+    at = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
+    for verdict, ok in (
+        (Verdict(word="right", off=0.02), True),
+        (Verdict(word="turned", turned=Turned.TURNED_90), False),
+        (Verdict(word="dead", dead=("top left",)), False),
+    ):
+        path.write_text(Tapped(at=at, verdict=verdict).model_dump_json())
+        found = touch_corners(config)
+        assert (found.ok, bool(found.do)) == (ok, not ok)
+        assert f"tapped {at.astimezone():%Y-%m-%d %H:%M}" in found.says
+    path.write_text('{"at": ')
+    assert "damaged" in touch_corners(config).says
+
+
 def test_a_model_with_one_byte_changed(tmp_path: Path, a_unit: str) -> None:
     for name in ("manifest.json", "distress_en.tflite", "distress_en_look.tflite"):
         (tmp_path / name).write_bytes((PACKAGED_MODEL / name).read_bytes())
@@ -308,6 +332,15 @@ def test_each_thing_that_the_hub_knows_can_be_wrong(name: str, changes: dict[str
     found = found_in(**changes)[name]
     assert found.ok is False
     assert found.do
+
+
+def test_at_the_screen_nothing_tells_of_a_silent_alert() -> None:
+    open_one = {**snapshot(State.RAISED).model_dump(mode="json"), "silent": True}
+    hidden = unhidden(answer(incident=open_one, unsent=3))
+    assert hidden == answer(incident=None, unsent=0)
+    seen = answer(incident={**open_one, "silent": False})
+    assert unhidden(seen) == seen
+    assert unhidden(None) is None
 
 
 def test_what_a_unit_does_not_have_is_not_wrong() -> None:

@@ -72,7 +72,7 @@ def checks(loaded: Loaded, root: Path = ROOT, *, with_sound: bool = False, for_s
     yield from machine.disk(config.unit.state_dir, root)
     yield from machine.clock(root=root)
     yield from network(config, hub.is_us, root)
-    answer = _unhidden(hub.ask()) if for_screen else hub.ask()
+    answer = unhidden(hub.ask()) if for_screen else hub.ask()
     if answer is None:
         yield from unit_checks.hub_down(hub.why)
     else:
@@ -83,7 +83,7 @@ def checks(loaded: Loaded, root: Path = ROOT, *, with_sound: bool = False, for_s
     yield version_check(answer, root)
 
 
-def _unhidden(answer: StatusAnswer | None) -> StatusAnswer | None:
+def unhidden(answer: StatusAnswer | None) -> StatusAnswer | None:
     """Return the hub's answer as if no silent alert were open."""
     hidden = answer is not None and answer.incident is not None and answer.incident.silent
     return answer.model_copy(update={"incident": None, "unsent": 0}) if answer and hidden else answer
