@@ -46,7 +46,7 @@ from kiosk.black_box import BlackBox
 from kiosk.bus import BusServer, runtime_socket
 from kiosk.button_health import METER_S, Extremes, button_health
 from kiosk.config import UnitConfig, UnitSection
-from kiosk.daily_proof import Answered, Facts, Level, Tested, known
+from kiosk.daily_proof import Answered, ButtonTried, Facts, Level, known
 from kiosk.daily_proof_run import Prover
 from kiosk.duty import Part, outside
 from kiosk.effects import Beacon, Effect, Proven, Publish, SetBeacon
@@ -1160,7 +1160,7 @@ class Hub:
         if self._tester is not None:
             self._answer_button(self._tester, ok=event.passed, says=event.reason)
             self._tester = None
-        self._prover.handle(Tested(event.passed, event.reason), read_clock())
+        self._prover.handle(ButtonTried(event.passed, event.reason), read_clock())
 
     def _answer_button(self, number: int, *, ok: bool, says: str) -> None:
         if self._bus is not None:

@@ -73,7 +73,7 @@ class Played:
 
 
 @dataclass(frozen=True)
-class Tested:
+class ButtonTried:
     """The button's self-test is over."""
 
     passed: bool
@@ -146,11 +146,11 @@ class TimePassed:
     """Nothing happened but time."""
 
 
-Event = Tested | Sounds | Sounded | Silent | Level | HeardUs | Confirmed | Unsent | Answered | TimePassed
+Event = ButtonTried | Sounds | Sounded | Silent | Level | HeardUs | Confirmed | Unsent | Answered | TimePassed
 
 
 @dataclass(frozen=True)
-class TestButton:
+class TryButton:
     """Have the button test itself."""
 
 
@@ -167,9 +167,11 @@ class Write:
     """Give the proof to the broker."""
 
 
-Effect = TestButton | Play | Write | HopFound
+Effect = TryButton | Play | Write | HopFound
 
-CHECK_SOUND = "run there: sudo stayby doctor --sound; look at the speaker's plug and volume, the microphone's hole and gain"
+CHECK_SOUND = (
+    "run there: sudo stayby doctor --sound; look at the speaker's plug and volume, the microphone's hole and gain"
+)
 CHECK_BOARD = (
     "see that the board runs, in this version (stayby board); if it is off at this hour, move the proof's hour"
 )
@@ -228,7 +230,7 @@ class DailyProof:
         match self.hop:
             case Hop.BUTTON:
                 self._until_s = now_s + BUTTON_S
-                return [*effects, TestButton()]
+                return [*effects, TryButton()]
             case Hop.SOUND:
                 return [*effects, *self._play(now_s)]
             case Hop.BROKER:
@@ -249,7 +251,7 @@ class DailyProof:
     # --- each hop -----------------------------------------------------------------------------------------------------
 
     def _button(self, event: Event, now_s: float) -> list[Effect]:
-        if isinstance(event, Tested):
+        if isinstance(event, ButtonTried):
             do = "" if event.passed else "press it once and look whether staff see it; then `sudo stayby button`"
             return self._go_on(_of(Hop.BUTTON, event.says, do), now_s)
         if isinstance(event, TimePassed) and now_s >= self._until_s:

@@ -27,7 +27,7 @@ from kiosk.daily_proof import (
     Silent,
     Sounded,
     Sounds,
-    TestButton,
+    TryButton,
     TimePassed,
     Unsent,
     Write,
@@ -48,7 +48,7 @@ class Hands(Protocol):
     """What the hub does for a proof."""
 
     def test_button(self) -> None:
-        """Have the button test itself; `Tested` follows."""
+        """Have the button test itself; `ButtonTried` follows."""
 
     def play_proof(self, order: PlayProof) -> bool:
         """Tell the screen to play; False where none is there."""
@@ -145,7 +145,7 @@ class Prover:
                 case HopFound():
                     log.info("daily proof: %s %s: %s", effect.hop, effect.result.replace("_", " "), effect.says)
                     self._tell(ProofSays(what="hop", hop=effect))
-                case TestButton():
+                case TryButton():
                     self._hands.test_button()
                 case Play():
                     self._play(effect, clock)

@@ -122,7 +122,10 @@ class Part:
 
 
 class Stage:
-    """The store. `start_…` starts one part; leaving the context ends all that were started, newest first."""
+    """The store. `start_…` starts one part; leaving the context ends all that were started, newest first.
+
+    With `hears_itself` the unit's speaker sounds in its own virtual microphone's room.
+    """
 
     def __init__(
         self,
@@ -131,12 +134,14 @@ class Stage:
         escalation: Mapping[str, float] | None = None,
         headless: bool = True,
         real_microphone: str | None = None,
+        hears_itself: bool = False,
     ) -> None:
         self.folder = folder.resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.headless = headless
         self._escalation = dict(escalation or {})
         self._real_microphone = real_microphone
+        self._hears_itself = hears_itself
         staff = [one.person.id for one in STAFF]
         self.broker = PrivateBroker(self.folder / "broker", STORE, [UNIT], staff, prefix="homeassistant")
         self.button = SimulatedButton(self.folder / "button", eeprom=self.folder / "button.eeprom")
@@ -186,10 +191,15 @@ class Stage:
             _table("listen", device=device),
             _table("escalation", tiers=["the staff", "the manager"], **self._escalation),
             _table("ui", width=800, height=480, fullscreen=False),
-            _table("speaker", device="null" if self.headless else "default"),
+            _table("speaker", device=self._speaker()),
         ]
         self.config_file.write_text("\n".join(tables))
         self.config_file.chmod(0o600)
+
+    def _speaker(self) -> str:
+        if self._hears_itself:
+            return self.microphone.speaker
+        return "null" if self.headless else "default"
 
     # --- parts --------------------------------------------------------------------------------------------------------
 
@@ -232,6 +242,8 @@ class Stage:
         env = {"MESA_SHADER_CACHE_DIR": str(self.folder / "shaders")}
         if self.headless:
             env["SDL_VIDEODRIVER"] = "offscreen"
+        if self._hears_itself:
+            env |= self.microphone.env
         command = ["ui", "--config", str(self.config_file), "--remote", str(self.screen_remote)]
         part = self._start("ui", command, env)
         wait_for("the screen", lambda: self._check(part) or self.screen_remote.exists())

@@ -263,6 +263,13 @@ class Screen:
         else:
             self._voice.prove(order, self._speaker.volume_percent, now_s)
 
+    def _touched_in_proof(self, now_s: float) -> None:
+        """Somebody is at the desk: the proof can wait."""
+        if self._show is not None and self._show.proving:
+            self._end_proof(now_s)
+            touched = ProofSound(proof=self._show.proving, attempt=1, what="touched", start_s=now_s, end_s=now_s)
+            self._leaf.send(touched)
+
     def _end_proof(self, now_s: float) -> None:
         if self._voice is not None:
             self._voice.end_proof(now_s)
@@ -434,7 +441,7 @@ class Screen:
     def _on_touch(self, _window: object, event: Any) -> bool:
         """Take a touch when the finger lands: a hand that shakes or slides has still said it."""
         now_s = self._finger_s = time.monotonic()
-        self._end_proof(now_s)
+        self._touched_in_proof(now_s)
         aimed_before = self._before is not None and now_s - self._changed_s < AIM_S
         shown, layout = self._before if aimed_before and self._before else (self._page, self._layout)
         x, y = self._at(event)
