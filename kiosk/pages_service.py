@@ -18,7 +18,7 @@ from kiosk.page import Button, Finding, Key, Kind, Page, Service, Style
 from kiosk.scene import Place
 from kiosk.visit import MARK_S, At, Visit, ready
 
-LINES, LETTERS = 10.4, 66
+LINES, LETTERS = 12.0, 66
 """So many lines of so many letters fit a page of findings on an 800 x 480 panel; others hold about as much."""
 SPACE = 0.3
 MOST_LETTERS = 230

@@ -302,6 +302,11 @@ def test_what_comes_for_a_visit_that_is_over_is_forgotten(tmp_path: Path, inbox:
 def test_it_does_not_open_where_somebody_is_looked_after(tmp_path: Path, inbox: "queue.Queue[Seen]") -> None:
     one = technician(tmp_path / "run", inbox)
     for may, calls in ((False, False), (True, True)):
+        for finger, place in (("a", (0.1, 0.3)), ("b", (0.1, 0.6))):
+            one.hold.down(finger, place, 100.0 - HOLD_S, free=True)
+        assert not one.mind(100.0, may=may, calls=calls)
+        one.hold.up("a")
+        one.hold.up("b")
         one.ask_corners()
         assert not one.mind(100.0, may=may, calls=calls)
         assert not one.mind(101.0, may=True, calls=False)  # a wish is not kept for later
