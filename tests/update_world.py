@@ -82,6 +82,7 @@ class World:
             "APT_CONFIG": str(self.folder / "apt.conf"),
             "WORLD": str(self.folder),
             "STAYBY_UPDATE_DIR": str(self.update),
+            "STAYBY_UPDATE_PAUSE_S": "0.02",
         }
 
     def make(self) -> "World":

@@ -264,7 +264,7 @@ class Way:
     """One update on its way, and how patient it is (seconds)."""
 
     folder: Path
-    pause_s: float = 60.0
+    pause_s: float = float(os.environ.get("STAYBY_UPDATE_PAUSE_S") or 60)
     ready_s: float = 300.0
     not_now_s: float = 12 * 3600.0
 

@@ -152,7 +152,8 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         raise BadOffer(f"{path} is missing; copy the package and its {SUFFIX} file together") from None
     except OSError as error:
         raise BadOffer(f"{path}: {error.strerror}; copy it again") from None
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise BadOffer(f"{path} is no file; copy it again")
     with os.fdopen(number, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise BadOffer(f"{path} is no file; copy it again")
         yield file

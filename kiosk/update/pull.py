@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +23,7 @@ SQUEEZED = 0.7
 ASK_S = 300.0
 EAR, SCREEN = "stayby-listen", "stayby-ui"
 SERVICES = ("stayby-alertd", EAR, SCREEN, "stayby-board", "stayby-relay")
+MOVES = re.compile(r"^(?:Inst|Remv) (\S+)", re.MULTILINE)
 FORGETS = ("boot=overlay", "overlayroot=")
 """Words of the kernel's command line by which a root forgets at its next start all that was written."""
 
@@ -269,7 +271,7 @@ def _look_at_dependencies(target: Path) -> None:
     ask = [
         "apt-get",
         "--simulate",
-        "--quiet=2",
+        "--quiet",
         "--allow-downgrades",
         "--no-install-recommends",
         "install",
@@ -281,8 +283,7 @@ def _look_at_dependencies(target: Path) -> None:
         )
     except (OSError, subprocess.SubprocessError) as error:
         raise BadOffer(f"apt-get does not answer ({error}); look at the card: stayby doctor") from None
-    moves = {(word, name) for word, name, *_ in (line.split() for line in done.stdout.splitlines() if " " in line)}
-    needs = sorted(name for word, name in moves if word in {"Inst", "Remv"} and name != PACKAGE)
+    needs = sorted(set(MOVES.findall(done.stdout)) - {PACKAGE})
     unmet = [line.strip() for line in done.stdout.splitlines() if "Depends:" in line]
     if done.returncode or needs:
         what = ", ".join(needs) or (unmet or [apply.last_line(done.stderr)])[0]
