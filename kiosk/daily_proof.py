@@ -8,8 +8,9 @@ Rules
   well, and said; where it stays so for `OVERDUE_S`, that is told as a miss: the hour of the proof is wrong. What should
   be on and is not, is a miss.
 - The sound is tried softly, then once more as loud as the screen speaks to customers, and never louder.
-- Ours is one detection of `PHRASE` for each playing, resting on sound within that playing (`Played`). Any other phrase, and a
-  second detection of this one, is somebody's. It stays ours when the proof was broken off: we know what we played.
+- Ours is one detection of `PHRASE` for each playing, resting on sound within that playing (`Played`). It stays ours when the
+  proof was broken off: we know what we played. A neighbour's is one before which the ear found the chirp that no voice has
+  (`Detection.proof`). Any other phrase, and a second detection of this one without the chirp, is somebody's.
 - Calls are not in it. Whoever drives it ends it at the first one, which takes its way at once.
 """
 
@@ -30,8 +31,8 @@ BEGIN_S = 6.0
 """From the order to the first sound: the screen decodes, and opens its device."""
 SOUND_S = 8.0
 """The recording at its longest, and a device that is slow to end."""
-FIRST_HEARD_S = 1.6
-"""So long after its begin nobody can have heard the phrase in it: the chirp comes first. Earliest measured: 2.3 s."""
+FIRST_HEARD_S = 1.3
+"""So long after its begin nobody can have heard the phrase in it: the chirp comes first. Earliest measured: 1.8 s."""
 HEARD_S = 2.5
 """So long after its end the ear may need to be sure of it: it waits for the peak, then looks again."""
 SETTLE_S = 1.0

@@ -14,6 +14,7 @@ from kiosk.daily_proof import (
     BEGIN_S,
     CLOCK_IS_SET_UNIX_S,
     FIRST_HEARD_S,
+    PHRASE,
     PLAYED_KEPT,
     SOUND_S,
     Confirmed,
@@ -27,8 +28,8 @@ from kiosk.daily_proof import (
     Silent,
     Sounded,
     Sounds,
-    TryButton,
     TimePassed,
+    TryButton,
     Unsent,
     Write,
     kept_after,
@@ -210,14 +211,16 @@ class Prover:
                 self.handle(Silent(said.attempt, said.says, said.do, off=said.what == "off"), clock)
 
     def takes(self, heard: Detection, clock: Clock) -> bool:
-        """Return whether a detection is our own phrase; it counts for the proof, if that still goes on."""
+        """Return whether a detection is our own phrase, or another unit's; ours counts for the proof, if that still goes on."""
         for index, played in enumerate(self._played):
             if played.takes(heard.phrase, heard.audio_end_s):
                 self._played[index] = played.taken()
                 log.info("daily proof: heard ourselves, score %.1f", heard.score)
                 self.handle(HeardUs(heard.score), clock)
                 return True
-        return False
+        if heard.proof and heard.phrase == PHRASE:
+            log.info("a unit near here proves itself: its chirp and its phrase were heard; nobody called")
+        return heard.proof and heard.phrase == PHRASE
 
     # --- time ---------------------------------------------------------------------------------------------------------
 

@@ -653,6 +653,8 @@ class Detection(Record):
     covert: bool = False
     opens: Choice | None = None
     audio_end_s: float
+    proof: bool = False
+    """The chirp of a daily proof stood before it: the voice of a unit, this one or one near it, and nobody's call."""
 
 
 class Ear(Record):

@@ -58,6 +58,7 @@ from kiosk.daily_proof import (
     overdue,
 )
 from kiosk.demo.stage import STORE, UNIT, Stage, wait_for
+from kiosk.listen.chirp import SURE, chirped, sureness
 from kiosk.listen.features import SAMPLE_RATE_HZ, chunks, quiet
 from kiosk.listen.hear import file_loop
 from kiosk.listen.model import load_model, packaged_model
@@ -353,15 +354,26 @@ def test_the_real_model_knows_the_phrase_softly_once_and_in_its_time(
 ) -> None:
     ring = Ring.create()
     loop = file_loop(load_model(packaged_model()), ring, second_look=second_look)
-    heard = []
+    heard, marked = [], []
     for number, chunk in enumerate(chunks(played(level_dbfs, noise_dbfs, 1))):
         decision = loop.step(chunk, ring.write(chunk) + 1)
         if decision is not None:
             heard.append((decision.phrase, (number + 1) * 0.08 - 2.0))
+            marked.append(chirped(ring))
     ring.close()
+    assert marked == [True]
     assert [phrase for phrase, _ in heard] == [PHRASE]
     length_s = soundfile.info(PROMPTS / DAILY).duration
     assert FIRST_HEARD_S < heard[0][1] < length_s + HEARD_S
+
+
+def test_a_person_who_says_the_same_has_no_chirp() -> None:
+    sound, rate_hz = soundfile.read(PROMPTS / DAILY, dtype="float32")
+    spoken = soxr.resample(sound[int(0.45 * rate_hz) :], rate_hz, SAMPLE_RATE_HZ)
+    assert sureness(np.asarray(spoken * 32767, np.int16)) < SURE / 2
+    ring = Ring.create()
+    assert not chirped(ring), "an ear that has just begun"
+    ring.close()
 
 
 def test_the_chirp_alone_is_no_call() -> None:
@@ -469,6 +481,13 @@ def test_our_own_phrase_is_taken_once_and_the_second_one_is_somebody(proving: De
     assert proving.open() is None, "the ear says the same again until it is told"
     proving.hears(PHRASE, now_s + 0.5)
     assert proving.open() is State.CHECKING
+
+
+def test_a_neighbours_phrase_is_known_by_its_chirp_and_only_the_phrase(desk: Desk) -> None:
+    desk.hears(PHRASE, time.monotonic(), proof=True)
+    assert desk.open() is None
+    desk.hears("help_me", time.monotonic(), proof=True)
+    assert desk.open() is State.CHECKING
 
 
 @pytest.mark.parametrize("phrase", ["help_me", "somebody_help"])

@@ -28,6 +28,7 @@ from kiosk.duty import Part, outside
 from kiosk.hours import within
 from kiosk.listen.calibration import CalibrationFile, calibrated
 from kiosk.listen.capture import Capture, Captured
+from kiosk.listen.chirp import chirped
 from kiosk.listen.chosen import load_chosen
 from kiosk.listen.features import HOP_S, PRIME_SAMPLES, FrontEndError, Samples, chunks, quiet
 from kiosk.listen.level import Meter
@@ -263,7 +264,10 @@ class ListenProcess:
 
     def _tell(self, heard: Heard | None) -> None:
         if heard is not None:
-            self._untaken.append(detection(heard, self._heard_s))
+            told = detection(heard, self._heard_s)
+            if heard.phrase == PHRASE and chirped(self._ring):
+                told = told.model_copy(update={"proof": True})
+            self._untaken.append(told)
             self._offered_s = -1e9
             phrase = COVERT_PHRASE if heard.covert else heard.phrase
             log.warning("heard %s, score %.1f%s", phrase, heard.score, ", clearly" if heard.strong else "")
