@@ -13,6 +13,7 @@ from kiosk.config import load_unit
 from kiosk.messages import AskStatus, Hello, Role, StatusAnswer, Touch, TouchAction
 from kiosk.update import keep, pull
 from kiosk.update.apply import Phase
+from kiosk.update.offer import BadOffer
 from kiosk.update.package import fields
 from tests.board_parts import Program, until
 from tests.packages import build
@@ -159,6 +160,16 @@ def change(file: Path, data: bytes) -> None:
     file.write_bytes(data)
 
 
+def make_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def make_link(file: Path) -> None:
+    other = file.rename(file.parent / "x")
+    file.symlink_to(other)
+
+
 def signature(package: Path) -> Path:
     return package.with_name(f"{package.name}.signed")
 
@@ -180,11 +191,8 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a half": (lambda one: change(one, one.read_bytes()[:300]), "the package ends after 300 of"),
     "longer": (lambda one: change(one, one.read_bytes() + b"x"), "the package is longer than the"),
     "another": (lambda one: change(one, b"x" * one.stat().st_size), "the package is not the one that was signed"),
-    "a folder": (lambda one: (signature(one).unlink(), signature(one).mkdir()), "is no file"),
-    "a link": (
-        lambda one: (signature(one).rename(one.parent / "x"), signature(one).symlink_to(one.parent / "x")),
-        "copy it again",
-    ),
+    "a folder": (lambda one: make_folder(signature(one)), "is no file"),
+    "a link": (lambda one: make_link(signature(one)), "copy it again"),
 }
 
 
@@ -321,7 +329,7 @@ def test_while_a_call_is_open_nothing_is_updated_also_when_the_hub_is_away(
 def test_a_root_that_forgets_is_left_alone(tmp_path: Path) -> None:
     line = tmp_path / "cmdline"
     line.write_text("console=tty1 root=/dev/mmcblk0p2 overlayroot=tmpfs:recurse=0\n")
-    with pytest.raises(pull.BadOffer, match="this root forgets what is written"):
+    with pytest.raises(BadOffer, match="this root forgets what is written"):
         pull.refuse_a_root_that_forgets(line)
 
 
