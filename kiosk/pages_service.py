@@ -9,6 +9,7 @@ Rules
   turned or mirrored, the middle is the middle.
 """
 
+import textwrap
 from collections.abc import Sequence
 from math import ceil
 
@@ -21,6 +22,8 @@ from kiosk.visit import MARK_S, At, Visit, ready
 LINES, LETTERS = 12.0, 66
 """So many lines of so many letters fit a page of findings on an 800 x 480 panel; others hold about as much."""
 SPACE = 0.3
+WORD_LETTERS = 36
+"""A word that is longer (a path, a topic) is parted, so that it fits a line of any panel."""
 MOST_LETTERS = 230
 """A finding that is longer is cut; `stayby doctor` says all of it."""
 HIDDEN = "●"
@@ -110,7 +113,7 @@ def finding(check: Check) -> Finding:
 
 
 def _cut(text: str) -> str:
-    text = " ".join(text.split())
+    text = " ".join(part for word in text.split() for part in textwrap.wrap(word, WORD_LETTERS))
     return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 1].rstrip()}…"
 
 

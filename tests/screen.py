@@ -145,6 +145,8 @@ SCENES: dict[str, Scene] = {
     "opening": Scene(show(opening="press"), "idle"),
     "opening_touch": Scene(show(opening="touch"), "idle"),
     "walk": Scene(show(walk_until="10:45"), "idle"),
+    "proving": Scene(show(proving="proof-0123456789abcdef", tested_at="05:31"), "idle"),
+    "idle_tested": Scene(show(tested_at="05:31"), "idle"),
     "maybe_test": Scene(
         show(snapshot(asked=(PRIYA, SAM), maybe_test=True, next=next_step("ask_next_tier"))), "waiting"
     ),
@@ -283,16 +285,17 @@ AWAY: dict[str, Scene] = {
 """What stands there when the hub is gone."""
 
 
-def _found(word: str, many: int) -> tuple[Check, ...]:
+ZEROS = "nothing but zeros came for 12 s from plughw:CARD=Microphone,DEV=0 at 16,000 Hz"
+
+
+def _found(many: int, says: str = ZEROS) -> tuple[Check, ...]:
     """Findings as doctor makes them, of every length."""
     worst = (
         wrong("power", "the supply fell under 4.63 V since the start", NEW_SUPPLY),
         wrong(
             "network name", "broker.harbour.example: the name is not known here", "ask who runs the network for its DNS"
         ),
-        wrong(
-            "microphone", "no sound for 12 s " + word * 20, "push its plug home; `arecord -l` names those that are here"
-        ),
+        wrong("microphone", says, "push its plug home; `arecord -l` names those that are here"),
     )
     rest = (untested("disk wear", "no card here tells its wear (SD cards do not)"), well("temperature", "51 °C"))
     return (*worst, *(rest * many))
@@ -310,10 +313,15 @@ VISITS: dict[str, Visit] = {
     "pin_wrong": Visit(At.PIN, 0.0, says="That is not the PIN. 3 more tries."),
     "pin_waits": Visit(At.PIN, 0.0, waits=True),
     "pin_locked": Visit(At.PIN, 0.0, locked_s=290.0),
-    "looking": Visit(At.FINDINGS, 0.0, found=_found("a word ", 1)[:2]),
-    "found": Visit(At.FINDINGS, 0.0, found=_found("a word ", 8), done=True),
-    "found_2": Visit(At.FINDINGS, 0.0, found=_found("a word ", 8), done=True, part=1),
-    "found_long": Visit(At.FINDINGS, 0.0, found=_found("averylongnameofonefile", 1), done=True),
+    "looking": Visit(At.FINDINGS, 0.0, found=_found(1)[:2]),
+    "found": Visit(At.FINDINGS, 0.0, found=_found(8), done=True),
+    "found_2": Visit(At.FINDINGS, 0.0, found=_found(8), done=True, part=1),
+    "found_long": Visit(
+        At.FINDINGS,
+        0.0,
+        found=_found(1, "/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0" * 6),
+        done=True,
+    ),
     "no_doctor": Visit(At.FINDINGS, 0.0, why=f"Doctor does not answer at /run/stayby-doctor.sock (none): {NO_DOCTOR}."),
     "corner_1": Visit(At.CORNERS, 0.0),
     "corner_4": Visit(At.CORNERS, 0.0, taps=(None, None, None)),
