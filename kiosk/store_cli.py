@@ -182,7 +182,7 @@ def _say_what_is_left(folder: Path, found: StoreConfig, sign_in: SignIn, user: s
 
 @app.command()
 def pin() -> None:
-    """Ask for a PIN twice, and print the line that goes below its [[staff]]; the PIN itself is kept nowhere."""
+    """Ask for a PIN twice, and print the line that goes below its [[staff]], or a unit's [service]; the PIN is kept nowhere."""
     first: str = typer.prompt("PIN, 4 to 12 digits", hide_input=True, err=True)
     try:
         plain = new_digits(first)
