@@ -11,6 +11,7 @@ from kiosk.bus import BusError, ask, runtime_socket
 from kiosk.button_health import health_line
 from kiosk.cli import CONFIG, DEFAULT_CONFIG, load_or_exit
 from kiosk.messages import AskStatus, BadMessage, StatusAnswer
+from kiosk.update import told
 
 ANSWER_S = 3.0
 
@@ -35,7 +36,7 @@ def status_command(
         print(error, file=sys.stderr)
         raise typer.Exit(1) from None
     if isinstance(answer, StatusAnswer):
-        print(answer.model_dump_json() if as_json else "\n".join(status_lines(answer)))
+        print(answer.model_dump_json() if as_json else "\n".join([*status_lines(answer), *told.lines()]))
         raise typer.Exit(1 if answer.status.faults else 0)
 
 

@@ -1,21 +1,26 @@
-"""What the hub tells of an update: one that went back, or cannot. It reads the state that the update leaves."""
+"""What is told of an update: by the hub one that went back, or cannot, and by `stayby status` where it stands."""
 
 import os
 from pathlib import Path
 
 from kiosk.messages import Fault
-from kiosk.update.apply import FOLDER, STATE, Phase, Unreadable, load
+from kiosk.update.apply import FOLDER, STATE, Phase, State, Unreadable, load
 
 CODE = "update-failed"
 AGAIN = "publish a newer one; the same again: sudo stayby update --now --anyway"
 TRIED = "it is tried again every ten minutes; look for a full or read-only card, or install it by hand, with apt"
 
 
+def folder() -> Path:
+    """Return where updates are kept on a unit."""
+    return Path(os.environ.get("STAYBY_UPDATE_DIR") or FOLDER)
+
+
 class Told:
     """Looks at the state, and reads it only when it changed."""
 
     def __init__(self) -> None:
-        self._folder = Path(os.environ.get("STAYBY_UPDATE_DIR") or FOLDER)
+        self._folder = folder()
         self._seen: tuple[int, int] | None = None
         self._fault: Fault | None = None
 
@@ -48,3 +53,30 @@ class Told:
             says = f"{new} goes back ({state.why}), and {old} is not in yet: {state.trouble}"
             return Fault(code=CODE, where="update", says=says, do=TRIED)
         return None
+
+
+def line(state: State) -> str:
+    """Return where an update stands, for a person."""
+    old, new = state.old.version, state.new.version
+    match state.phase:
+        case Phase.STAGED:
+            return f"update: {new} is here and checked; it is installed by night"
+        case Phase.INSTALLING:
+            return f"update: {new} is being installed"
+        case Phase.PROVING:
+            return f"update: {new} is in, and proves itself; it is kept only then"
+        case Phase.GOOD:
+            return f"update: {new} has proven itself and stays; {old} is kept: stayby update --back"
+        case Phase.GOING_BACK:
+            trouble = f" (not yet: {state.trouble})" if state.trouble else ""
+            return f"update: {new} goes back: {state.why}; {old} is put back{trouble}"
+    return f"update: {new} went back: {state.why}; {old} runs"
+
+
+def lines() -> list[str]:
+    """Return where the last update stands, as lines of `stayby status`; what cannot be read is the hub's to tell."""
+    try:
+        state = load(folder())
+    except (OSError, Unreadable):
+        return []
+    return [line(state)] if state is not None else []

@@ -1,7 +1,6 @@
 """`stayby update`: looks for an update, checks it, stages it, and has it installed, proven, and kept or put back."""
 
 import contextlib
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -20,7 +19,7 @@ from kiosk.incident import Incident
 from kiosk.messages import AskStatus, BadMessage, StatusAnswer
 from kiosk.safe_mode import FILE as SAFE_MODE
 from kiosk.store import is_open
-from kiosk.update import apply, pull
+from kiosk.update import apply, pull, told
 from kiosk.update.offer import BadOffer
 
 APPLIER = "stayby-update-apply.service"
@@ -34,11 +33,6 @@ class NotNow(Exception):
 
 
 EXITS = {NotNow: apply.NOT_NOW, pull.NothingNew: 0}
-
-
-def folder() -> Path:
-    """Return where updates are kept on a unit."""
-    return Path(os.environ.get("STAYBY_UPDATE_DIR") or apply.FOLDER)
 
 
 def update_command(
@@ -58,7 +52,7 @@ def update_command(
     """Look for a newer Stayby at the store's board or on a stick, and check it; with --now install it, prove it, keep it."""
     unit = load_or_exit(config).config
     try:
-        with apply.alone(_made(folder())):
+        with apply.alone(_made(told.folder())):
             if _goes_on():
                 begins = True
             elif back:
@@ -81,7 +75,7 @@ def _stop(error: Exception) -> typer.Exit:
     if isinstance(error, BlockingIOError):
         error = NotNow("an update is under way: stayby status says how far")
     if isinstance(error, OSError):
-        where = error.filename or folder()
+        where = error.filename or told.folder()
         says, code = f"{where}: {error.strerror}; run it with sudo, and look for a full or read-only card", 1
     else:
         says, code = (
@@ -94,7 +88,7 @@ def _stop(error: Exception) -> typer.Exit:
 
 def _state() -> apply.State | None:
     try:
-        return apply.load(folder())
+        return apply.load(told.folder())
     except apply.Unreadable as error:
         raise BadOffer(str(error)) from None
 
@@ -122,7 +116,7 @@ def _take(unit: UnitConfig, place: str, *, now: bool, anyway: bool) -> bool:
     _look_for_calls(unit)
     if not (anyway or _is_safe_mode(unit)):
         _prove_present(here)
-    apply.save(folder(), apply.after(state, apply.Event.WANTED))
+    apply.save(told.folder(), apply.after(state, apply.Event.WANTED))
     return True
 
 
@@ -131,7 +125,7 @@ def _known() -> apply.State | None:
     state = _state()
     if state is None or pull.present().version in {state.old.version, state.new.version}:
         return state
-    (folder() / apply.STATE).unlink()  # somebody installed another one by hand
+    (told.folder() / apply.STATE).unlink()  # somebody installed another one by hand
     return None
 
 
@@ -142,7 +136,7 @@ def _found(
     try:
         found, offer = pull.choose(unit, place, here, before.refused if before else {}, anyway=anyway)
     except BadOffer as error:
-        if place or before is None or not pull.is_staged(folder(), before, here):
+        if place or before is None or not pull.is_staged(told.folder(), before, here):
             raise
         typer.echo(f"{error}; what was staged is taken")
         return before
@@ -150,7 +144,7 @@ def _found(
         f"{offer.version} from {found.where}: signed by {offer.store} on {offer.signed_at.astimezone():%Y-%m-%d}"
     )
     duty = pull.on_duty(unit, safe_mode=_is_safe_mode(unit))
-    return pull.stage(folder(), found, offer, here, before, duty)
+    return pull.stage(told.folder(), found, offer, here, before, duty)
 
 
 def _is_safe_mode(unit: UnitConfig) -> bool:
@@ -206,10 +200,10 @@ def _recall(unit: UnitConfig) -> bool:
     state = _state()
     if state is None or state.phase is not apply.Phase.GOOD or state.new.version != pull.present().version:
         raise BadOffer("there is no update to take back: install the version that you want: --from FILE --anyway")
-    if not apply.is_whole(folder(), state.old):
+    if not apply.is_whole(told.folder(), state.old):
         raise BadOffer(f"{state.old.version} is no longer kept here: install it: --from FILE --anyway")
     _look_for_calls(unit)
-    apply.save(folder(), apply.after(state, apply.Event.RECALLED))
+    apply.save(told.folder(), apply.after(state, apply.Event.RECALLED))
     return True
 
 
@@ -218,7 +212,7 @@ def _recall(unit: UnitConfig) -> bool:
 
 def _start(*, wait: bool) -> int:
     """Have the update go on; with `wait` say how it goes, and return 1 when it went back."""
-    starter = ["/usr/bin/python3", "-I", str(folder() / pull.STARTER)]
+    starter = ["/usr/bin/python3", "-I", str(told.folder() / pull.STARTER)]
     if not apply.has_systemd() or shutil.which("systemctl") is None:
         return subprocess.run(starter, check=False).returncode or _ended()
     subprocess.run(["systemctl", "start", "--no-block", APPLIER], check=True)
@@ -232,7 +226,7 @@ def _follow() -> int:
         state = _state()
         if state is None:
             return 1
-        if (says := line(state)) != said:
+        if (says := told.line(state)) != said:
             typer.echo(says)
             said = says
         if state.phase not in {apply.Phase.STAGED, *apply.UNDER_WAY}:
@@ -245,21 +239,3 @@ def _follow() -> int:
 def _ended() -> int:
     state = _state()
     return 0 if state is not None and state.phase is apply.Phase.GOOD else 1
-
-
-def line(state: apply.State) -> str:
-    """Return where an update stands, for a person."""
-    old, new = state.old.version, state.new.version
-    match state.phase:
-        case apply.Phase.STAGED:
-            return f"update: {new} is here and checked; it is installed by night"
-        case apply.Phase.INSTALLING:
-            return f"update: {new} is being installed"
-        case apply.Phase.PROVING:
-            return f"update: {new} is in, and proves itself; it is kept only then"
-        case apply.Phase.GOOD:
-            return f"update: {new} has proven itself and stays; {old} is kept: stayby update --back"
-        case apply.Phase.GOING_BACK:
-            trouble = f" (not yet: {state.trouble})" if state.trouble else ""
-            return f"update: {new} goes back: {state.why}; {old} is put back{trouble}"
-    return f"update: {new} went back: {state.why}; {old} runs"
