@@ -830,8 +830,7 @@ class Show(Record):
     """The touch that called was a technician's test and is over: nothing opens by it."""
     proving: str = ""
     """The daily proof that goes on; empty without one."""
-    tested_at: str = ""
-    """When the unit proved itself today, local time, "05:31"; empty where it did not."""
+    self_proven: datetime | None = None
 
 
 class PlayProof(Record):
