@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import queue
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -105,6 +107,23 @@ def corners(rig: Rig) -> dict[str, Any]:
     return rig.remote.wait_page("corners")
 
 
+@contextmanager
+def asked_by_root(rig: Rig) -> "Iterator[subprocess.Popen[str]]":
+    """Run `stayby doctor --corners` with a systemctl that knows this screen alone."""
+    rig.remote.wait(lambda page: page["kind"] == "idle" and page["still"], "still idle page")
+    assert rig.process is not None
+    systemctl = rig.run_dir / "systemctl"
+    line = "kill --kill-whom=main --signal=SIGUSR1 stayby-ui.service"
+    systemctl.write_text(f'#!/bin/sh\n[ "$*" = "{line}" ] && kill -USR1 {rig.process.pid}\n')
+    systemctl.chmod(0o755)
+    file = rig.run_dir / "kiosk.toml"
+    file.write_text(toml(rig.run_dir), encoding="utf-8")
+    command = [sys.executable, "-m", "kiosk", "doctor", "--corners", "--config", str(file)]
+    env = {**os.environ, "PATH": f"{rig.run_dir}:{os.environ['PATH']}"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=env) as doctor:
+        yield doctor
+
+
 def tap_all(rig: Rig, turned: Turned) -> dict[str, Any]:
     """Touch each mark on a panel that lies so; return the page that says what came of it."""
     for at, mark in enumerate(marks(*SIZE)):
@@ -170,15 +189,15 @@ def test_whoever_calls_comes_first(rig: Rig) -> None:
 def test_a_mirrored_panel_is_found_told_to_doctor_and_set_right(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     run_dir.mkdir()
-    with Rig(run_dir, *SIZE) as rig:
-        corners(rig)
+    with Rig(run_dir, *SIZE) as rig, asked_by_root(rig) as doctor:
+        rig.remote.wait_page("corners")
         page = tap_all(rig, Turned.MIRRORED_X)
         assert "Touch is wrong" in page["texts"]
         assert 'touch = "mirrored-x"' in " ".join(page["texts"])
         assert "Findings" not in page["buttons"]  # root asked for the corners, and for nothing else
-        found = touch_corners(load_unit(toml(run_dir)))
-        assert found.ok is False
-        assert "mirrored" in found.says
+        told, _ = doctor.communicate(timeout=30)
+        assert doctor.returncode == 1
+        assert "WRONG      touch corners      touch comes mirrored, left for right" in told
     with Rig(run_dir, *SIZE, more={"ui": {"touch": "mirrored-x"}}) as rig:
         corners(rig)
         assert "Touch is right" in tap_all(rig, Turned.MIRRORED_X)["texts"]

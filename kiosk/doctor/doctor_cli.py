@@ -3,9 +3,10 @@
 It stands beside the running hub and asks it over the bus. When the hub is down it says so, and checks what it can without it.
 """
 
-import contextlib
+import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,7 @@ import typer
 from pydantic import BaseModel
 
 from kiosk.bus import BusError, ask, runtime_socket
-from kiosk.cli import CONFIG, DEFAULT_CONFIG
+from kiosk.cli import CONFIG, DEFAULT_CONFIG, load_or_exit
 from kiosk.config import UnitConfig
 from kiosk.config_faults import ConfigFaults
 from kiosk.config_file import Loaded, load_or_last_good
@@ -22,11 +23,14 @@ from kiosk.doctor import machine, sound
 from kiosk.doctor import unit as unit_checks
 from kiosk.doctor.machine import ROOT
 from kiosk.doctor.network import network
-from kiosk.doctor.parts import parts, version_check
-from kiosk.doctor.record import COLOURS, Check, Line, summary, text_of, well, wrong
+from kiosk.doctor.parts import parts, touch_corners, version_check
+from kiosk.doctor.record import COLOURS, Check, Line, summary, text_of, touch_file, untested, well, wrong
 from kiosk.messages import AskStatus, BadMessage, StatusAnswer
 
 ANSWER_S = 3.0
+SHOW_MARKS = ("systemctl", "kill", "--kill-whom=main", "--signal=SIGUSR1", "stayby-ui.service")
+TAPPED_S = 100.0
+"""Longer than four marks wait for their touches."""
 WIDTH_MOST = 120
 
 
@@ -103,6 +107,9 @@ def doctor_command(
         bool, typer.Option("--sound", help="Play a soft rush too, and see that the microphone hears it.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="All findings as one JSON object.")] = False,
+    corners: Annotated[
+        bool, typer.Option("--corners", help="Have the screen show four marks to be tapped, and say what came of them.")
+    ] = False,
     for_screen: Annotated[
         bool,
         typer.Option("--for-screen", help="For the unit's own screen: each finding as a line of JSON, as it is made."),
@@ -112,6 +119,10 @@ def doctor_command(
     if for_screen:
         _tell_screen(config)
         return
+    if corners:
+        found_there = _tapped(load_or_exit(config).config)
+        show(found_there)
+        raise typer.Exit(0 if found_there.ok else 1)
     found: list[Check] = []
     for check in _all(config, with_sound=with_sound):
         found.append(check)
@@ -127,10 +138,36 @@ def doctor_command(
 
 def _tell_screen(config: Path) -> None:
     """Print the findings as the screen reads them; it may go away meanwhile."""
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+    try:
         for check in _all(config, for_screen=True):
             print(Line(check=check).model_dump_json(), flush=True)
         print(Line().model_dump_json(), flush=True)
+    except (BrokenPipeError, ConnectionResetError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more to be said there
+
+
+def _tapped(config: UnitConfig) -> Check:
+    """Have the running screen show its four marks, and return what came of them."""
+    path = touch_file(config.unit.state_dir)
+    before = _made(path)
+    if machine.run(*SHOW_MARKS) is None:
+        says = "the screen could not be asked: `systemctl kill` did not reach stayby-ui"
+        return wrong("touch corners", says, "run it with sudo; then: sudo systemctl restart stayby-ui")
+    print("Tap the four marks on the screen, one after the other. Nothing else can be touched there but “I need help”.")
+    give_up_s = time.monotonic() + TAPPED_S
+    while _made(path) == before:
+        if time.monotonic() > give_up_s:
+            says = "the screen said nothing: it shows no marks while somebody is looked after at the desk"
+            return untested("touch corners", says, "look at the screen; journalctl -u stayby-ui -n 5")
+        time.sleep(0.2)
+    return touch_corners(config)
+
+
+def _made(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None  # never yet
 
 
 def _all(path: Path, *, with_sound: bool = False, for_screen: bool = False) -> Iterator[Check]:

@@ -20,9 +20,7 @@ from kiosk.ui.panel import panel_fault, panels
 
 INSTALL_AGAIN = "install Stayby again: sudo apt install --reinstall stayby"
 MANIFEST = "manifest.json"
-TAP = (
-    "at the screen: hold two fingers still for 5 s where nothing can be touched, PIN, Tap 4 corners; docs/technician.md"
-)
+TAP = "sudo stayby doctor --corners; or at the screen: two fingers held still for 5 s on the greeting, the PIN, Tap 4 corners"
 
 
 def parts(config: UnitConfig, root: Path = ROOT) -> Iterator[Check]:
