@@ -729,7 +729,7 @@ class Hub:
             at=datetime.now(UTC),
             run=self._run,
             link=None if state is UnitState.LOST else self._link_health(),
-            self_proven=self._prover.passed_at,
+            tested_at=_today_at(self._prover.passed_at),
         )
 
     def _link_health(self) -> LinkHealth:
@@ -1489,6 +1489,12 @@ def _time_of_day(at_s: float) -> str:
     """Return the local time of a moment of the monotonic clock, as HH:MM."""
     ago = timedelta(seconds=time.monotonic() - at_s)
     return (datetime.now(UTC) - ago).astimezone().strftime("%H:%M")
+
+
+def _today_at(at: datetime | None) -> str:
+    """Return a moment of today as local time, HH:MM; empty for any other day."""
+    local, now = at.astimezone() if at is not None else None, datetime.now(UTC).astimezone()
+    return local.strftime("%H:%M") if local is not None and local.date() == now.date() and local <= now else ""
 
 
 def idle_beacon(faults: tuple[Fault, ...]) -> ButtonBeacon:

@@ -830,7 +830,8 @@ class Show(Record):
     """The touch that called was a technician's test and is over: nothing opens by it."""
     proving: str = ""
     """The daily proof that goes on; empty without one."""
-    self_proven: datetime | None = None
+    tested_at: str = ""
+    """When the unit proved itself today, local time, "05:31"; empty where it did not."""
 
 
 class PlayProof(Record):

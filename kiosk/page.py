@@ -165,9 +165,10 @@ class Page:
 
     Top to bottom: the top line (`top_left`, `mark`, `top_right`, and `top` to touch); on the left what is so (`picture`,
     `kicker`, `headline`, `body`, `waiting`); on the right what can be done (`ask`, `buttons`, or `keys` with what was typed in
-    `entry`); the bottom line (`bottom` and `corner`), and `row`, which stands in its place or above it. The emergency page has
-    `number` and `card`. `prompts` are the keys of what is read aloud when the page turns (see `texts.prompts`), `choice` is
-    whose steps are shown, `step` which one (from 0). A technician's page has `findings`, or a mark to be touched in a corner,
+    `entry`); the bottom line (`bottom` and `corner`), and `row`, which stands in its place or above it. `margin` is a small word
+    below what is so, the first to give way to larger text. The emergency page has `number` and `card`. `prompts` are the keys of
+    what is read aloud when the page turns (see `texts.prompts`), `choice` is whose
+    steps are shown, `step` which one (from 0). A technician's page has `findings`, or a mark to be touched in a corner,
     `mark_at` (from 0, clockwise from the top left).
     """
 
@@ -181,6 +182,7 @@ class Page:
     kicker: str = ""
     headline: str = ""
     body: tuple[str, ...] = ()
+    margin: str = ""
     waiting: tuple[Line, ...] = ()
     ask: str = ""
     buttons: tuple[Button, ...] = ()
@@ -203,6 +205,7 @@ class Page:
     def texts(self) -> tuple[str, ...]:
         """Return every text on the page, top to bottom."""
         parts = [self.top_left, self.mark, self.top_right, *_of(self.top), self.kicker, self.headline, *self.body]
+        parts += [self.margin]
         parts += [line.text for line in self.waiting]
         parts += [text for one in self.findings for text in (one.text, one.do)]
         parts += [self.number, *((self.card.title, self.card.lead, *self.card.lines) if self.card else ())]

@@ -72,17 +72,24 @@ def idle(place: Place, show: Show) -> Page:
         body=body,
         buttons=(place.help(), _person(place), place.call()),
         row=(*language_row(place), Button(LOOK_SIGN, Go.VIEW, Style.SMALL)),
+        margin=place.say("tested", time=show.tested_at) if _tells_of_test(show) else "",
         corner=(),
         prompts=place.aloud(f"say_opening_{show.opening}") if reached and show.opening else (),
     )
 
 
+def _tells_of_test(show: Show) -> bool:
+    """Return whether the desk says that it proved itself today: not where more about tests stands."""
+    return bool(show.tested_at) and not (show.opening or show.proving or show.walk_until)
+
+
 def _greeting(place: Place, show: Show) -> tuple[str, tuple[str, ...]]:
-    """Return the greeting; in the minute of the opening press what staff are to do now; that a walk test goes on."""
+    """Return the greeting; in the minute of the opening press what staff are to do now; that the unit is being tested."""
     if show.opening is not None:
         return place.say(f"opening_{show.opening}"), (place.say("opening_body"), place.say("opening_real"))
     hello = "hello_other" if other_greeting(place.local, place.now_s) else "hello"
     tested = (place.say("walk_test", time=show.walk_until),) if show.walk_until else ()
+    tested = (place.say("proving"),) if show.proving else tested
     return place.say(hello), (place.say("touch_or_press" if button_works(show, place.desk) else "touch"), *tested)
 
 

@@ -49,6 +49,8 @@ TEXTS: dict[str, Text] = {
     "opening_body": "Then touch “Yes, it is the test”.",
     "opening_real": "If not, it is real.",
     "walk_test": "A technician tests this desk until {time}.",
+    "proving": "I test myself now. No one called.",
+    "tested": "I tested myself today at {time}",
     "maybe_test": "Is this the morning test?",
     "listening": "I listen for help words · no sound is kept",
     "voice_off_press": "Voice is off · touch or press",

@@ -730,6 +730,15 @@ def test_in_a_walk_test_the_desk_says_so_and_stays_what_it_is() -> None:
     assert view(both).body == view(lost).body, "first comes that nobody can be told"
 
 
+def test_while_it_proves_itself_the_desk_says_so_calmly_and_later_that_it_did_today() -> None:
+    plain = view(show())
+    now, later = view(show(proving="proof-0123456789abcdef")), view(show(tested_at="05:31"))
+    assert now.body == (*plain.body, "I test myself now. No one called.")
+    assert later == replace(plain, margin="I tested myself today at 05:31")
+    assert (now.headline, now.buttons, now.prompts, now.margin) == (plain.headline, plain.buttons, (), "")
+    assert view(show(opening="press", tested_at="05:31")).margin == "", "staff press now, and read nothing else"
+
+
 @pytest.mark.parametrize("name", ["maybe_test", "maybe_test_coming"])
 def test_a_call_that_may_be_the_morning_test_is_the_page_of_a_call_and_one_button_more(name: str) -> None:
     shown = SCENES[name].show

@@ -157,6 +157,8 @@ PLACES: dict[str, str] = {
     "idle_unreached": "Idle screen, while no staff can be reached.",
     "opening_": "Idle screen, in the morning: staff press once, to prove that a call reaches them. No customer is meant.",
     "walk_test": "Idle screen, under “Touch if you need us”, while a technician tries the button. A customer’s call stays real.",
+    "proving": "Idle screen, by night or early: the unit plays a soft sound to itself. Calm; whoever is there need do nothing.",
+    "tested": "Idle screen, small, in the corner: the unit tested itself today, at this time of day. It works.",
     "maybe_test": "Beside a call in the minute of the morning test: it is real until somebody says that it is the test.",
     "b_test": "A button in that minute: the call was the morning test. No word over 18 letters.",
     "b_real": "A button in a practice call: this is no practice. No word over 18 letters.",

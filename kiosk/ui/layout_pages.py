@@ -59,6 +59,7 @@ def _what_is_so(sheet: Sheet, page: Page) -> list[Block]:
         Block(text, BODY, colour=colours.muted, above=6 if at else 12, spare=0 if needed else 3 if at else 4)
         for at, text in enumerate(page.body)
     ]
+    blocks.append(Block(page.margin, MARGIN, colour=colours.muted, above=14, spare=1))
     awaited = 0 if page.kind in {Kind.WAITING, Kind.COMING, Kind.TELLING} else 1
     for at, line in enumerate(page.waiting):
         ink = colours.ink if line.done else colours.muted
