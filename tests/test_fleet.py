@@ -75,7 +75,7 @@ CABLE = Fault(code="button", where="button /dev/stayby-button", says="unplugged"
 def status(unit: str = "desk-3", **facts: Any) -> Status:
     base: dict[str, Any] = {
         "store": "harbour", "unit": unit, "place": unit, "state": UnitState.READY, "version": "0.2.0", "beat": 1, "at": NOW,
-        "run": f"run {unit}"[:16], "last_proven": NOW - timedelta(hours=2), "link": GOOD,
+        "run": f"run {unit}"[:16], "last_proven": NOW - timedelta(hours=2), "link": GOOD, "self_proven": NOW - timedelta(hours=4),
     }  # fmt: skip
     return Status(**{**base, **facts})
 
@@ -108,6 +108,7 @@ def test_a_unit_that_is_well_needs_nothing() -> None:
     row = only(seen(fleet_of(status()), "desk-3", alerts={"desk-3": 4}))
     assert (row.kind, row.state, row.troubles, row.alerts) == ("well", "ready", (), 4)
     assert (row.proven, row.link, row.version) == ("2 hours ago", "good, 12 ms", "0.2.0")
+    assert row.self_proven == "4 hours ago"
 
 
 def test_it_is_lost_by_its_will_and_by_its_silence_within_the_limit() -> None:
@@ -198,6 +199,11 @@ def test_an_older_version_than_most_and_never_a_newer_one() -> None:
     assert "It runs version 0.1.9; most run 0.2.0." in told["old"]
     assert "version" not in told["new"]
     assert usual_version(["0.9", "0.10", ""]) == "0.10"
+
+
+def test_a_unit_that_proved_itself_in_a_time_to_come_had_a_wrong_clock() -> None:
+    for at, says in ((None, "never"), (NOW + timedelta(days=1), "its clock was wrong"), (NOW, "just now")):
+        assert only(seen(fleet_of(status(self_proven=at)), "desk-3")).self_proven == says
 
 
 @pytest.mark.parametrize(
@@ -394,6 +400,7 @@ def test_figures_tell_each_unit_of_the_file_and_only_count_strangers() -> None:
     assert found["stayby_unit_fault", "button", "desk-3"] == found["stayby_unit_fault", "desk-3", "other"] == 1.0
     assert found["stayby_unit_alerts_7d", "desk-3"] == 2.0
     assert found["stayby_unit_last_proven_timestamp_seconds", "desk-3"] == AT - 7200.0
+    assert found["stayby_unit_self_proven_timestamp_seconds", "desk-3"] == AT - 14400.0
     assert found["stayby_unit_broker_seconds", "desk-3"] == 0.012
     assert found["stayby_units_by_version", "other"] == 1.0
     assert found["stayby_staff_listening",] == 1.0

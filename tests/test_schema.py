@@ -127,7 +127,7 @@ def relay_messages(machine: IncidentMachine, unit: UnitSection, fault: Fault) ->
     assert machine.incident is not None
     now = datetime.now(UTC)
     facts = told(machine.snapshot(machine.incident, unit, 3.0, now), unit.place, None, silent=False)
-    desk = ha.Desk(lives=True, faults=(fault,), last_proven=now, version="1.2")
+    desk = ha.Desk(lives=True, faults=(fault,), last_proven=now, version="1.2", self_proven=now)
     devices = [
         ha.discovery("harbour", "desk-3", unit.place, one, "1.2", drill=drill) for one, drill in PARTS_OF_A_DEVICE
     ]

@@ -49,6 +49,7 @@ TITLES: dict[Kind, str] = {
 SOON = frozenset(
     {
         "opening-missed",
+        "proof-missed",
         "walk-test",
         "mic-paused",
         "nobody-listening",
@@ -168,6 +169,8 @@ class UnitRow(Record):
     proven: str
     proven_bad: bool
     proven_unix_s: float | None = None
+    self_proven: str = "never"
+    self_proven_unix_s: float | None = None
     version: str = ""
     link: str
     link_bad: bool = False
@@ -250,6 +253,17 @@ def age_words(seconds: float) -> str:
     return f"{many} {name}{'s' * (many > 1)} ago"
 
 
+def _unix_s(at: datetime | None) -> float | None:
+    return at.timestamp() if at is not None and at.tzinfo is not None else None
+
+
+def self_words(proven_s: float | None, unix_s: float) -> str:
+    """Return when a unit last proved itself, without a human."""
+    if proven_s is None:
+        return "never"
+    return age_words(unix_s - proven_s) if proven_s <= unix_s + APART_S else "its clock was wrong"
+
+
 def heard_words(desk: Desk | None, heard: Heard | None, now_s: float) -> str:
     """Return when a unit was heard last, or lost: of what the broker had kept already, nobody here knows since when."""
     if desk is None:
@@ -307,7 +321,7 @@ class Sight:
         state, troubles = self._state(unit), self._troubles(unit)
         desk, heard, facts = self._desks.get(unit), self._fleet.heard.get(unit), self._facts
         status = desk.status if desk else None
-        proven_s = self._proven_s(unit)
+        proven_s, self_proven_s = self._proven_s(unit), _unix_s(status.self_proven if status else None)
         alert = alert_words(self._open.get(unit), facts.now_s)
         link = status.link if status else None
         bad_link = state not in GONE and any(one.key.startswith("link") for one in troubles)
@@ -323,6 +337,8 @@ class Sight:
             proven=age_words(facts.unix_s - proven_s) if proven_s is not None else "never",
             proven_bad=self._is_stale(proven_s),
             proven_unix_s=proven_s,
+            self_proven=self_words(self_proven_s, facts.unix_s),
+            self_proven_unix_s=self_proven_s,
             version=plain(status.version, 20) if status else "",
             link="–" if state in GONE else link_words(link),
             link_bad=bad_link,
@@ -347,9 +363,8 @@ class Sight:
 
     def _proven_s(self, unit: Id) -> float | None:
         desk = self._desks.get(unit)
-        said = desk.status.last_proven if desk else None
-        known = said is not None and said.tzinfo is not None
-        return said.timestamp() if said and known else self._facts.proven_s.get(unit)
+        said = _unix_s(desk.status.last_proven if desk else None)
+        return said if said is not None else self._facts.proven_s.get(unit)
 
     def _is_stale(self, proven_s: float | None) -> bool:
         """Return whether a proof is none, too old, or in a time to come, which only a broken clock tells of."""

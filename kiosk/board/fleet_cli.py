@@ -179,6 +179,7 @@ def _add_row(table: Table, row: UnitRow) -> None:
     if row.place != row.unit:
         who.append(f"\n{row.unit}", style="dim not bold")
     proven = Text(row.proven, style="red" if row.proven_bad else "")
+    proven.append(f"\nself: {row.self_proven}", style="dim not red")
     alerts = "–" if row.alerts is None else str(row.alerts)
     link = Text(row.link, style="yellow" if row.link_bad else "")
     table.add_row(who, _says(row), proven, link, row.version[:20] or "–", alerts)

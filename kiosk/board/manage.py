@@ -473,6 +473,8 @@ class Pages:
         desk = heard.get(unit)
         proven_s = desk.proven_s if desk else None
         proven = f"Last proven {export.when(proven_s, self._zone)}." if proven_s else "Never proven."
+        self_s = self._records.self_proven_s.get(unit)
+        proven += f" It tested itself {export.when(self_s, self._zone)}." if self_s else ""
         today = proven_s is not None and datetime.fromtimestamp(proven_s, self._zone).date() == self._today()
         if desk is not None and desk.opening:
             return DeskRow(unit, place, proven, "waiting", WAITS_FOR_PRESS)

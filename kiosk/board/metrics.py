@@ -34,6 +34,7 @@ FIGURES: tuple[tuple[str, str, Callable[[UnitRow], float | None]], ...] = (
     ("heartbeat_age_seconds", "Since its last beat; a unit beats every 5 s.", lambda row: row.heard_s),
     ("last_proven_timestamp_seconds", "When a human last answered a press there.", lambda row: row.proven_unix_s),
     ("proven", "1 while that is not longer ago than the store wants.", lambda row: not row.proven_bad),
+    ("self_proven_timestamp_seconds", "When the unit last proved itself.", lambda row: row.self_proven_unix_s),
     ("alerts_7d", "Alerts of the last 7 days, without drills and silent ones.", lambda row: row.alerts),
     ("clock_offset_seconds", "How far its clock is ahead of the board's.", lambda row: row.clock_s),
     ("broker_losses_24h", "How often it lost the broker in 24 hours.", lambda row: _of_link(row, "drops")),

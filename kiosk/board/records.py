@@ -112,6 +112,8 @@ class Records:
         self._told: set[str] = set()
         self._spans: dict[str, float] = {}
         self._listening: set[tuple[str, str]] = set()
+        self.self_proven_s: dict[str, float] = {}
+        """When each desk last proved itself, as it says in its retained status: not kept here."""
         try:
             self._db = _connect(path)
             self._remember()
@@ -265,6 +267,8 @@ class Records:
     def take_status(self, status: Status, utc: datetime) -> None:
         """Take how a unit is: which faults began, and which are over."""
         now_s = utc.timestamp()
+        if status.self_proven is not None:
+            self.self_proven_s[status.unit] = status.self_proven.timestamp()
         desk = _desk_of(status, self._desks.get(status.unit))
         said = {one.code: f"{one.where}: {one.says}" for one in status.faults}
         if status.state is UnitState.LOST:

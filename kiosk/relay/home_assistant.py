@@ -41,6 +41,7 @@ class Desk:
     faults: tuple[Fault, ...] = ()
     last_proven: datetime | None = None
     version: str = ""
+    self_proven: datetime | None = None
 
 
 class About(Record):
@@ -68,6 +69,7 @@ class DeviceState(Record):
     drill: OnOff
     faults: OnOff
     last_proven: datetime | None
+    self_proven: datetime | None
     about: About
     wrong: Wrong
 
@@ -187,6 +189,10 @@ def _components(store: str, unit: str, *, drill: bool) -> dict[str, Component]:
             platform="sensor", name="Last proven", device_class="timestamp", entity_category="diagnostic",
             availability=(_relay_there(store),),
         ),
+        "self_proven": Component(
+            platform="sensor", name="Tested itself", device_class="timestamp", entity_category="diagnostic",
+            availability=(_relay_there(store),),
+        ),
         "connection": Component(
             platform="binary_sensor", name="Connection", device_class="connectivity", entity_category="diagnostic",
             availability=(_relay_there(store),),
@@ -251,6 +257,7 @@ def state(facts: Facts | None, desk: Desk | None) -> DeviceState:
         drill=_on(open_now and open_now.drill),
         faults=_on(faults),
         last_proven=desk.last_proven if desk else None,
+        self_proven=desk.self_proven if desk else None,
         about=About(says=text(open_now) if open_now else "", notice=SECONDARY),
         wrong=_wrong(faults),
     )

@@ -75,7 +75,7 @@ class Life:
         """Return what Home Assistant is told of it: of the covert button's wiring only where covert calls may show."""
         status = self.status
         faults = tuple(one for one in status.faults if silent or "covert" not in one.code)
-        return ha.Desk(self.shown_living, faults, status.last_proven, status.version)
+        return ha.Desk(self.shown_living, faults, status.last_proven, status.version, status.self_proven)
 
 
 def broker_of(config: StoreConfig, relay: RelaySection) -> BrokerSection:
