@@ -60,11 +60,15 @@ class Staff:
             raise event
         if isinstance(event, Connected):
             self.connections += 1
-            self._say(presence_topic(STORE, self.who.person.id, "phone"), self._presence(), retain=True)
+            self.sign_on()
         elif isinstance(event, Received) and event.topic.endswith("/incident"):
             self.snapshots.append(parse_snapshot(event.topic, event.payload))
         elif isinstance(event, Received):
             self.statuses.append(parse_status(event.topic, event.payload))
+
+    def sign_on(self) -> None:
+        """Say that this device listens, as a real one does every 15 s."""
+        self._say(presence_topic(STORE, self.who.person.id, "phone"), self._presence(), retain=True)
 
     def _presence(self) -> Presence:
         one = self.who.person

@@ -170,7 +170,7 @@ def test_a_grave_incident_and_the_day_after(browser: Browser, board: RunningBoar
         expect(priya.get_by_text("What you typed before is back.")).to_be_visible()
         priya.get_by_role("button", name="Keep it").click()
         expect(priya.get_by_role("link", name="A moment for you")).to_have_count(0)
-        priya.wait_for_function("!JSON.stringify(sessionStorage).includes('Tired')")
+        until(lambda: priya.evaluate("!JSON.stringify(sessionStorage).includes('Tired')"))
 
         priya.get_by_role("link", name="Call the customer").click()
         expect(priya.locator(".note")).to_have_text(NASTY)

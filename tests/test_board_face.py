@@ -7,6 +7,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -406,7 +407,7 @@ def test_three_urgencies_sound_apart_and_repeat_until_somebody_answers(page: Pag
     for kind, say in says:
         say()
         expect(page.locator(f"body[data-sound={kind}]")).to_be_attached()
-        page.wait_for_function("(kind) => kind in playedAt", arg=kind)
+        until(partial(page.evaluate, "(kind) => kind in playedAt", kind))
     unit.say(revision=3, state=State.COMING, coming=(Going(responder=SAM, eta_s=60),))
     expect(page.locator("body[data-sound=fault]")).to_be_attached()
     page.get_by_role("button", name="I have seen these faults").click()

@@ -8,12 +8,13 @@ import pytest
 from paho.mqtt.enums import MQTTProtocolVersion
 
 from bench.rabbit_cluster import server
-from kiosk.demo.stage import SAM, STORE, UNIT, Stage
+from kiosk.demo.stage import SAM, STORE, UNIT, Stage, wait_for
 from kiosk.messages import (
     CloseReply,
     ComingReply,
     HereReply,
     Outcome,
+    Reach,
     SeenReply,
     State,
     UnitState,
@@ -70,6 +71,8 @@ def test_an_incident_from_the_press_to_its_end_and_the_will_of_a_hub_that_is_kil
 ) -> None:
     with Staff(stage, SAM, PATIENCE_S) as sam:
         sam.wait_status(lambda status: status.state is not UnitState.LOST, PATIENCE_S)
+        sam.sign_on()  # what this broker retains it tells nobody who asks with a wildcard
+        wait_for("Sam to be known", lambda: (said := stage.status()) and said.reach is Reach.OK, PATIENCE_S)
         stage.tap_button()
         raised = sam.wait(lambda seen: seen.state is State.RAISED and seen.asked, PATIENCE_S)
         sam.reply(SeenReply, raised.id)

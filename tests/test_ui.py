@@ -547,7 +547,8 @@ def test_without_a_display_it_says_one_clear_line_and_ends(tmp_path: Path, drive
 
 
 def test_without_anything_that_draws_it_says_what_to_install_and_ends(tmp_path: Path) -> None:
-    env = {**os.environ, "SDL_VIDEODRIVER": "offscreen", "LIBGL_DRIVERS_PATH": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    nothing = {"LIBGL_DRIVERS_PATH": str(tmp_path), "__EGL_VENDOR_LIBRARY_DIRS": str(tmp_path)}
+    env = {**os.environ, "SDL_VIDEODRIVER": "offscreen", "PYTHONPATH": str(ROOT), **nothing}
     done = subprocess.run(
         [sys.executable, "-c", START, config(tmp_path, 800, 480)], env=env, capture_output=True, check=False, timeout=60
     )
