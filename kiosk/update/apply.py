@@ -34,7 +34,7 @@ BACKS_MOST = 5
 NOT_NOW = 75
 REFUSED_KEPT = 20
 ASK_S, INSTALL_S, PROVE_S = 30.0, 1800.0, 900.0
-LINE_MOST = 200
+LINE_MOST, SAID_MOST = 200, 4000
 
 
 class Phase(StrEnum):
@@ -223,6 +223,12 @@ def last_line(text: str) -> str:
     return (lines or ["no word why"])[-1][:LINE_MOST]
 
 
+def dpkg_error(text: str) -> str:
+    """Return the line of dpkg's that says why; its last ones only say what was left undone."""
+    wrong = [line for line in text.splitlines() if "error" in line]
+    return last_line(wrong[-1] if wrong else text)
+
+
 def installed() -> tuple[str, bool]:
     """Return the version that dpkg knows here, and whether it is wholly installed."""
     code, said = ask("dpkg-query", "--show", "--showformat=${db:Status-Abbrev}|${Version}", "stayby")
@@ -302,7 +308,8 @@ class Way:
         os.sync()  # the bytecode that its script made is no business of dpkg's
         if code == 0 and installed() == (package.version, True):
             return Event.DONE, ""
-        return Event.FAILED, f"it could not be installed ({last_line(said)})"
+        say(said[-SAID_MOST:])
+        return Event.FAILED, f"it could not be installed ({dpkg_error(said)})"
 
     def _prove(self, state: State) -> Outcome:
         if not self._is_ready(state):
