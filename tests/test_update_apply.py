@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kiosk.update import apply
+from kiosk.update import apply, told
 from kiosk.update.apply import (
     INSTALLS_MOST,
     PROVES_MOST,
@@ -256,3 +256,17 @@ def test_one_that_ends_the_power_each_time_goes_back(world: World) -> None:
     assert world.start_again() == 1
     assert (world.state().phase, world.runs()) == (Phase.BACK, "0.1.0")
     assert "broken off 2 times" in world.state().why
+
+
+def test_each_phase_has_its_own_line_for_a_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAYBY_UPDATE_DIR", str(tmp_path))
+    assert told.lines() == []
+    seen = set()
+    for phase in Phase:
+        save(tmp_path, replace(START, phase=phase, why="it did not prove itself"))
+        (said,) = told.lines()
+        assert said.startswith("update: 0.2.0 ")
+        seen.add(said)
+    assert len(seen) == len(Phase)
+    (tmp_path / apply.STATE).write_text("{")
+    assert told.lines() == []

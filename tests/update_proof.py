@@ -7,6 +7,7 @@ of the unit with its sound. Simulated: the button's chip, microphone and speaker
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -155,10 +156,16 @@ class Room:
         ended = "grep -Eq '\"(good|back)\"' /var/lib/stayby-update/state.json"
         return self.machine.run("bash", "-c", ended)[0] == 0
 
+    def active(self) -> list[str]:
+        """Return how each service is."""
+        return self.machine.says("systemctl", "is-active", *SERVICES).split()
+
     def on_duty(self) -> bool:
         """Whether all services run, and the hub answers."""
-        active = self.machine.says("systemctl", "is-active", *SERVICES).split() == ["active"] * len(SERVICES)
-        return active and '"version"' in self.machine.run("stayby", "status", "--json")[1]
+        return (
+            self.active() == ["active"] * len(SERVICES)
+            and '"version"' in self.machine.run("stayby", "status", "--json")[1]
+        )
 
     def row(self, what: str, said: str, took_s: float, expect: str) -> None:
         """Write down what runs after something, once all is on duty."""
@@ -180,6 +187,17 @@ class Room:
         if found != code:
             sys.exit(f"FAILED: exit {found}, not {code}\n{said}")
         return said
+
+    def by_night(self, what: str, expect: str) -> None:
+        """Have the service of the night run, and write down what came of it."""
+        began_s = time.monotonic()
+        self.machine.does("systemctl", "start", "stayby-update.service")
+        wait_for(f"the end of: {what}", self.has_ended, UPDATE_S)
+        said = self.machine.says(
+            "journalctl", "--no-pager", "-o", "cat", "-u", "stayby-update", "-u", "stayby-update-apply"
+        )
+        lines = [line for line in said.splitlines() if "systemd" not in line and ".service" not in line]
+        self.row(what, "\n".join(lines), time.monotonic() - began_s, expect)
 
 
 # --- making it --------------------------------------------------------------------------------------------------------
@@ -262,6 +280,7 @@ def prepare(machine: Machine, package: Path, store: MadeStore, microphone: Virtu
 
 def main(holder: int, work: Path, package: Path, table: Path) -> None:
     """Do it all."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     machine = Machine(holder, work)
     room_folder = work / "room"
     variants(package, work / "packages")
@@ -288,12 +307,21 @@ def ways(room: Room) -> None:
     room.publish("0.1.3")
     room.update("one whose hub does not start", "0.1.0", code=1)
     print(room.machine.says("stayby", "status"), flush=True)
-    room.update("the same again by night", "0.1.0", code=0)
+    room.by_night("the same again by night", "0.1.0")
     room.publish("0.1.1")
-    room.update("a good one", "0.1.1", code=0)
-    room.update("nothing new", "0.1.1", code=0)
+    room.by_night("a good one by night", "0.1.1")
+    room.by_night("nothing new by night", "0.1.1")
+    safe_mode(room)
     interrupted(room)
     room.update("a technician wants the one before", "0.1.5", "--back", code=1)
+
+
+def safe_mode(room: Room) -> None:
+    """It ends ear and screen, and they come back."""
+    room.machine.does("bash", "-c", "echo {} >/var/lib/stayby/safe-mode")
+    wait_for("ear and screen to be down", lambda: room.active() == ["active", "inactive", "inactive"], READY_S)
+    room.machine.does("stayby", "safe-mode", "off")
+    room.row("safe mode, and off again", "ear and screen were down, and are back", 0.0, "0.1.1")
 
 
 def refused(room: Room) -> None:
