@@ -190,8 +190,8 @@ class UiSection(Section):
     """What the screen speaks until somebody chooses another: en, es, fr, zh, ar or hi."""
     night: str | None = Field(default=None, pattern=HOURS_PATTERN)
     """When the screen is dark, dim and quieter, local time, "21:00-07:00"; never if unset, all day with equal ends."""
-    touch: Turned = Field(default=Turned.RIGHT, strict=False)
-    """How the touch panel lies behind its picture, as its four corners say when they are tapped: "mirrored-x", "turned-180", …"""
+    touch: Turned | None = Field(default=None, strict=False)
+    """How the touch panel lies behind its picture: "right", "mirrored-x", "turned-180", …; as its four corners said if unset."""
 
 
 class SpeakerSection(Section):

@@ -75,11 +75,11 @@ class Verdict(Record):
 
 
 class Tapped(Record):
-    """What is kept of it: when, and the way that was set in kiosk.toml then."""
+    """What is kept of it: when, and the way in which the screen takes touches since, where kiosk.toml names none."""
 
     at: datetime
     verdict: Verdict
-    is_set: Turned = Turned.RIGHT
+    use: Turned = Turned.RIGHT
 
 
 def classify(marks: Sequence[Point], taps: Sequence[Point | None], size: tuple[float, float]) -> Verdict:
@@ -127,19 +127,24 @@ class Told:
     do: str = ""
 
 
-def told(verdict: Verdict, is_set: Turned) -> Told:
-    """Return a verdict in words, for a screen whose [ui] touch `is_set` so; the touches were judged without it."""
+def agrees(verdict: Verdict, way: Turned) -> bool:
+    """Return whether four touches say that the panel lies so."""
+    return verdict.word in {"right", "turned"} and verdict.turned is way
+
+
+def told(verdict: Verdict, in_force: Turned) -> Told:
+    """Return a verdict in words, for a screen that takes its panel to lie `in_force`; the touches were judged without it."""
     if verdict.word == "dead":
         return _dead(verdict)
     if verdict.word == "unclear":
         says = "the touches fit no way in which a panel can lie"
         return Told(ok=False, says=says, do="tap each mark once, with one finger, in its middle; again")
-    if verdict.turned is not is_set:
-        return Told(ok=False, says=f"touch comes {WAYS[verdict.turned]}{_but(is_set)}", do=_set(verdict.turned))
+    if verdict.turned is not in_force:
+        return Told(ok=False, says=f"touch comes {WAYS[verdict.turned]}{_but(in_force)}", do=_set(verdict.turned))
     if verdict.word == "beside":
         do = "HDMI: no overscan in the monitor's menu; [ui] width and height as the panel's; else replace the panel"
         return Told(ok=False, says=f"touch comes up to {verdict.off:.0%} of the panel's height beside its place", do=do)
-    as_set = "" if is_set is Turned.RIGHT else f", set right by [ui] touch = {is_set.value!r}"
+    as_set = "" if in_force is Turned.RIGHT else f"; the panel lies {in_force.value!r}, and is taken so"
     return Told(ok=True, says=f"each corner is where it was touched{as_set}")
 
 
@@ -150,12 +155,10 @@ def _dead(verdict: Verdict) -> Told:
     return Told(ok=False, says=says, do=do)
 
 
-def _but(is_set: Turned) -> str:
-    return "" if is_set is Turned.RIGHT else f", and [ui] touch says {is_set.value!r}"
+def _but(in_force: Turned) -> str:
+    return "" if in_force is Turned.RIGHT else f", and is taken to lie {in_force.value!r}"
 
 
 def _set(way: Turned) -> str:
     """Return how to set the way that was found."""
-    if way is Turned.RIGHT:
-        return f"take `touch` out of [ui] in kiosk.toml; {RESTART}; {AGAIN}"
     return f'put touch = "{way.value}" below [ui] in kiosk.toml; {RESTART}; {AGAIN}'

@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Sequence
 from math import ceil
 
-from kiosk.corners import CORNERS, Turned, told
+from kiosk.corners import CORNERS, WAYS, Turned, told
 from kiosk.doctor.record import WORDS, Check, summary
 from kiosk.page import Button, Finding, Key, Kind, Page, Service, Style
 from kiosk.scene import Place
@@ -32,12 +32,12 @@ NO_PIN = "No PIN is set for this unit, so these pages stay shut."
 SET_PIN = "Run `stayby store pin`, put its line below [service] in kiosk.toml, then `sudo systemctl restart stayby-ui`."
 
 
-def service_page(visit: Visit, place: Place, is_set: Turned) -> Page:
-    """Return the page of a visit; `is_set` is what [ui] touch says."""
+def service_page(visit: Visit, place: Place, in_force: Turned) -> Page:
+    """Return the page of a visit; `in_force` is how touches are taken."""
     if visit.at is At.CORNERS:
         return _corners(visit, place)
     if visit.at is At.TAPPED:
-        return _tapped(visit, place, is_set)
+        return _tapped(visit, place, in_force)
     return _findings(visit, place) if visit.at is At.FINDINGS else _pin(visit, place)
 
 
@@ -144,17 +144,23 @@ def _corners(visit: Visit, place: Place) -> Page:
     return _page(
         place,
         Kind.CORNERS,
-        headline=f"Tap the mark, {CORNERS[at]}",
-        body=(f"{at + 1} of {len(CORNERS)}. No touch for {MARK_S:.0f} s: it goes on by itself.",),
+        headline=f"{'Once more: tap' if visit.trial else 'Tap'} the mark, {CORNERS[at]}",
+        body=(_why_marks(visit, at),),
         buttons=(place.help(),),
         corner=(),
         mark_at=at,
     )
 
 
-def _tapped(visit: Visit, place: Place, is_set: Turned) -> Page:
+def _why_marks(visit: Visit, at: int) -> str:
+    if visit.trial is None:
+        return f"{at + 1} of {len(CORNERS)}. No touch for {MARK_S:.0f} s: it goes on by itself."
+    return f"{at + 1} of {len(CORNERS)}. Touch comes {WAYS[visit.trial]}: four more set it right."
+
+
+def _tapped(visit: Visit, place: Place, in_force: Turned) -> Page:
     assert visit.tapped is not None  # noqa: S101 - `known` has set both
-    found = told(visit.tapped.verdict, is_set)
+    found = told(visit.tapped.verdict, in_force)
     lost = () if visit.kept else ("This could not be written down; `stayby doctor` does not know of it.",)
     again = _button("Tap 4 corners", Service.CORNERS)
     findings = () if visit.trusted else (_button("Findings", Service.FINDINGS),)

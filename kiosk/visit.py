@@ -14,7 +14,7 @@ from enum import StrEnum
 from math import hypot
 from typing import Any
 
-from kiosk.corners import CORNERS, Point, Tapped
+from kiosk.corners import CORNERS, Point, Tapped, Turned
 from kiosk.doctor.record import Check
 from kiosk.messages import Record
 from kiosk.page import Service
@@ -134,8 +134,8 @@ class Visit:
 
     `waits` while a PIN is being looked at, `says` is the line below it. `found` are doctor's findings so far, `done` when they
     are all, `why` why there are none, `part` which of their pages is shown. `taps` are the touches of the marks so far (None:
-    none came), each since `asked_s`; `tapped` is what came of all four, `kept` whether that could be written down. `trusted`:
-    root opened the corners, without a PIN.
+    none came), each since `asked_s`, `trial` the way that they are to prove once more; `tapped` is what came of all four, `kept`
+    whether that could be written down. `trusted`: root opened the corners, without a PIN.
     """
 
     at: At
@@ -150,6 +150,7 @@ class Visit:
     part: int = 0
     taps: tuple[Point | None, ...] = ()
     asked_s: float = 0.0
+    trial: Turned | None = None
     tapped: Tapped | None = None
     kept: bool = True
     trusted: bool = False
@@ -204,7 +205,7 @@ def moved(visit: Visit, does: Service, now_s: float) -> Visit:
         case Service.MORE:
             return replace(visit, part=visit.part + 1)
         case Service.CORNERS:
-            return replace(visit, at=At.CORNERS, taps=(), tapped=None, asked_s=now_s)
+            return replace(visit, at=At.CORNERS, taps=(), trial=None, tapped=None, asked_s=now_s)
         case Service.FINDINGS:
             return replace(visit, at=At.FINDINGS, part=0)
         case Service.LOOK:
@@ -224,6 +225,11 @@ def late(visit: Visit, now_s: float) -> bool:
     return visit.corner is not None and now_s - visit.asked_s >= MARK_S
 
 
-def known(visit: Visit, tapped: Tapped, now_s: float, *, kept: bool) -> Visit:
+def once_more(visit: Visit, trial: Turned, now_s: float) -> Visit:
+    """Return it with the marks to be tapped again, while touches are taken as the first four said."""
+    return replace(visit, taps=(), trial=trial, asked_s=now_s)
+
+
+def known(visit: Visit, tapped: Tapped, now_s: float) -> Visit:
     """Return it with what came of the four touches."""
-    return replace(visit, at=At.TAPPED, tapped=tapped, kept=kept, touched_s=now_s)
+    return replace(visit, at=At.TAPPED, tapped=tapped, kept=True, touched_s=now_s)

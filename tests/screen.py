@@ -325,6 +325,7 @@ VISITS: dict[str, Visit] = {
     "no_doctor": Visit(At.FINDINGS, 0.0, why=f"Doctor does not answer at /run/stayby-doctor.sock (none): {NO_DOCTOR}."),
     "corner_1": Visit(At.CORNERS, 0.0),
     "corner_4": Visit(At.CORNERS, 0.0, taps=(None, None, None)),
+    "corner_again": Visit(At.CORNERS, 0.0, trial=Turned.SWAPPED_180),
     "tapped": _tapped("right"),
     "tapped_mirrored": _tapped("turned", turned=Turned.MIRRORED_X),
     "tapped_dead": replace(_tapped("dead", dead=CORNERS[1:3]), kept=False),

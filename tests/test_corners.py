@@ -98,16 +98,16 @@ def test_four_touches_of_one_place_are_unclear_and_set_nothing() -> None:
     assert "[ui]" not in told(found, Turned.RIGHT).do
 
 
-def test_what_to_do_names_the_setting_or_takes_it_out() -> None:
+def test_what_to_do_names_the_setting() -> None:
     mirrored = Verdict(word="turned", turned=Turned.MIRRORED_X)
     assert 'touch = "mirrored-x"' in told(mirrored, Turned.RIGHT).do
     assert told(mirrored, Turned.MIRRORED_X).ok
-    assert "take `touch` out" in told(Verdict(word="right"), Turned.MIRRORED_X).do
-    assert "says 'turned-180'" in told(mirrored, Turned.TURNED_180).says
+    assert 'touch = "right"' in told(Verdict(word="right"), Turned.MIRRORED_X).do
+    assert "is taken to lie 'turned-180'" in told(mirrored, Turned.TURNED_180).says
 
 
 def test_what_is_kept_comes_back() -> None:
-    kept = '{"at":"2026-01-01T12:00:00Z","verdict":{"word":"turned","turned":"swapped","off":0.02},"is_set":"swapped"}'
+    kept = '{"at":"2026-01-01T12:00:00Z","verdict":{"word":"turned","turned":"swapped","off":0.02},"use":"swapped"}'
     tapped = Tapped.model_validate_json(kept)
     assert Tapped.model_validate_json(tapped.model_dump_json()) == tapped
-    assert told(tapped.verdict, tapped.is_set).ok
+    assert told(tapped.verdict, tapped.use).ok

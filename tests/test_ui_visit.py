@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ import pytest
 from kiosk.config import load_unit
 from kiosk.corners import CORNERS, Turned, arrives
 from kiosk.doctor.parts import touch_corners
-from kiosk.doctor.record import doctor_socket
+from kiosk.doctor.record import Check, doctor_socket
 from kiosk.messages import Touch, TouchAction
 from kiosk.page import Key, Service
 from kiosk.pins import store_pin
@@ -124,22 +124,22 @@ def asked_by_root(rig: Rig) -> "Iterator[subprocess.Popen[str]]":
         yield doctor
 
 
-def tap_all(rig: Rig, turned: Turned) -> dict[str, Any]:
-    """Touch each mark on a panel that lies so; return the page that says what came of it."""
-    for at, mark in enumerate(marks(*SIZE)):
-        rig.remote.wait(partial(_asks_for, CORNERS[at]), f"mark {CORNERS[at]}")
+def tap_all(rig: Rig, turned: Turned, tap: str = "Tap") -> None:
+    """Touch each mark on a panel that lies so."""
+    for corner, mark in zip(CORNERS, marks(*SIZE), strict=True):
+        asks = partial(_says, f"{tap} the mark, {corner}")
+        rig.remote.wait(asks, f"mark {corner}")
         x, y = arrives(turned, mark)
 
-        def touched(x: float = x, y: float = y, at: int = at) -> bool:
+        def touched(x: float = x, y: float = y, asks: Callable[[dict[str, Any]], bool] = asks) -> bool:
             rig.remote.touch(x * SIZE[0], y * SIZE[1])
-            return not _asks_for(CORNERS[at], rig.remote.page())
+            return not asks(rig.remote.page())
 
         check(touched, "touch of a mark")  # sooner than 0.4 s after the last it is the same finger
-    return rig.remote.wait_page("tapped")
 
 
-def _asks_for(corner: str, page: dict[str, Any]) -> bool:
-    return f"Tap the mark, {corner}" in page["texts"]
+def _says(text: str, page: dict[str, Any]) -> bool:
+    return text in page["texts"]
 
 
 # --- on the screen ----------------------------------------------------------------------------------------------------
@@ -186,27 +186,31 @@ def test_whoever_calls_comes_first(rig: Rig) -> None:
 
 
 @pytest.mark.parts
-def test_a_mirrored_panel_is_found_told_to_doctor_and_set_right(tmp_path: Path) -> None:
+def test_a_mirrored_panel_is_found_set_right_by_the_second_four_and_told_to_doctor(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     run_dir.mkdir()
     with Rig(run_dir, *SIZE) as rig, asked_by_root(rig) as doctor:
         rig.remote.wait_page("corners")
-        page = tap_all(rig, Turned.MIRRORED_X)
-        assert "Touch is wrong" in page["texts"]
-        assert 'touch = "mirrored-x"' in " ".join(page["texts"])
+        tap_all(rig, Turned.MIRRORED_X)
+        rig.remote.wait(lambda page: "Once more: tap the mark, top left" in page["texts"], "marks once more")
+        tap_all(rig, Turned.MIRRORED_X, "Once more: tap")
+        page = rig.remote.wait_page("tapped")
+        assert "Touch is right" in page["texts"]
         assert "Findings" not in page["buttons"]  # root asked for the corners, and for nothing else
         told, _ = doctor.communicate(timeout=30)
-        assert doctor.returncode == 1
-        assert "WRONG      touch corners      touch comes mirrored, left for right" in told
-    with Rig(run_dir, *SIZE, more={"ui": {"touch": "mirrored-x"}}) as rig:
-        corners(rig)
-        assert "Touch is right" in tap_all(rig, Turned.MIRRORED_X)["texts"]
-        rig.remote.wait(lambda page: bool(page["still"]), "still page")
+        assert doctor.returncode == 0
+        assert "each corner is where it was touched; the panel lies 'mirrored-x', and is taken so" in " ".join(
+            told.split()
+        )
+        assert rig.process is not None
+        rig.process.kill()
+        rig.process.wait(10)
+        rig.start()  # it outlives the screen, and a power cut
+        rig.remote.wait(lambda page: page["kind"] == "idle" and page["still"], "still idle page")
         page = rig.remote.page()
         x, y = page["middles"][page["buttons"].index("I need help")]
         rig.remote.touch(SIZE[0] - x, y)
         rig.hub.wait(Touch, lambda touch: touch.action is TouchAction.HELP)
-    assert touch_corners(load_unit(toml(run_dir).replace("[ui]", '[ui]\ntouch = "mirrored-x"'))).ok
 
 
 # --- without pixels ---------------------------------------------------------------------------------------------------
@@ -329,3 +333,78 @@ def test_it_does_not_open_where_somebody_is_looked_after(tmp_path: Path, inbox: 
         one.ask_corners()
         assert not one.mind(100.0, may=may, calls=calls)
         assert not one.mind(101.0, may=True, calls=False)  # a wish is not kept for later
+
+
+# --- four corners, again without pixels -------------------------------------------------------------------------------
+
+
+def taps(one: Technician, turned: Turned, now_s: float) -> float:
+    """Touch the marks one after the other on a panel that lies so; return when the last was touched."""
+    for mark in marks(*SIZE):
+        now_s += 1
+        one.tapped(arrives(turned, mark), now_s)
+    return now_s
+
+
+def at_the_corners(run_dir: Path, inbox: "queue.Queue[Seen]") -> Technician:
+    one = technician(run_dir, inbox)
+    one.ask_corners()
+    assert one.mind(100.0, may=True, calls=False)
+    return one
+
+
+def kept(run_dir: Path) -> Check:
+    return touch_corners(load_unit(toml(run_dir)))
+
+
+@pytest.mark.parametrize("turned", [one for one in Turned if one is not Turned.RIGHT])
+def test_a_way_that_is_proven_twice_is_in_force_and_stays(
+    tmp_path: Path, inbox: "queue.Queue[Seen]", turned: Turned
+) -> None:
+    one = at_the_corners(tmp_path / "run", inbox)
+    now_s = taps(one, turned, 100.0)
+    assert (at(one), one.in_force) == (At.CORNERS, turned)
+    taps(one, turned, now_s)
+    assert (at(one), one.in_force) == (At.TAPPED, turned)
+    check(lambda: kept(tmp_path / "run").ok, "kept corners")
+    assert technician(tmp_path / "run", inbox).in_force is turned
+
+
+def test_a_way_that_the_second_four_do_not_prove_is_none(tmp_path: Path, inbox: "queue.Queue[Seen]") -> None:
+    one = at_the_corners(tmp_path / "run", inbox)
+    now_s = taps(one, Turned.MIRRORED_X, 100.0)
+    taps(one, Turned.MIRRORED_Y, now_s)
+    assert (at(one), one.in_force) == (At.TAPPED, Turned.RIGHT)
+    check(lambda: kept(tmp_path / "run").ok is False, "kept corners")
+    assert "top for bottom" in kept(tmp_path / "run").says
+    assert technician(tmp_path / "run", inbox).in_force is Turned.RIGHT
+
+
+def test_a_trial_that_somebody_s_call_ends_is_none(tmp_path: Path, inbox: "queue.Queue[Seen]") -> None:
+    one = at_the_corners(tmp_path / "run", inbox)
+    now_s = taps(one, Turned.SWAPPED, 100.0)
+    assert one.in_force is Turned.SWAPPED
+    assert one.mind(now_s, may=False, calls=True)
+    assert (one.visit, one.in_force) == (None, Turned.RIGHT)
+    assert kept(tmp_path / "run").ok is None
+
+
+def test_what_kiosk_toml_says_is_changed_there_alone(tmp_path: Path, inbox: "queue.Queue[Seen]") -> None:
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    config = load_unit(toml(run_dir).replace("[ui]", '[ui]\ntouch = "right"'))
+    one = Technician(config, run_dir, inbox.put, lambda error: pytest.fail(repr(error)))
+    one.ask_corners()
+    one.mind(100.0, may=True, calls=False)
+    taps(one, Turned.MIRRORED_X, 100.0)
+    assert (at(one), one.in_force) == (At.TAPPED, Turned.RIGHT)
+
+
+def test_corners_that_cannot_be_written_down_say_so(tmp_path: Path, inbox: "queue.Queue[Seen]") -> None:
+    one = at_the_corners(tmp_path / "run", inbox)
+    (tmp_path / "run" / "state").write_text("no folder")
+    taps(one, Turned.RIGHT, 100.0)
+    assert one.visit is not None
+    assert one.visit.kept
+    one.take(inbox.get(timeout=20), 200.0)
+    assert not one.visit.kept

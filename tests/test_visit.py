@@ -232,13 +232,13 @@ def test_what_came_of_the_corners_stands_there_and_whether_it_was_kept() -> None
     visit = Visit(At.CORNERS, 0.0, taps=(None,) * 4)
     verdict = Verdict(word="turned", turned=Turned.TURNED_180)
     tapped = Tapped(at=datetime(2026, 1, 1, tzinfo=UTC), verdict=verdict)
-    page = shown(known(visit, tapped, 1.0, kept=False))
+    page = shown(replace(known(visit, tapped, 1.0), kept=False))
     assert page.headline == "Touch is wrong"
     assert 'touch = "turned-180"' in page.findings[0].do
     assert "could not be written down" in page.body[0]
     assert Service.FINDINGS in does(page)
     # whom root let in without a PIN sees nothing else
-    assert Service.FINDINGS not in does(shown(known(replace(visit, trusted=True), tapped, 1.0, kept=True)))
+    assert Service.FINDINGS not in does(shown(known(replace(visit, trusted=True), tapped, 1.0)))
 
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=400).filter(str.strip)

@@ -105,7 +105,7 @@ def touch_corners(config: UnitConfig) -> Check:
         return untested("touch corners", "nobody has tapped the four corners yet", TAP)
     except ValidationError:
         return untested("touch corners", f"{path} is damaged", TAP)
-    found = told(tapped.verdict, config.ui.touch)
+    found = told(tapped.verdict, config.ui.touch or tapped.use)
     says = f"{found.says}; tapped {tapped.at.astimezone():%Y-%m-%d %H:%M}"
     figures = {"off_percent": 100 * tapped.verdict.off, "unix_s": tapped.at.timestamp()}
     return well("touch corners", says, **figures) if found.ok else wrong("touch corners", says, found.do, **figures)

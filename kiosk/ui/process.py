@@ -53,7 +53,7 @@ from kiosk.ui.paint import Painter
 from kiosk.ui.panel import panel_fault, panels
 from kiosk.ui.remote import RemoteServer, Request
 from kiosk.ui.said import Said
-from kiosk.ui.technician import Found, Looked, PinSeen, Seen, Technician
+from kiosk.ui.technician import Found, Looked, PinSeen, Seen, Technician, Unkept
 from kiosk.ui.touches import Touches
 from kiosk.ui.voice import Voice
 from kiosk.ui.window import fonts, give_back, open_window, own_dir
@@ -243,7 +243,7 @@ class Screen:
         elif isinstance(message, Request):
             self._refresh(now_s)
             self._hands.do(message)
-        elif isinstance(message, PinSeen | Found | Looked):
+        elif isinstance(message, PinSeen | Unkept | Found | Looked):
             self._technician.take(message, now_s)
         elif message is True:
             self._touches.linked(now_s)
@@ -382,7 +382,7 @@ class Screen:
             return page(self._show, self._local, desk, now_s, self._shown_s, self._tongue())
         face = self._show.face if self._show else desk.face
         place = Place(face, self._local, desk, self._tongue(), now_s)
-        return service_page(visit, place, self._technician.is_set)
+        return service_page(visit, place, self._technician.in_force)
 
     def _mind_technician(self, now_s: float) -> bool:
         """Open or shut the pages of a technician; return whether that changes what is shown. Any call shuts them."""
@@ -460,7 +460,7 @@ class Screen:
 
     def _at(self, event: Any) -> tuple[float, float]:
         """Return where a finger is, as a share of the panel from its top left, however the panel lies behind the picture."""
-        return corrected(self._ui.touch, (event.sx, 1 - event.sy))
+        return corrected(self._technician.in_force, (event.sx, 1 - event.sy))
 
     def _on_move(self, _window: object, event: Any) -> bool:
         self._technician.hold.moved(event.uid, self._at(event))

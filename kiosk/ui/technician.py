@@ -17,7 +17,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from kiosk.config import UnitConfig
-from kiosk.corners import Point, Tapped, classify, told
+from kiosk.config_file import write_durably
+from kiosk.corners import Point, Tapped, Turned, agrees, classify, told
 from kiosk.doctor.record import Check, Line, doctor_socket, touch_file
 from kiosk.page import Key, Service
 from kiosk.pins import PinError, pin_fits
@@ -33,6 +34,7 @@ from kiosk.visit import (
     known,
     late,
     moved,
+    once_more,
     over,
     ready,
     tapping,
@@ -61,6 +63,13 @@ class PinSeen:
 
 
 @dataclass(frozen=True)
+class Unkept:
+    """What the corners said could not be written down."""
+
+    visit: int
+
+
+@dataclass(frozen=True)
 class Found:
     """Doctor found something."""
 
@@ -76,11 +85,14 @@ class Looked:
     why: str = ""
 
 
-Seen = PinSeen | Found | Looked
+Seen = PinSeen | Unkept | Found | Looked
 
 
 class Technician:
-    """The visit that goes on, if one does, and the fingers that may begin one. `size` is the panel's, in pixels."""
+    """The visit that goes on, if one does, and the fingers that may begin one.
+
+    `size` is the panel's, in pixels; `in_force` how touches are taken: as kiosk.toml says, or else as the corners did.
+    """
 
     def __init__(
         self,
@@ -91,13 +103,15 @@ class Technician:
     ) -> None:
         self.visit: Visit | None = None
         self.hold = Hold()
-        self.is_set = config.ui.touch
         self.size = (float(config.ui.width), float(config.ui.height))
         self._pin = config.service.pin.get_secret_value() if config.service else ""
         self._put, self._on_death = put, on_death
         self._doctor = doctor_socket(config.unit.run_dir)
         state = os.environ.get("STATE_DIRECTORY")
-        self._tapped = Path(state, touch_file(Path()).name) if state else touch_file(config.unit.state_dir)
+        self._tapped_file = Path(state, touch_file(Path()).name) if state else touch_file(config.unit.state_dir)
+        self._set_by_hand = config.ui.touch
+        self._last = self._load_tapped()
+        self.in_force = self._known_way()
         self._tries_file = own_dir / TRIES
         self._tries = self._load_tries()
         self._number = 0
@@ -146,6 +160,7 @@ class Technician:
     def close(self, why: str) -> None:
         """Shut the pages, and forget all that was typed and found."""
         if self.visit is not None:
+            self.in_force = self._known_way() if self.visit.trial else self.in_force
             self.visit = None
             log.warning("screen: the service pages are shut: %s", why)
 
@@ -178,11 +193,42 @@ class Technician:
         self.visit = visit if visit.corner is not None else self._judged(visit, now_s)
 
     def _judged(self, visit: Visit, now_s: float) -> Visit:
-        """Return it with what the four touches say, which is written down."""
+        """Return it with what the four touches say: kept, or where they say another way than before, to be proven once more."""
         verdict = classify(marks(*self.size), visit.taps, self.size)
-        tapped = Tapped(at=datetime.now(UTC), verdict=verdict, is_set=self.is_set)
-        log.warning("screen: four corners tapped: %s", told(verdict, self.is_set).says)
-        return known(visit, tapped, now_s, kept=not _written(self._tapped, tapped.model_dump_json()))
+        log.warning("screen: four corners tapped: %s", told(verdict, self.in_force).says)
+        other = agrees(verdict, verdict.turned) and verdict.turned is not self.in_force
+        if visit.trial is None and other and self._set_by_hand is None:
+            self.in_force = verdict.turned
+            return once_more(visit, verdict.turned, now_s)
+        if visit.trial is not None and not agrees(verdict, visit.trial):
+            self.in_force = self._known_way()
+        tapped = Tapped(at=datetime.now(UTC), verdict=verdict, use=self.in_force)
+        self._keep(tapped)
+        return known(visit, tapped, now_s)
+
+    def _keep(self, tapped: Tapped) -> None:
+        """Write down what the corners said, so that a power cut leaves it, on a thread: a card may take its time."""
+        self._last, number = tapped, self._number
+        data = tapped.model_dump_json().encode()
+
+        def keep() -> None:
+            try:
+                write_durably(self._tapped_file, data)
+            except OSError as error:
+                log.warning("screen: %s: %s", self._tapped_file, error.strerror)
+                self._put(Unkept(number))
+
+        self._start("keep", keep)
+
+    def _known_way(self) -> Turned:
+        """Return how touches are taken: as kiosk.toml says, or else as the corners did last; the right way when nothing says."""
+        return self._set_by_hand or (self._last.use if self._last else Turned.RIGHT)
+
+    def _load_tapped(self) -> Tapped | None:
+        try:
+            return Tapped.model_validate_json(self._tapped_file.read_bytes())
+        except (OSError, ValidationError):
+            return None  # nobody has tapped them yet; a damaged file is doctor's to tell
 
     # --- the PIN ------------------------------------------------------------------------------------------------------
 
@@ -228,6 +274,8 @@ class Technician:
         match seen:
             case PinSeen():
                 self._pin_seen(seen, visit, now_s)
+            case Unkept():
+                self.visit = replace(visit, kept=False)
             case Found():
                 self.visit = replace(visit, found=(*visit.found, seen.check))
             case Looked():
