@@ -29,8 +29,8 @@ from kiosk.messages import AskStatus, BadMessage, StatusAnswer
 
 ANSWER_S = 3.0
 SHOW_MARKS = ("systemctl", "kill", "--kill-whom=main", "--signal=SIGUSR1", "stayby-ui.service")
-TAPPED_S = 100.0
-"""Longer than four marks wait for their touches."""
+TAPPED_S = 180.0
+"""Longer than eight marks wait for their touches."""
 WIDTH_MOST = 120
 
 
