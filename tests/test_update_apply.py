@@ -146,7 +146,7 @@ def test_a_good_one_stays(world: World) -> None:
 @pytest.mark.parametrize(
     ("facts", "why"),
     [
-        ({"proves": "no"}, "it did not prove itself (sound: the microphone did not hear it)"),
+        ({"proves": "no"}, "it did not prove itself (sound the microphone did not hear it)"),
         ({"starts": "no"}, "its services did not start"),
     ],
 )

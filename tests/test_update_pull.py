@@ -269,7 +269,7 @@ def test_a_unit_that_cannot_prove_itself_is_repaired_first(world: World, store: 
     remade(world, proves="no")
     code, said = update(world, "--from", file, "--now")
     assert code == 1
-    assert "0.1.0 cannot prove itself (sound: the microphone did not hear it); repair the unit first" in said
+    assert "0.1.0 cannot prove itself (sound the microphone did not hear it); repair the unit first" in said
     assert world.runs() == "0.1.0"
     assert update(world, "--from", file, "--now", "--anyway")[0] == 0
     assert world.runs() == "0.2.0"

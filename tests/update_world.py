@@ -29,7 +29,9 @@ prove)
     echo "$version" >>"$WORLD/proofs"
     if [ -s "$WORLD/not-now" ]; then sed -i 1d "$WORLD/not-now"; echo 'a walk test goes on'; exit 75; fi
     [ "$(cat "$here/proves")" = yes ] && exit 0
-    echo 'sound: the microphone did not hear it'
+    echo 'MISSED    sound   the microphone did not hear it'
+    echo '          do: look at it'
+    echo 'Not proven: sound.'
     exit 1
     ;;
 esac

@@ -223,6 +223,12 @@ def last_line(text: str) -> str:
     return (lines or ["no word why"])[-1][:LINE_MOST]
 
 
+def missed(text: str) -> str:
+    """Return what `stayby prove` says was missed first, or else its last line."""
+    lines = [line.removeprefix("MISSED") for line in text.splitlines() if line.startswith("MISSED")]
+    return last_line(lines[0] if lines else text)
+
+
 def dpkg_error(text: str) -> str:
     """Return the line of dpkg's that says why; its last ones only say what was left undone."""
     wrong = [line for line in text.splitlines() if "error" in line]
@@ -323,9 +329,9 @@ class Way:
                 misses += 1
             elif time.monotonic() > until_s:
                 return self._fails(f"it found no hour to prove itself ({last_line(said)})")
-            say(f"not proven: {last_line(said)}")
+            say(f"not proven: {missed(said)}")
             if misses == MISSES_MOST:
-                return self._fails(f"it did not prove itself ({last_line(said)})")
+                return self._fails(f"it did not prove itself ({missed(said)})")
             time.sleep(self.pause_s)
 
     def _fails(self, why: str) -> Outcome:

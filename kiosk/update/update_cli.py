@@ -189,7 +189,7 @@ def _prove_present(here: pull.Present) -> None:
     if code == apply.NOT_NOW:
         raise NotNow(f"not now: {apply.last_line(said)}")
     if code != 0:
-        says = f"{here.version} cannot prove itself ({apply.last_line(said)})"
+        says = f"{here.version} cannot prove itself ({apply.missed(said)})"
         raise BadOffer(f"{says}; repair the unit first: stayby doctor. A technician may: --anyway")
 
 
