@@ -35,6 +35,7 @@ class SafeMode:
     def __init__(self, folder: Path, now_s: float) -> None:
         self._file, self._starts_file = folder / FILE, folder / STARTS
         self._starts = BadStarts(_counts(self._starts_file))
+        self._told: set[str] = set()
         self.held = held_in(self._file)
         self.begins(HUB, now_s)
 
@@ -43,10 +44,13 @@ class SafeMode:
         too_many = self._starts.begins(part, now_s)
         self._keep()
         if too_many and self.held is None:
-            why = f"{NAMES.get(part, part)} started {MOST + 1} times, and never ran for {GOOD_S / 60:.0f} minutes"
+            self._hold(f"{NAMES.get(part, part)} started {MOST + 1} times, and never ran for {GOOD_S / 60:.0f} minutes")
+
+    def _hold(self, why: str) -> None:
+        held = Held(why, time.time())
+        if self._write(self._file, {"why": why, "since_unix_s": held.since_unix_s}):
             log.error("safe mode: %s", why)
-            self.held = Held(why, time.time())
-            self._write(self._file, {"why": why, "since_unix_s": self.held.since_unix_s})
+            self.held = held
 
     def look(self, fresh: Collection[str], now_s: float) -> None:
         """Forgive what runs well; see whether safe mode was ended, and end it when it is tried again."""
@@ -54,13 +58,30 @@ class SafeMode:
             self._keep()
         if self.held is None:
             return
-        if not self._file.exists():
+        if not self._is_there():
             log.warning("safe mode was ended")
             self._try_again()
         elif not 0 <= time.time() - self.held.since_unix_s < AGAIN_S:
-            log.warning("safe mode has held for a day: trying without")
+            self._end("it has held for a day")
+
+    def _is_there(self) -> bool:
+        try:
+            self._file.stat()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            self._tell_once(f"{self._file}: {error.strerror}; safe mode stays as it is")
+        return True
+
+    def _end(self, why: str) -> None:
+        """Try without; where the file cannot be removed, it goes on, and is tried at each look."""
+        try:
             self._file.unlink(missing_ok=True)
-            self._try_again()
+        except OSError as error:
+            self._tell_once(f"{self._file}: {error.strerror}; safe mode goes on, look at the card: stayby doctor")
+            return
+        log.warning("safe mode is tried without: %s", why)
+        self._try_again()
 
     def _try_again(self) -> None:
         self.held = None
@@ -75,12 +96,18 @@ class SafeMode:
     def _keep(self) -> None:
         self._write(self._starts_file, self._starts.counts)
 
-    @staticmethod
-    def _write(file: Path, content: object) -> None:
+    def _write(self, file: Path, content: object) -> bool:
         try:
             write_durably(file, json.dumps(content).encode())
         except OSError as error:
-            log.warning("%s: %s; bad starts are not counted", file, error.strerror)
+            self._tell_once(f"{file.parent}: {error.strerror}; bad starts are not counted, and no safe mode begins")
+            return False
+        return True
+
+    def _tell_once(self, text: str) -> None:
+        if text not in self._told:
+            log.warning("%s", text)
+        self._told.add(text)
 
 
 def _counts(file: Path) -> dict[str, int]:
@@ -90,8 +117,10 @@ def _counts(file: Path) -> dict[str, int]:
 
 
 def held_in(file: Path) -> Held | None:
-    """Return why safe mode holds; of a file that somebody made by hand too."""
-    if not file.exists():
+    """Return why safe mode holds; of a file that somebody made by hand too, and not of one that cannot be seen."""
+    try:
+        file.stat()
+    except OSError:
         return None
     found = _json(file)
     why, since = found.get("why"), found.get("since_unix_s")

@@ -127,6 +127,31 @@ def test_an_orderly_end_is_no_bad_start(tmp_path: Path) -> None:
     assert mode.held is None
 
 
+def test_a_card_that_cannot_be_changed_costs_safe_mode_and_never_the_hub(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / FILE
+    file.write_text(json.dumps({"why": "x", "since_unix_s": 1.0}))
+    mode = SafeMode(tmp_path, 0.0)
+    file.unlink()
+    file.mkdir()  # nobody can unlink that, as on a card gone read-only
+    for now_s in range(9):
+        mode.look(set(), float(now_s))
+    assert mode.held is not None
+    assert [one.getMessage().partition(":")[0] for one in caplog.records] == [str(file)], "one line, and no more"
+    file.rmdir()
+    mode.look(set(), 9.0)
+    assert mode.held is None
+    caplog.clear()
+    (tmp_path / "rot").touch()
+    mode = SafeMode(tmp_path / "rot", 0.0)
+    for _ in range(2 * MOST):
+        mode.begins("ui", 0.0)
+        mode.look(set(), 0.0)
+    assert mode.held is None, "what cannot be written does not hold"
+    assert len(caplog.records) == 1
+
+
 @given(st.binary(max_size=40))
 def test_damaged_files_count_as_none(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     folder = tmp_path_factory.mktemp("safe")
