@@ -364,6 +364,11 @@ def test_a_way_that_is_proven_twice_is_in_force_and_stays(
     one = at_the_corners(tmp_path / "run", inbox)
     now_s = taps(one, turned, 100.0)
     assert (at(one), one.in_force) == (At.CORNERS, turned)
+    now_s = taps(one, turned, now_s)
+    assert (at(one), one.in_force) == (At.TAPPED, turned)
+    one.touched(Service.CORNERS, now_s)
+    assert one.visit is not None
+    assert one.visit.trial is None  # four are enough, now that it is known
     taps(one, turned, now_s)
     assert (at(one), one.in_force) == (At.TAPPED, turned)
     check(lambda: kept(tmp_path / "run").ok, "kept corners")
