@@ -729,7 +729,7 @@ class Hub:
             at=datetime.now(UTC),
             run=self._run,
             link=None if state is UnitState.LOST else self._link_health(),
-            tested_at=_today_at(self._prover.passed_at),
+            self_proven=self._prover.passed_at,
         )
 
     def _link_health(self) -> LinkHealth:
@@ -1417,7 +1417,7 @@ class Hub:
             walk_until=self._walk_until(),
             touch_tested=clock.now_s < self._touch_tested_until_s,
             proving=self._prover.proof,
-            self_proven=self._prover.passed_at,
+            tested_at=_today_at(self._prover.passed_at),
         )
 
     def _shown_opening(self) -> Literal["press", "touch"] | None:
