@@ -35,12 +35,13 @@ COLUMNS, LINES = 100, 40
 ANSWER_S, SILENCE_S = 120.0, 180.0
 THINK_S = 0.5
 """A hidden prompt drops what was typed before it was ready, as it should."""
-KEPT_LINES = 24
+KEPT_LINES = 32
 """Of what one command says; apt names each of its packages."""
 HELD_S = 0.15
 WELL_S, LOOK_S = 180.0, 5.0
+MISSED = "nothing came in"
 TRIES, AGAIN_S = 4, 60.0
-VOICE = ("-v", "en-gb-x-rp", "-p", "80", "-s", "150")
+VOICE = ("-v", "en-gb", "-s", "150")
 SERVER = "harbour-server"
 STORE = (
     ("store's id", "harbour"),
@@ -119,16 +120,16 @@ class Transcript:
         """Keep a command and what it said."""
         self.count += 1
         self.took_s += took_s
-        shown = "\n".join(shortened(self.masked(clean(said)).splitlines()))
+        shown = "".join(f"{one}\n" for one in shortened(self.masked(clean(said)).splitlines()))
         ended = f"{took_s:.1f} s" + (f", exit status {code}" if code else "")
-        self.text += f"\n```console\nkim@desk-3:~$ {line}\n{shown}\n```\n{ended}\n"
+        self.text += f"\n```console\nkim@desk-3:~$ {line}\n{shown}```\n{ended}\n"
 
     def masked(self, said: str) -> str:
         """Return it without secrets, and without what only this one machine is called."""
         for secret, instead in self.secrets.items():
             said = said.replace(secret, instead)
         said = said.replace(os.uname().release, "…")
-        said = re.sub(r"(^[█▀▄ ]{20,}\n?)+", "(a code to scan)\n", said, flags=re.MULTILINE)
+        said = re.sub(r"(^ *[█▀▄][█▀▄ ]{20,}\n?)+", "(a code to scan)\n", said, flags=re.MULTILINE)
         return re.sub(r"\S*https?://deb\.debian\.org\S*", "(Debian)", said)
 
     def written(self) -> str:
@@ -138,17 +139,16 @@ class Transcript:
 
 def clean(said: str) -> str:
     """Return what a terminal shows of it: without colours, bells, and what was written over."""
-    said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x07|\x1b[=>]", "", said).replace("\r\n", "\n")
+    said = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x07|\x1b[=>78]", "", said).replace("\r\n", "\n")
     return "\n".join(line.rpartition("\r")[2].rstrip() for line in said.split("\n"))
+
+
+OF_APT = r"(Get|Hit|Ign):\d|Selecting prev|Preparing to|Unpacking |Setting up |\(Reading database|Progress: |debconf: delaying"
 
 
 def shortened(lines: list[str]) -> Iterable[str]:
     """Return the lines, the middle of very many left out; apt's progress, which only a terminal wants, too."""
-    kept = [
-        line
-        for line in lines
-        if not re.match(r"(Get|Hit|Ign):\d|Selecting prev|Preparing to|Unpacking |Setting up ", line)
-    ]
+    kept = [line for line in lines if line.strip() and not re.match(OF_APT, line.strip())]
     if len(kept) <= 2 * KEPT_LINES:
         return kept
     return [*kept[:KEPT_LINES], f"[… {len(kept) - 2 * KEPT_LINES} lines …]", *kept[-KEPT_LINES:]]
@@ -207,7 +207,10 @@ class Terminal:
                 more = os.read(ours, 65536)
             if not more:
                 return said
+            print(clean(more.decode(errors="replace")), end="", flush=True)
             said, until_s = said + more.decode(errors="replace"), time.monotonic() + SILENCE_S
+            if MISSED in said:
+                raise StumbledError(f"{line}: {MISSED}")
             while waiting is not None and waiting[0] in said[read_to:]:
                 read_to += said[read_to:].index(waiting[0]) + len(waiting[0])
                 time.sleep(THINK_S)
@@ -225,7 +228,7 @@ class Around:
 
     def __init__(self, terminal: Terminal, inner: str, root: Path, room: Path, stack: ExitStack) -> None:
         self.terminal, self.transcript = terminal, Transcript()
-        self.code, self.joined = "", False
+        self.code, self.link, self.joined = "", "", False
         self._room, self._stack = room, stack
         self._screen = ScreenRemote(Path(f"/proc/{inner}/root/run/stayby-ui/remote"), 30.0)
         self._button = stack.enter_context(SimulatedButton(room / "button", eeprom=room / "button.eeprom"))
@@ -281,17 +284,15 @@ class Around:
 
     # --- Alex ---
 
-    def open_board(self, said: str) -> None:
+    def open_board(self) -> None:
         """Open the link of the invitation on a phone."""
-        link = next(word for word in clean(said).split() if "/invite/" in word)
-        self.transcript.secrets[link.rpartition("/")[2]] = "····"
         started = self._stack.enter_context(sync_playwright())
         rules = f"--host-resolver-rules=MAP {SERVER} 127.0.0.1"
         self._browser = started.chromium.launch(executable_path=chromium(), args=[*FLAGS, rules])
         self._stack.callback(self._browser.close)
         page = self._browser.new_context(viewport=PHONE, has_touch=True, ignore_https_errors=True).new_page()
         page.add_init_script(WATCH_PAINTING)
-        page.goto(link)
+        page.goto(self.link)
         page.locator("#let-me-in").click()
         page.locator("body:not(.down)").wait_for(timeout=CONNECT_S * 1000)
         self._phone = Phone(page, "Alex")
@@ -349,7 +350,7 @@ class Around:
             ("Press the button now", self.press),
             ("Press the hidden button now", lambda: self.press(covert=True)),
             ("on the screen now", lambda: self.touch("I need help")),
-            ("as to a person", lambda: self.speak("Help me!")),
+            ("as to a person", lambda: self.speak("Please, help me!")),
         ]
         for number, (asked, deed) in enumerate(deeds, 1):
             yield "Untested", str(number)
@@ -384,18 +385,24 @@ class Around:
         time.sleep(AGAIN_S)
         return True
 
-    def after(self, line: str, said: str) -> None:
-        """Keep what a command told, and do what the page tells after it."""
+    def learn(self, line: str, said: str) -> None:
+        """Take from what a command said what must be typed elsewhere, and is nobody else's to read."""
+        if "add-unit" in line:
+            self.code = re.findall(r"^code: +(\S+)", clean(said), flags=re.MULTILINE)[0]
+            self.transcript.secrets[self.code] = "····-····-····"
+        if "store invite" in line:
+            self.link = next(word for word in clean(said).split() if "/invite/" in word)
+            self.transcript.secrets[self.link.rpartition("/")[2]] = "····"
+
+    def after(self, line: str) -> None:
+        """Do what the page tells after this command."""
         if "store new" in line:
             self.terminal.root("printf '\\n[ui]\\nfullscreen = false\\n' >>/home/kim/harbour/unit.toml")
             self.transcript.note(
                 "The panel is a simulated one, drawn in a window: `unit.toml` gets `[ui] fullscreen = false`."
             )
-        if "add-unit" in line:
-            self.code = re.findall(r"^code: +(\S+)", clean(said), flags=re.MULTILINE)[0]
-            self.transcript.secrets[self.code] = "····-····-····"
         if "store invite" in line:
-            self.open_board(said)
+            self.open_board()
         if line.endswith("start stayby.target"):
             self.idle()
 
@@ -410,15 +417,17 @@ def walk_through(around: Around, terminal: Terminal, page: str) -> None:
         around.before(line)
         for again in range(TRIES):
             began_s = time.monotonic()
+            print(f"$ {line}", flush=True)
             said, code = terminal.type(line, around.answers(line))
             took_s = time.monotonic() - began_s
-            print(f"$ {line}\n{clean(said)}\n({took_s:.1f} s, {code})", flush=True)
+            print(f"({took_s:.1f} s, {code})", flush=True)
             if not code or not around.tries_again(line, said, again):
                 break
-        around.after(line, said)
+        around.learn(line, said)
         around.transcript.command(line, said, took_s, code)
         if code:
             raise StumbledError(f"{line}: exit status {code}")
+        around.after(line)
 
 
 def main() -> None:
