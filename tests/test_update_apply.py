@@ -196,6 +196,19 @@ def test_the_way_back_is_tried_until_it_works(world: World) -> None:
     assert (world.state().phase, world.state().trouble, world.runs()) == (Phase.BACK, "", "0.1.0")
 
 
+def test_what_a_technician_installs_by_hand_stays(world: World) -> None:
+    world.package("0.2.0", proves="no")
+    world.wanted("0.1.0", "0.2.0")
+    (world.folder / "fails-preinst").write_text("0.1.0")
+    assert world.go() == 1
+    assert world.state().phase is Phase.GOING_BACK
+    command = ["dpkg", "--install", world.package("0.3.0")]
+    subprocess.run(command, env=world.environment, check=True, capture_output=True)
+    assert world.go() == 0
+    assert world.runs() == "0.3.0"
+    assert load(world.update) is None, "the update is over"
+
+
 def test_while_a_call_is_open_nothing_changes(world: World) -> None:
     world.wanted("0.1.0", "0.2.0")
     world.says(incident={"state": "raised"})

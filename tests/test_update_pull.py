@@ -12,7 +12,7 @@ from kiosk.bus import Leaf, ask, runtime_socket
 from kiosk.config import load_unit
 from kiosk.messages import AskStatus, Hello, Role, StatusAnswer, Touch, TouchAction
 from kiosk.update import keep, pull
-from kiosk.update.apply import Phase
+from kiosk.update.apply import Event, Phase, after, save
 from kiosk.update.offer import BadOffer
 from kiosk.update.package import fields
 from tests.board_parts import Program, until
@@ -136,6 +136,21 @@ def test_back_to_the_one_before_by_a_technician_s_word(world: World, store: Made
     assert update(world, "--from", stick, "--now")[0] == 0
     assert update(world, "--back")[0] == 1
     assert (world.state().phase, world.runs()) == (Phase.BACK, "0.1.0")
+
+
+def test_where_the_one_before_rotted_a_technician_s_stick_takes_over(world: World, store: MadeStore) -> None:
+    stick = publish(store, world.package("0.2.0", proves="no"), world.folder / "stick").parent
+    assert update(world, "--from", stick)[0] == 0
+    (world.update / "stayby_0.1.0_amd64.deb").write_bytes(b"rot")
+    state = after(world.state(), Event.WANTED)
+    save(world.update, state)
+    assert update(world)[0] == 1
+    assert world.state().trouble == "stayby_0.1.0_amd64.deb is damaged on the card"
+    file = publish(store, world.package("0.3.0"), world.folder / "other")
+    assert update(world, "--from", file, "--now")[0] == 1, "by his word alone"
+    assert update(world, "--from", file, "--now", "--anyway")[0] == 0
+    assert (world.state().phase, world.runs()) == (Phase.GOOD, "0.3.0")
+    assert "0.2.0" in world.state().refused
 
 
 def test_an_older_one_by_a_technician_s_word(world: World, store: MadeStore) -> None:

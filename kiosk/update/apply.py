@@ -242,6 +242,12 @@ def installed() -> tuple[str, bool]:
     return (version.strip(), status == "ii ") if code == 0 else ("", False)
 
 
+def by_hand(state: State) -> str | None:
+    """Return the version that is wholly installed here, if this update knows nothing of it."""
+    version, whole = installed()
+    return version if whole and version not in {state.old.version, state.new.version} else None
+
+
 def hub_says() -> dict[str, Any] | None:
     """Return how the unit is by its hub; None when it gives no answer."""
     _, said = ask("stayby", "status", "--json", errors=subprocess.DEVNULL)
@@ -283,15 +289,23 @@ class Way:
     def go(self) -> int:
         """Go on from where it stands until it has come to an end; return the exit code."""
         state = load(self.folder)
-        if state is None or state.phase not in UNDER_WAY:
+        if state is None or state.phase not in UNDER_WAY or self._was_taken_over(state):
             return 0
         state = self._keep(after(state, Event.BEGUN))
         while state.phase in UNDER_WAY:
             event, why = self._step(state)
             state = self._keep(after(state, event, why))
             if state.phase is Phase.GOING_BACK and event is Event.FAILED and state.trouble:
-                return 1
+                return 0 if self._was_taken_over(state) else 1
         return 0
+
+    def _was_taken_over(self, state: State) -> bool:
+        """End it where somebody installed another version by hand: that one stays."""
+        if (other := by_hand(state)) is None:
+            return False
+        (self.folder / STATE).unlink(missing_ok=True)
+        say(f"{other} was installed by hand: the update from {state.old.version} to {state.new.version} is over")
+        return True
 
     def _keep(self, state: State) -> State:
         save(self.folder, state)
@@ -348,6 +362,8 @@ class Way:
                 return Event.DONE, ""
             say(f"{state.old.version}: {trouble}")
             time.sleep(self.pause_s)
+            if by_hand(state) is not None:
+                break
         return Event.FAILED, trouble
 
     def _is_ready(self, state: State) -> bool:

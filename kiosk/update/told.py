@@ -8,7 +8,10 @@ from kiosk.update.apply import FOLDER, STATE, Phase, State, Unreadable, load
 
 CODE = "update-failed"
 AGAIN = "publish a newer one; the same again: sudo stayby update --now --anyway"
-TRIED = "it is tried again every ten minutes; look for a full or read-only card, or install it by hand, with apt"
+TRIED = (
+    "it is tried again every ten minutes; look for a full or read-only card, or install another version by hand, "
+    "with apt, or: sudo stayby update --now --anyway --from FILE"
+)
 
 
 def folder() -> Path:

@@ -53,7 +53,7 @@ def update_command(
     unit = load_or_exit(config).config
     try:
         with apply.alone(_made(told.folder())):
-            if _goes_on():
+            if _goes_on(other=now and anyway):
                 begins = True
             elif back:
                 begins = _recall(unit)
@@ -93,10 +93,12 @@ def _state() -> apply.State | None:
         raise BadOffer(str(error)) from None
 
 
-def _goes_on() -> bool:
-    """Whether an update is under way and merely has to go on."""
+def _goes_on(*, other: bool) -> bool:
+    """Whether an update is under way and merely has to go on; one that is stuck gives way to what a technician brings."""
     state = _state()
-    return state is not None and state.phase in apply.UNDER_WAY
+    if state is None or state.phase not in apply.UNDER_WAY:
+        return False
+    return not (other and state.phase is apply.Phase.GOING_BACK and state.trouble)
 
 
 # --- taking one -------------------------------------------------------------------------------------------------------
@@ -123,10 +125,12 @@ def _take(unit: UnitConfig, place: str, *, now: bool, anyway: bool) -> bool:
 def _known() -> apply.State | None:
     """Return the state of what is installed; one that is of another version is over."""
     state = _state()
-    if state is None or pull.present().version in {state.old.version, state.new.version}:
-        return state
-    (told.folder() / apply.STATE).unlink()  # somebody installed another one by hand
-    return None
+    if state is not None and apply.by_hand(state) is not None:
+        (told.folder() / apply.STATE).unlink()
+        return None
+    if state is not None and state.phase is apply.Phase.GOING_BACK:
+        return apply.after(state, apply.Event.DONE)  # stuck, and given up: what goes back stays refused
+    return state
 
 
 def _found(
