@@ -202,7 +202,7 @@ def test_what_a_technician_installs_by_hand_stays(world: World) -> None:
     (world.folder / "fails-preinst").write_text("0.1.0")
     assert world.go() == 1
     assert world.state().phase is Phase.GOING_BACK
-    command = ["dpkg", "--install", world.package("0.3.0")]
+    command = ["dpkg", "--install", str(world.package("0.3.0"))]
     subprocess.run(command, env=world.environment, check=True, capture_output=True)
     assert world.go() == 0
     assert world.runs() == "0.3.0"
