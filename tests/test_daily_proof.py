@@ -608,7 +608,26 @@ def test_a_miss_is_a_fault_that_stays_through_a_restart_and_ends_with_the_next_p
         again.hub._close()
     third = Desk(stage)
     assert third.hub._status(UnitState.READY).self_proven == passed
+    assert third.hub._make_show().tested_at == f"{passed.astimezone():%H:%M}"
     third.hub._close()
+
+
+def test_a_broker_whose_rules_are_older_is_a_miss_that_says_what_to_do(proving: Desk) -> None:
+    proving.hub.broker = 5
+    proving.hears(PHRASE, time.monotonic())
+    proving.hub._refused(mqtt.Refused("the broker refused a message (Not authorized); allow it in its ACL", 5))
+    fault = next(one for one in proving.hub._faults.open if one.code == "proof-missed")
+    assert (fault.where, "stayby store broker" in fault.do) == ("broker", True)
+    assert "broker-refused" not in proving.codes(), "staff are told of calls all the same"
+
+
+def test_a_speaker_that_fails_is_the_miss_and_one_that_shall_be_silent_is_none(desk: Desk) -> None:
+    for what, result in (("broken", "missed"), ("off", "left_out")):
+        desk.asks()
+        said = {"what": what, "says": "the speaker is gone", "do": "plug it in"}
+        desk.says(ProofSound.model_validate({"proof": desk.hub._prover.proof, "attempt": 1, **said}), SCREEN)
+        hops = {one.hop.hop: one.hop for one in desk.told if one.hop}
+        assert (hops[Hop.SOUND].result, hops[Hop.SOUND].says) == (result, "the speaker is gone")
 
 
 def test_a_hub_that_dies_while_it_sounds_takes_our_own_phrase_for_no_call(stage: Stage, desk: Desk) -> None:
@@ -761,6 +780,22 @@ def test_kill_9_of_the_hub_in_the_middle_leaves_no_call_and_the_next_proof_passe
     said = whole.status()
     assert said is not None
     assert said.incident is None
+
+
+@pytest.mark.parts
+@pytest.mark.timeout(180)
+def test_a_neighbour_that_proves_itself_is_heard_by_a_real_ear_and_is_no_call(whole: Stage) -> None:
+    sound, rate_hz = soundfile.read(PROMPTS / DAILY, dtype="float32")
+    soundfile.write(whole.folder / "neighbour.wav", sound * 10 ** (-15 / 20), rate_hz)
+    before = whole.parts["alertd"].said()
+
+    def heard() -> bool:
+        """An ear that has just heard its own unit takes nothing for 3 s."""
+        whole.microphone.play(whole.folder / "neighbour.wav")
+        return "a unit near here proves itself" in whole.parts["alertd"].said()[len(before) :]
+
+    wait_for("its phrase", heard)
+    assert status_when(whole, "the hub", lambda _: True).incident is None
 
 
 @pytest.mark.parts
