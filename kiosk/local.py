@@ -16,7 +16,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from kiosk.guidance import CASES, GROUPS, Pace
 from kiosk.messages import Choice, Severity, Show, Snapshot, State, Touch, TouchAction
-from kiosk.page import Does, Go, Key, Look
+from kiosk.page import Does, Go, Key, Look, Service
 
 THANKS_S = 8.0
 """How long the page after the end stays."""
@@ -373,7 +373,9 @@ def _rest(local: Local, now_s: float) -> Local:
 
 
 def touched(local: Local, does: Does, now_s: float) -> Local:
-    """Return `local` after a person touched something."""
+    """Return `local` after a person touched something; what a technician touches changes nothing here."""
+    if isinstance(does, Service):
+        return local
     local = replace(local, touched_s=now_s)
     if isinstance(does, Go):
         return _gone_to(local, does, now_s)
