@@ -352,7 +352,9 @@ def test_at_the_screen_nothing_tells_of_a_silent_alert() -> None:
 
 
 def test_what_a_unit_does_not_have_is_not_wrong() -> None:
-    bare = answer(button=None, ear=None, status=answer().status.model_copy(update={"last_proven": None, "self_proven": None}))
+    bare = answer(
+        button=None, ear=None, status=answer().status.model_copy(update={"last_proven": None, "self_proven": None})
+    )
     found = by_name(unit.unit(bare, has_button=False, has_ear=False))
     assert not [one for one in found.values() if one.ok is False]
     assert {name for name, one in found.items() if one.ok is None} == {

@@ -112,7 +112,9 @@ def inside(request: pytest.FixtureRequest) -> Iterator[dict[str, tarfile.TarInfo
 @pytest.mark.skipif(not BUILT, reason="no package is built here: make deb")
 def test_a_package_brings_what_a_unit_needs_and_nothing_else(inside: dict[str, tarfile.TarInfo]) -> None:
     packages = "usr/lib/stayby/packages"
-    units = (path.name for kind in ("service", "socket", "target", "timer") for path in (ROOT / "systemd").glob(f"*.{kind}"))
+    units = (
+        path.name for kind in ("service", "socket", "target", "timer") for path in (ROOT / "systemd").glob(f"*.{kind}")
+    )
     assert {
         "usr/bin/stayby",
         "usr/lib/sysusers.d/stayby.conf",
