@@ -4,7 +4,8 @@ Rules
 - One file that needs nothing but Debian's own Python: it runs as a copy in its own folder, while our packages are half there too.
 - Where it stands is in `state.json`, on the disk before the next step begins. Whatever dies, and whenever: run again, it goes on.
 - `after` is pure, and every phase meets every event. Whether an update is taken at all was decided before (kiosk/update/pull.py).
-- While a call is open nothing is installed and nothing put back: the unit has a person before it.
+- While a call is open nothing is installed and nothing put back: the unit has a person before it. It is asked again once all
+  is unpacked, which takes minutes: what a package's script does then starts hub and screen anew.
 """
 
 import argparse
@@ -34,6 +35,8 @@ BACKS_MOST = 5
 NOT_NOW = 75
 REFUSED_KEPT = 20
 ASK_S, INSTALL_S, PROVE_S = 30.0, 1800.0, 900.0
+CALM_S = 10.0
+"""So often it is asked whether a call is open still."""
 LINE_MOST, SAID_MOST = 200, 4000
 
 
@@ -237,7 +240,8 @@ def dpkg_error(text: str) -> str:
 
 def installed() -> tuple[str, bool]:
     """Return the version that dpkg knows here, and whether it is wholly installed."""
-    code, said = ask("dpkg-query", "--show", "--showformat=${db:Status-Abbrev}|${Version}", "stayby")
+    show = ("dpkg-query", "--show", "--showformat=${db:Status-Abbrev}|${Version}", "stayby")
+    code, said = ask(*show, errors=subprocess.DEVNULL)
     status, _, version = said.partition("|")
     return (version.strip(), status == "ii ") if code == 0 else ("", False)
 
@@ -285,6 +289,7 @@ class Way:
     pause_s: float = float(os.environ.get("STAYBY_UPDATE_PAUSE_S") or 60)
     ready_s: float = 300.0
     not_now_s: float = 12 * 3600.0
+    silent_s: float = 60.0
 
     def go(self) -> int:
         """Go on from where it stands until it has come to an end; return the exit code."""
@@ -324,7 +329,10 @@ class Way:
         self._wait_for_calm()
         if not is_whole(self.folder, package):
             return Event.FAILED, f"{package.file} is damaged on the card"
-        code, said = ask("dpkg", "--force-confold", "--install", str(self.folder / package.file), within_s=INSTALL_S)
+        code, said = ask("dpkg", "--force-confold", "--unpack", str(self.folder / package.file), within_s=INSTALL_S)
+        if code == 0:
+            self._wait_for_calm()
+            code, said = ask("dpkg", "--force-confold", "--configure", "stayby", within_s=INSTALL_S)
         os.sync()  # the bytecode that its script made is no business of dpkg's
         if code == 0 and installed() == (package.version, True):
             return Event.DONE, ""
@@ -379,20 +387,28 @@ class Way:
         return not has_systemd() or all(ask("systemctl", "is-active", "--quiet", one)[0] == 0 for one in duty)
 
     def _wait_for_calm(self) -> None:
-        """Wait while a call is open; a hub that says nothing is no reason to wait."""
-        waits = False
-        while (found := hub_says()) is not None and found.get("incident") is not None:
-            if not waits:
-                say("a call is open: waiting until staff have closed it")
-            waits = True
-            time.sleep(min(self.pause_s, 10.0))
+        """Wait while a call is open. A hub that says nothing may just start again, with a call; one that stays silent is none."""
+        told, silent_since_s = False, time.monotonic()
+        while True:
+            found, now_s = hub_says(), time.monotonic()
+            if found is None and now_s - silent_since_s >= self.silent_s:
+                say("the hub says nothing: going on without its word")
+                return
+            if found is not None and found.get("incident") is None:
+                return
+            if found is not None:
+                silent_since_s = now_s
+                if not told:
+                    say("a call is open: waiting until staff have closed it")
+                told = True
+            time.sleep(min(self.pause_s, CALM_S))
 
 
 def main() -> int:
     """Go on with the update in the folder."""
     parser = argparse.ArgumentParser(description="Go on with the update of Stayby that is under way, if there is one.")
     parser.add_argument("--folder", type=Path, default=Path(os.environ.get("STAYBY_UPDATE_DIR") or FOLDER))
-    for name in ("pause", "ready", "not_now"):
+    for name in ("pause", "ready", "not_now", "silent"):
         option = f"--{name.replace('_', '-')}-s"
         parser.add_argument(option, dest=f"{name}_s", type=float, default=getattr(Way, f"{name}_s"))
     given = parser.parse_args()

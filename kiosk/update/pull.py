@@ -52,7 +52,7 @@ def present() -> Present:
         raise BadOffer(
             f"{version} is half installed; install it again first: sudo apt install --reinstall ./stayby_….deb"
         )
-    return Present(version, apply.ask("dpkg", "--print-architecture")[1].strip())
+    return Present(version, apply.ask("dpkg", "--print-architecture", errors=subprocess.DEVNULL)[1].strip())
 
 
 def refuse_a_root_that_forgets(command_line: Path = Path("/proc/cmdline")) -> None:
@@ -224,7 +224,8 @@ def _look_for_room(folder: Path, offer: Offer, *, fetched: bool, kept: bool) -> 
 
 
 def _installed_size() -> str:
-    return apply.ask("dpkg-query", "--show", "--showformat=${Installed-Size}", PACKAGE)[1].strip()
+    show = ("dpkg-query", "--show", "--showformat=${Installed-Size}", PACKAGE)
+    return apply.ask(*show, errors=subprocess.DEVNULL)[1].strip()
 
 
 def _together(wants: dict[Path, int]) -> dict[Path, int]:
