@@ -5,10 +5,10 @@ import time
 import pytest
 import soundfile
 
-from kiosk.messages import Language, Speaking
+from kiosk.messages import Language
 from kiosk.page import Kind, Look, Page
 from kiosk.ui.said import CONFIRM_S, LONGEST_S, QUIET_S, Said
-from kiosk.ui.voice import AHEAD_S, PROMPTS, Voice
+from kiosk.ui.voice import AHEAD_S, PROMPTS, Told, Voice
 
 VIEW = Page(Kind.VIEW, "Aisle 3", prompts=("say_voice",))
 THANKS = Page(Kind.CLOSED, "Aisle 3", prompts=("say_thanks",))
@@ -47,11 +47,11 @@ class Speaker:
     """A voice that nobody hears, and the ear that is told of it."""
 
     def __init__(self) -> None:
-        self.told: list[Speaking] = []
+        self.told: list[Told] = []
         self.voice = Voice("null", self._send)
         self.said = Said(self.voice)
 
-    def _send(self, speaking: Speaking) -> bool:
+    def _send(self, speaking: Told) -> bool:
         self.told.append(speaking)
         return True
 

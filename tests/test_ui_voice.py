@@ -30,7 +30,7 @@ from kiosk.messages import Detection, Ear, Hearing, Language, Speaking
 from kiosk.sound_cards import devices
 from kiosk.ui.beat import BEAT_SAMPLES, click, with_beat
 from kiosk.ui.speaker import RATE_HZ
-from kiosk.ui.voice import PROMPTS, Row, Voice, gain_db
+from kiosk.ui.voice import PROMPTS, Row, Told, Voice, gain_db
 from tests.listening import Hub, listening
 from tests.wired import Floats
 
@@ -147,10 +147,10 @@ class Desk:
     """A voice whose loop turns while the test waits, what it told, and when."""
 
     def __init__(self, device: str, env: dict[str, str], prompts: Path = PROMPTS) -> None:
-        self.told: list[tuple[float, Speaking]] = []
+        self.told: list[tuple[float, Told]] = []
         self.voice = Voice(device, self._send, prompts, env)
 
-    def _send(self, speaking: Speaking) -> bool:
+    def _send(self, speaking: Told) -> bool:
         self.told.append((time.monotonic(), speaking))
         return True
 
@@ -434,6 +434,7 @@ def test_the_unit_never_takes_its_own_voice_for_a_call(microphone: VirtualMicrop
             while not one.ended(len(CALLS)) or time.monotonic() < one.told[-1][1].end_s + 2.0:
                 one.voice.step(time.monotonic())
                 for _, speaking in one.told[forwarded:]:
+                    assert isinstance(speaking, Speaking)
                     hub.tell(speaking)
                 forwarded = len(one.told)
                 while not hub.said.empty():
