@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -372,3 +373,12 @@ def test_what_is_installed_is_packed_so_that_dpkg_installs_the_same(world: World
     assert after == before
     assert world.runs() == "0.5.0"
     assert json.loads((world.folder / "status.json").read_text()) == {"incident": None}
+
+
+def test_what_is_told_of_an_update_ends_when_another_version_comes_by_hand(world: World, store: MadeStore) -> None:
+    stick = publish(store, world.package("0.2.0", proves="no"), world.folder / "stick").parent
+    assert update(world, "--from", stick, "--now")[0] == 1
+    assert world.state().phase is Phase.BACK
+    subprocess.run(["dpkg", "--install", world.package("0.3.0")], check=True, capture_output=True)
+    assert update(world, "--from", stick, "--now")[0] == 1
+    assert not (world.update / "state.json").exists()
