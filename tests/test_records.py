@@ -30,6 +30,7 @@ from kiosk.messages import (
     Outcome,
     Person,
     Presence,
+    Proof,
     Severity,
     Snapshot,
     StartDrill,
@@ -38,10 +39,13 @@ from kiosk.messages import (
     Trigger,
     UnitState,
     incident_topic,
+    parse_proof_seen,
     presence_topic,
+    proof_seen_topic,
+    proof_topic,
     reply_topic,
 )
-from kiosk.mqtt import Connected, MqttLink
+from kiosk.mqtt import Acknowledged, Connected, MqttLink, Received
 from kiosk.store_config import KeepSection, StoreConfig, load_store
 from tests.board_parts import desk, store_toml, until
 from tests.broker import STORE, broker
@@ -419,6 +423,37 @@ def test_it_records_while_nobody_is_signed_in(config: StoreConfig, broker: Priva
         until(lambda: records.desks() and records.desks()[0].proven_s == NOW.timestamp())
         assert [line.count("\n") for line in one.faults.values()] == [0]
     assert died == []
+
+
+@pytest.mark.parts
+def test_it_answers_a_units_own_proof_that_is_made_now_and_no_other(config: StoreConfig, broker: PrivateBroker) -> None:
+    heard: list[object] = []
+    link = MqttLink(
+        broker.section_for_unit("desk-3"), "proof", (proof_seen_topic(STORE, "desk-3"),), heard.append, heard.append
+    )
+
+    def seen() -> list[str]:
+        return [parse_proof_seen(one.topic, one.payload).proof for one in heard if isinstance(one, Received)]
+
+    def say(proof: str, unit: str = "desk-3", *, retain: bool = False) -> None:
+        payload = Proof(store=STORE, unit=unit, proof=proof).model_dump_json().encode()
+        until(lambda: link.publish(proof_topic(STORE, "desk-3"), payload, retain=retain))
+
+    old, foreign, own = (f"proof-{digit * 16}" for digit in "abc")
+    with closing(link):
+        say(old, retain=True)
+        until(lambda: any(isinstance(one, Acknowledged) for one in heard))
+        with (
+            closing(open_records(config, pytest.fail)) as records,
+            closing(Recorder(config, records, heard.append)) as one,
+        ):
+            until(lambda: not one.down)
+            say(foreign, unit="returns")
+            until(lambda: one.faults)
+            say(own)
+            until(seen)
+            assert seen() == [own]
+            assert [line.count("\n") for line in one.faults.values()] == [0]
 
 
 @pytest.mark.parts
