@@ -230,7 +230,7 @@ class Around:
         self.terminal, self.transcript = terminal, Transcript()
         self.code, self.link, self.joined = "", "", False
         self._room, self._stack = room, stack
-        self._screen = ScreenRemote(Path(f"/proc/{inner}/root/run/stayby-ui/remote"), 30.0)
+        self._screen = ScreenRemote(Path("/proc", inner, "root", "run/stayby-ui/remote"), 30.0)
         self._button = stack.enter_context(SimulatedButton(room / "button", eeprom=room / "button.eeprom"))
         self._microphone = stack.enter_context(VirtualMicrophone(room))
         self._phone: Phone | None = None
