@@ -25,6 +25,7 @@ from kiosk.update.apply import (
     load,
     save,
 )
+from tests.packages import build
 from tests.update_world import World
 
 OLD, NEW = Kept("0.1.0", "old.deb", "0" * 64), Kept("0.2.0", "new.deb", "1" * 64)
@@ -209,20 +210,31 @@ def test_what_a_technician_installs_by_hand_stays(world: World) -> None:
     assert load(world.update) is None, "the update is over"
 
 
-def test_while_a_call_is_open_nothing_changes(world: World) -> None:
+CALL_IN_THE_MIDST = """#!/bin/sh
+echo '{"incident": {"state": "raised"}}' >"$WORLD/status.json"
+"""
+RESTARTS = """#!/bin/sh
+cp "$WORLD/status.json" "$WORLD/at-restart.json"
+"""
+
+
+@pytest.mark.parametrize("begins", ["before", "while the hub starts anew", "while dpkg unpacks"])
+def test_while_a_call_is_open_nothing_changes(world: World, begins: str) -> None:
+    preinst = CALL_IN_THE_MIDST if begins == "while dpkg unpacks" else "#!/bin/sh\n"
+    build(world.folder, "0.2.0", scripts={"preinst": preinst, "postinst": RESTARTS}, starts="yes", proves="yes")
     world.wanted("0.1.0", "0.2.0")
-    world.says(incident={"state": "raised"})
-    with pytest.raises(subprocess.TimeoutExpired):
-        subprocess.run(
-            ["/usr/bin/python3", "-I", apply.__file__, "--pause-s=0.02"],
-            env=world.environment,
-            check=False,
-            timeout=1.5,
-        )
-    assert world.runs() == "0.1.0"
-    world.says(incident=None)
-    assert world.go() == 0
-    assert world.runs() == "0.2.0"
+    world.says(incident=None if begins == "while dpkg unpacks" else {"state": "raised"})
+    (world.folder / "silent").write_text("1\n2\n" if begins == "while the hub starts anew" else "")
+    command = ["/usr/bin/python3", "-I", apply.__file__, "--pause-s=0.02", "--silent-s=30"]
+    with subprocess.Popen(command, env=world.environment, stdout=subprocess.PIPE, text=True) as applier:
+        assert applier.stdout is not None
+        said = next(line for line in applier.stdout if "a call is open" in line or "proving" in line)
+        assert said == "a call is open: waiting until staff have closed it\n"
+        assert world.state().phase is Phase.INSTALLING
+        assert not (world.folder / "at-restart.json").exists(), "hub and screen are let alone"
+        world.says(incident=None)
+        applier.communicate(timeout=60)
+    assert (world.state().phase, world.runs()) == (Phase.GOOD, "0.2.0")
 
 
 def test_a_technician_takes_one_back(world: World) -> None:

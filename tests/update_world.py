@@ -21,6 +21,7 @@ here=$DPKG_ROOT/usr/lib/stayby
 version=$(cat "$here/version") || exit 127
 case $1 in
 status)
+    if [ -s "$WORLD/silent" ]; then sed -i 1d "$WORLD/silent"; exit 1; fi
     [ "$(cat "$here/starts")" = yes ] || { echo 'the hub does not answer' >&2; exit 1; }
     echo 'a warning' >&2
     cat "$WORLD/status.json"
@@ -145,7 +146,7 @@ class World:
 
     def go(self, *, dies_at: int = 0, **patience: float) -> int:
         """Run the program as systemd does, with Debian's Python, until it ends or the power goes; return its exit code."""
-        wait = {"pause_s": 0.02, "ready_s": 0.3, "not_now_s": 5.0, **patience}
+        wait = {"pause_s": 0.02, "ready_s": 0.3, "not_now_s": 5.0, "silent_s": 0.1, **patience}
         options = [f"--{key.replace('_', '-')}={value}" for key, value in wait.items()]
         command = ["/usr/bin/python3", "-I", "-c", KILLED, str(dies_at), apply.__file__, *options]
         done = subprocess.Popen(

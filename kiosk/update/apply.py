@@ -35,6 +35,7 @@ BACKS_MOST = 5
 NOT_NOW = 75
 REFUSED_KEPT = 20
 ASK_S, INSTALL_S, PROVE_S = 30.0, 1800.0, 900.0
+PAUSE_S = float(os.environ.get("STAYBY_UPDATE_PAUSE_S") or 60)
 CALM_S = 10.0
 """So often it is asked whether a call is open still."""
 LINE_MOST, SAID_MOST = 200, 4000
@@ -286,10 +287,10 @@ class Way:
     """One update on its way, and how patient it is (seconds)."""
 
     folder: Path
-    pause_s: float = float(os.environ.get("STAYBY_UPDATE_PAUSE_S") or 60)
+    pause_s: float = PAUSE_S
     ready_s: float = 300.0
     not_now_s: float = 12 * 3600.0
-    silent_s: float = 60.0
+    silent_s: float = PAUSE_S
 
     def go(self) -> int:
         """Go on from where it stands until it has come to an end; return the exit code."""
