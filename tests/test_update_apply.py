@@ -1,6 +1,8 @@
 """An update on its way: every phase and every event, the power going at every step, and the real dpkg."""
 
 import ast
+import contextlib
+import fcntl
 import json
 import subprocess
 import sys
@@ -34,6 +36,7 @@ GOES = {
     (Phase.STAGED, Event.WANTED): Phase.INSTALLING,
     (Phase.INSTALLING, Event.DONE): Phase.PROVING,
     (Phase.INSTALLING, Event.FAILED): Phase.GOING_BACK,
+    (Phase.INSTALLING, Event.UNTOUCHED): Phase.STAGED,
     (Phase.INSTALLING, Event.RECALLED): Phase.GOING_BACK,
     (Phase.PROVING, Event.DONE): Phase.GOOD,
     (Phase.PROVING, Event.FAILED): Phase.GOING_BACK,
@@ -166,6 +169,27 @@ def test_one_that_cannot_be_installed_goes_back(world: World) -> None:
     assert world.go() == 0
     assert (world.state().phase, world.runs()) == (Phase.BACK, "0.1.0")
     assert "could not be installed" in world.state().why
+
+
+def test_one_that_another_s_lock_kept_out_is_tried_again_and_never_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.wanted("0.1.0", "0.2.0")
+    with contextlib.ExitStack() as held:
+        for name in ("lock-frontend", "lock"):  # as unattended-upgrades holds them
+            fcntl.lockf(held.enter_context((world.root / "var/lib/dpkg" / name).open("w")), fcntl.LOCK_EX)
+        assert world.go() == 0
+    state = world.state()
+    assert (state.phase, state.refused, world.runs()) == (Phase.STAGED, {}, "0.1.0")
+    assert "lock was locked by another process" in state.why
+    monkeypatch.setenv("STAYBY_UPDATE_DIR", str(world.update))
+    assert "lock was locked" in told.lines()[0]
+    fault = told.Told().fault()
+    assert fault is not None
+    assert "tried again next night" in fault.do
+    save(world.update, after(state, Event.WANTED))
+    assert world.go() == 0
+    assert (world.state().phase, world.state().why, world.runs()) == (Phase.GOOD, "", "0.2.0")
 
 
 def test_one_that_never_finds_an_hour_goes_back(world: World) -> None:

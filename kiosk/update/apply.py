@@ -58,13 +58,15 @@ UNDER_WAY = frozenset({Phase.INSTALLING, Phase.PROVING, Phase.GOING_BACK})
 class Event(StrEnum):
     """What happens to it.
 
-    WANTED: it is to be installed now. BEGUN: this program starts, first or again. RECALLED: a technician wants the one before.
+    WANTED: it is to be installed now. BEGUN: this program starts, first or again. UNTOUCHED: it would not go in, and what runs is
+    as it was. RECALLED: a technician wants the one before.
     """
 
     WANTED = "wanted"
     BEGUN = "begun"
     DONE = "done"
     FAILED = "failed"
+    UNTOUCHED = "untouched"
     RECALLED = "recalled"
 
 
@@ -102,8 +104,8 @@ class State:
 
 def after(state: State, event: Event, why: str = "") -> State:
     """Return what follows; what an event does not concern stays as it is."""
-    if event is Event.WANTED:
-        return replace(state, phase=Phase.INSTALLING, tries=0) if state.phase is Phase.STAGED else state
+    if event in {Event.WANTED, Event.UNTOUCHED}:
+        return _staged(state, event, why)
     if event is Event.BEGUN:
         return _begun(state)
     if event is Event.DONE:
@@ -114,6 +116,12 @@ def after(state: State, event: Event, why: str = "") -> State:
     if state.phase is Phase.GOING_BACK:
         return replace(state, trouble=why)
     return _going_back(state, why) if state.phase in UNDER_WAY else state
+
+
+def _staged(state: State, event: Event, why: str) -> State:
+    if event is Event.WANTED:
+        return replace(state, phase=Phase.INSTALLING, tries=0, why="") if state.phase is Phase.STAGED else state
+    return replace(state, phase=Phase.STAGED, tries=0, why=why) if state.phase is Phase.INSTALLING else state
 
 
 def _begun(state: State) -> State:
@@ -315,16 +323,27 @@ class Way:
 
     def _keep(self, state: State) -> State:
         save(self.folder, state)
-        why = f": {state.trouble or state.why}" if state.phase in {Phase.GOING_BACK, Phase.BACK} else ""
+        why = f": {state.trouble or state.why}" if state.trouble or state.why else ""
         say(f"update from {state.old.version} to {state.new.version}: {state.phase}{why}")
         return state
 
     def _step(self, state: State) -> Outcome:
         if state.phase is Phase.INSTALLING:
-            return self._install(state.new)
+            return self._bring_in(state)
         if state.phase is Phase.PROVING:
             return self._prove(state)
         return self._put_back(state)
+
+    def _bring_in(self, state: State) -> Outcome:
+        """Install the new one; what a held lock or a full card kept out is tried again, and is no fault of the version."""
+        for _ in range(BACKS_MOST):
+            event, why = self._install(state.new)
+            untouched = installed() == (state.old.version, True) and is_whole(self.folder, state.new)
+            if event is Event.DONE or not untouched:
+                return event, why
+            say(f"{state.new.version}: {why}")
+            time.sleep(self.pause_s)
+        return Event.UNTOUCHED, why
 
     def _install(self, package: Kept) -> Outcome:
         self._wait_for_calm()

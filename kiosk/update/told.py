@@ -8,6 +8,7 @@ from kiosk.update.apply import FOLDER, STATE, Phase, State, Unreadable, load
 
 CODE = "update-failed"
 AGAIN = "publish a newer one; the same again: sudo stayby update --now --anyway"
+NIGHT = "it is tried again next night; if it stays: look for a full card; at once: sudo stayby update --now"
 TRIED = (
     "it is tried again every ten minutes; look for a full or read-only card, or install another version by hand, "
     "with apt, or: sudo stayby update --now --anyway --from FILE"
@@ -50,6 +51,8 @@ class Told:
         if state is None:
             return None
         old, new = state.old.version, state.new.version
+        if state.phase is Phase.STAGED and state.why:
+            return Fault(code=CODE, where="update", says=f"{new}: {state.why}; {old} runs", do=NIGHT)
         if state.phase is Phase.BACK:
             return Fault(code=CODE, where="update", says=f"{new} went back: {state.why}; {old} runs", do=AGAIN)
         if state.phase is Phase.GOING_BACK and state.trouble:
@@ -63,7 +66,8 @@ def line(state: State) -> str:
     old, new = state.old.version, state.new.version
     match state.phase:
         case Phase.STAGED:
-            return f"update: {new} is here and checked; it is installed by night"
+            again = f"; {state.why}; {old} runs, and it is tried again next night"
+            return f"update: {new} is here{again if state.why else ' and checked; it is installed by night'}"
         case Phase.INSTALLING:
             return f"update: {new} is being installed"
         case Phase.PROVING:

@@ -233,7 +233,7 @@ def _follow() -> int:
         if (says := told.line(state)) != said:
             typer.echo(says)
             said = says
-        if state.phase not in {apply.Phase.STAGED, *apply.UNDER_WAY}:
+        if state.phase not in apply.UNDER_WAY:
             return _ended()
         time.sleep(LOOK_S)
     typer.echo("it goes on by itself; stayby status says how far")
