@@ -26,11 +26,11 @@ from kiosk.listen.hear import read_sound
 from kiosk.listen.loop import Loop
 from kiosk.listen.model import load_model, packaged_model
 from kiosk.listen.own_voice import OwnVoice
-from kiosk.messages import Detection, Ear, Hearing, Language, Speaking
+from kiosk.messages import Detection, Ear, Hearing, Language, PlayProof, ProofSound, Speaking
 from kiosk.sound_cards import devices
 from kiosk.ui.beat import BEAT_SAMPLES, click, with_beat
 from kiosk.ui.speaker import RATE_HZ
-from kiosk.ui.voice import PROMPTS, Row, Told, Voice, gain_db
+from kiosk.ui.voice import DAILY, PROMPTS, Row, Told, Voice, gain_db
 from tests.listening import Hub, listening
 from tests.wired import Floats
 
@@ -315,6 +315,55 @@ def test_the_beat_goes_on_while_something_is_said_and_nobody_is_made_deaf_by_it(
         spoken = found(sound, recording("say_coming"))[0] < begins / SAMPLE_RATE_HZ < one.told[1][1].end_s - first_s
         assert spoken or place_s == pytest.approx(0.02, abs=0.01), beat
         assert spoken or gain == pytest.approx(1.0, abs=0.2), beat
+
+
+ORDER = PlayProof(proof="proof-0123456789abcdef", attempt=1, gain_db=-15.0)
+
+
+@pytest.mark.parts
+def test_the_sound_of_the_daily_proof_is_told_to_the_hub_alone_and_to_no_ear(
+    microphone: VirtualMicrophone, ears: Ears
+) -> None:
+    with desk(microphone) as one:
+        one.until(lambda: ears.heard_s)
+        one.voice.prove(ORDER, 80, time.monotonic())
+        one.until(lambda: one.ended(1))
+        one.until(lambda: ears.heard_s > one.told[-1][1].end_s + 0.3)
+        begins, ended = (said for _, said in one.told)
+        assert isinstance(begins, ProofSound)
+        assert isinstance(ended, ProofSound)
+        assert (begins.what, ended.what, ended.start_s) == ("begins", "ended", begins.start_s)
+        assert begins.end_s > ended.end_s
+        sound, first_s = ears.sound()
+        opus, rate_hz = soundfile.read(PROMPTS / DAILY, dtype="float32")
+        at_s, alike, loud = found(sound, np.asarray(soxr.resample(opus, rate_hz, SAMPLE_RATE_HZ), np.float32))
+        assert begins.start_s - 0.1 < first_s + at_s < begins.start_s + 1.0
+        assert alike > ALIKE / 2, "softer, and the room's noise is as it was"
+        assert 20 * np.log10(loud) == pytest.approx(gain_db(80) - 15, abs=3)
+        one.told.clear()
+        one.voice.prove(ORDER, 80, time.monotonic())
+        one.until(lambda: one.told)
+        one.voice.end_proof(time.monotonic())
+        one.until(lambda: one.ended(1))
+        cut = one.told[-1][1]
+        assert isinstance(cut, ProofSound)
+        assert cut.what == "cut"
+        one.voice.end_proof(time.monotonic())
+        one.say("say_here")
+        one.until(lambda: one.ended(2))
+        assert isinstance(one.told[-1][1], Speaking)
+
+
+@pytest.mark.parts
+def test_a_speaker_that_is_not_there_is_told_as_what_the_proof_found() -> None:
+    one = Desk("nowhere", {})
+    one.voice.prove(ORDER, 80, time.monotonic())
+    one.until(lambda: any(isinstance(said, ProofSound) and said.what == "broken" for _, said in one.told))
+    one.voice.stop()
+    broken = one.told[-1][1]
+    assert isinstance(broken, ProofSound)
+    assert "nowhere" in broken.says
+    assert broken.do
 
 
 @pytest.mark.parts
