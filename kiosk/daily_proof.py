@@ -9,12 +9,13 @@ Rules
   be on and is not, is a miss.
 - The sound is tried softly, then once more as loud as the screen speaks to customers, and never louder.
 - Ours is one detection of `PHRASE` for each playing, resting on sound within that playing (`Played`). It stays ours when the
-  proof was broken off: we know what we played. A neighbour's is one before which the ear found the chirp that no voice has
-  (`Detection.proof`). Any other phrase, and a second detection of this one without the chirp, is somebody's.
+  proof was broken off: we know what we played; but not where it was cut before the word. A neighbour's is one detection for each
+  chirp that the ear surely found at the right time before it (`Detection.chirp_s`), and none in our own playing: that chirp is
+  ours. Any other phrase, and a second detection of this one, is somebody's. In doubt it is a call.
 - Calls are not in it. Whoever drives it ends it at the first one, which takes its way at once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -33,6 +34,11 @@ SOUND_S = 8.0
 """The recording at its longest, and a device that is slow to end."""
 FIRST_HEARD_S = 1.3
 """So long after its begin nobody can have heard the phrase in it: the chirp comes first. Earliest measured: 1.7 s."""
+SAID_S = 1.0
+"""So long after its begin the recording comes to the word: what was cut before it never said the phrase."""
+CHIRP_LEAD_S = (1.6, 2.8)
+"""Before the end of the sound that a detection rests on, a neighbour's chirp began: 1.9 s at least and 2.51 s at most, measured
+with and without the second look. The ring of sound holds 2.88 s."""
 HEARD_S = 2.5
 """So long after its end the ear may need to be sure of it: it waits for the peak, then looks again."""
 SETTLE_S = 1.0
@@ -65,9 +71,21 @@ class Played:
         """Return whether a detection that rests on sound up to `audio_end_s` is ours."""
         return self.left > 0 and phrase == PHRASE and self.start_s <= audio_end_s <= self.end_s + HEARD_S
 
+    def sounds_at(self, at_s: float) -> bool:
+        """Return whether what began then may be this playing, or was drowned by it."""
+        return self.start_s - FIRST_HEARD_S - SETTLE_S <= at_s <= self.end_s + HEARD_S
+
     def taken(self) -> "Played":
         """Return what is left of it."""
         return replace(self, left=self.left - 1)
+
+
+def is_neighbours(chirp_s: float | None, audio_end_s: float, played: Iterable[Played], known: Iterable[float]) -> bool:
+    """Return whether the phrase is another unit's: its chirp came at its time, is not ours, and is not among the `known` ones."""
+    if chirp_s is None or not CHIRP_LEAD_S[0] <= audio_end_s - chirp_s <= CHIRP_LEAD_S[1]:
+        return False
+    ours = any(one.sounds_at(chirp_s) for one in played)
+    return not ours and all(abs(chirp_s - other_s) > CHIRP_LEAD_S[1] for other_s in known)
 
 
 # --- what happens, and what is done -----------------------------------------------------------------------------------

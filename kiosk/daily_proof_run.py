@@ -14,8 +14,10 @@ from kiosk.daily_proof import (
     BEGIN_S,
     CLOCK_IS_SET_UNIX_S,
     FIRST_HEARD_S,
+    HEARD_S,
     PHRASE,
     PLAYED_KEPT,
+    SAID_S,
     SOUND_S,
     Confirmed,
     DailyProof,
@@ -32,6 +34,7 @@ from kiosk.daily_proof import (
     TryButton,
     Unsent,
     Write,
+    is_neighbours,
     kept_after,
     overdue,
 )
@@ -77,7 +80,7 @@ class Prover:
         self._mids: set[int] = set()
         before = store.played(clock.boot)
         self._played: deque[Played] = deque([] if before is None else [before], PLAYED_KEPT)
-        self._first_order_s = 0.0
+        self._chirps: deque[float] = deque(maxlen=PLAYED_KEPT)
         self._kept = store.proof()
         self._look_s = 0.0
         if self._kept is not None and self._kept.missed is not None:
@@ -184,9 +187,7 @@ class Prover:
 
     def _play(self, effect: Play, clock: Clock) -> None:
         """Order the sound. Before a note of it, the disk knows: a hub that dies now leaves the ear with our own phrase."""
-        if effect.attempt == 1:
-            self._first_order_s = clock.now_s
-        most = Played(self._first_order_s, clock.now_s + BEGIN_S + SOUND_S, effect.attempt)
+        most = Played(clock.now_s + FIRST_HEARD_S, clock.now_s + BEGIN_S + SOUND_S)
         self._store.keep_played(clock.boot, most)
         order = PlayProof(proof=self.proof, attempt=effect.attempt, gain_db=effect.gain_db)
         if not self._hands.play_proof(order):
@@ -194,10 +195,7 @@ class Prover:
 
     def sound(self, said: ProofSound, clock: Clock) -> None:
         """Take how it stands with the sound. What was played is known to be ours even where the proof is over."""
-        if said.what == "begins":
-            self._played.append(Played(said.start_s + FIRST_HEARD_S, said.end_s))
-        elif said.what in {"ended", "cut"} and self._played:
-            self._played.append(Played(self._played[-1].start_s, said.end_s, self._played.pop().left))
+        self._note_playing(said)
         if said.proof != self.proof:
             return
         match said.what:
@@ -210,17 +208,32 @@ class Prover:
             case "off" | "broken":
                 self.handle(Silent(said.attempt, said.says, said.do, off=said.what == "off"), clock)
 
+    def _note_playing(self, said: ProofSound) -> None:
+        if said.what == "begins":
+            over = [one for one in self._played if one.end_s + HEARD_S < said.start_s]
+            self._played = deque([*over, Played(said.start_s + FIRST_HEARD_S, said.end_s)], PLAYED_KEPT)
+        elif said.what in {"ended", "cut"} and self._played:
+            last = self._played.pop()
+            spoke = said.end_s >= last.start_s - FIRST_HEARD_S + SAID_S
+            self._played.append(Played(last.start_s, said.end_s, last.left if spoke else 0))
+
     def takes(self, heard: Detection, clock: Clock) -> bool:
         """Return whether a detection is our own phrase, or another unit's; ours counts for the proof, if that still goes on."""
         for index, played in enumerate(self._played):
             if played.takes(heard.phrase, heard.audio_end_s):
                 self._played[index] = played.taken()
+                self._store.keep_played(clock.boot, self._played[index])
                 log.info("daily proof: heard ourselves, score %.1f", heard.score)
                 self.handle(HeardUs(heard.score), clock)
                 return True
-        if heard.proof and heard.phrase == PHRASE:
-            log.info("a unit near here proves itself: its chirp and its phrase were heard; nobody called")
-        return heard.proof and heard.phrase == PHRASE
+        return self._is_neighbours(heard)
+
+    def _is_neighbours(self, heard: Detection) -> bool:
+        if heard.phrase != PHRASE or not is_neighbours(heard.chirp_s, heard.audio_end_s, self._played, self._chirps):
+            return False
+        self._chirps.append(heard.chirp_s or 0.0)
+        log.info("a unit near here proves itself: its chirp and its phrase were heard; nobody called")
+        return True
 
     # --- time ---------------------------------------------------------------------------------------------------------
 

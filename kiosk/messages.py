@@ -653,8 +653,8 @@ class Detection(Record):
     covert: bool = False
     opens: Choice | None = None
     audio_end_s: float
-    proof: bool = False
-    """The chirp of a daily proof stood before it: the voice of a unit, this one or one near it, and nobody's call."""
+    chirp_s: float | None = None
+    """CLOCK_MONOTONIC at which the chirp of a daily proof began, where one surely stands in the sound before it."""
 
 
 class Ear(Record):

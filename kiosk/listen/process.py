@@ -28,7 +28,7 @@ from kiosk.duty import Part, outside
 from kiosk.hours import within
 from kiosk.listen.calibration import CalibrationFile, calibrated
 from kiosk.listen.capture import Capture, Captured
-from kiosk.listen.chirp import chirped
+from kiosk.listen.chirp import chirp_began_s
 from kiosk.listen.chosen import load_chosen
 from kiosk.listen.features import HOP_S, PRIME_SAMPLES, FrontEndError, Samples, chunks, quiet
 from kiosk.listen.level import Meter
@@ -265,8 +265,8 @@ class ListenProcess:
     def _tell(self, heard: Heard | None) -> None:
         if heard is not None:
             told = detection(heard, self._heard_s)
-            if heard.phrase == PHRASE and chirped(self._ring):
-                told = told.model_copy(update={"proof": True})
+            if heard.phrase == PHRASE:
+                told = told.model_copy(update={"chirp_s": chirp_began_s(self._ring)})
             self._untaken.append(told)
             self._offered_s = -1e9
             phrase = COVERT_PHRASE if heard.covert else heard.phrase
