@@ -57,8 +57,8 @@ class SafeMode:
         if self._starts.look({HUB, *fresh}, now_s):
             self._keep()
         if self.held is None:
-            return
-        if not self._is_there():
+            self.held = held_in(self._file)  # somebody may make it by hand
+        elif not self._is_there():
             log.warning("safe mode was ended")
             self._try_again()
         elif not 0 <= time.time() - self.held.since_unix_s < AGAIN_S:

@@ -195,6 +195,10 @@ def test_a_screen_that_only_starts_and_dies_is_left_down_and_the_hub_goes_on(
         assert run("safe-mode", "off", "--config", config)[0] == 0
         until(lambda: "safe-mode" not in faults())
         assert run("safe-mode", "--config", config) == (0, "safe mode is off\n")
+        (tmp_path / FILE).touch()
+        until(lambda: "somebody made" in faults().get("safe-mode", ""))
+        (tmp_path / FILE).unlink()
+        until(lambda: "safe-mode" not in faults())
         old, new = Kept("0.1.0", "a", "0"), Kept("0.2.0", "b", "0")
         save(updates, State(Phase.BACK, old, new, why="it did not prove itself (sound)"))
         until(lambda: faults().get("update-failed") == "0.2.0 went back: it did not prove itself (sound); 0.1.0 runs")
