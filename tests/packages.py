@@ -8,7 +8,7 @@ CONTROL = """Package: {name}
 Version: {version}
 Architecture: {architecture}
 Maintainer: Tests <tests@stayby.invalid>
-Installed-Size: 10
+Installed-Size: {size_kib}
 Description: a package for tests
 """
 
@@ -20,12 +20,13 @@ def build(
     name: str = "stayby",
     scripts: Mapping[str, str] | None = None,
     depends: str = "",
+    size_kib: int = 10,
     **files: str,
 ) -> Path:
     """Build a package with some files (name without its folder, and text) in /usr/lib/stayby; return its file."""
     tree = folder / f"tree-{version}-{architecture}"
     (tree / "DEBIAN").mkdir(parents=True)
-    control = CONTROL.format(name=name, version=version, architecture=architecture)
+    control = CONTROL.format(name=name, version=version, architecture=architecture, size_kib=size_kib)
     (tree / "DEBIAN" / "control").write_text(control + (f"Depends: {depends}\n" if depends else ""))
     for script, text in (scripts or {}).items():
         (tree / "DEBIAN" / script).write_text(text)

@@ -273,6 +273,24 @@ def test_a_full_card(world: World, store: MadeStore, monkeypatch: pytest.MonkeyP
     assert "MB free, and 1000000000 MB are needed; make room" in said
 
 
+def test_one_that_is_larger_than_the_card_is_not_taken(world: World, store: MadeStore, tmp_path: Path) -> None:
+    file = publish(store, build(tmp_path, "0.2.0", size_kib=10**12), tmp_path / "stick")
+    code, said = update(world, "--from", file, "--now")
+    assert code == 1
+    assert "MB are needed; make room" in said
+    assert world.runs() == "0.1.0"
+
+
+def test_a_package_that_does_not_come_whole_leaves_the_way_back(world: World, store: MadeStore) -> None:
+    assert update(world, "--from", publish(store, world.package("0.2.0"), world.folder / "stick"), "--now")[0] == 0
+    half = publish(store, world.package("0.3.0"), world.folder / "other")
+    half.write_bytes(half.read_bytes()[:300])
+    assert "the package ends after 300 of" in update(world, "--from", half, "--now")[1]
+    assert staged(world) == {"stayby_0.1.0_amd64.deb", "stayby_0.2.0_amd64.deb"}
+    assert update(world, "--back")[0] == 1
+    assert (world.state().phase, world.runs()) == (Phase.BACK, "0.1.0")
+
+
 def test_a_unit_that_cannot_prove_itself_is_repaired_first(world: World, store: MadeStore) -> None:
     file = publish(store, world.package("0.2.0"), world.folder / "stick")
     (world.root / "usr/lib/stayby/proves").write_text("no")

@@ -156,12 +156,13 @@ def stage(
     """Put a package into the folder, and the present one beside it; return what is staged. Raises `BadOffer`, `OSError`."""
     at_hand = _staged_before(folder, before, offer)
     keeps = _kept_before(folder, before, here)
-    _drop_others(folder, {offer.file_name, keeps.file if keeps else ""})
+    _drop_others(folder, {offer.file_name, *([before.old.file, before.new.file] if before else [])})
     _look_for_room(folder, offer, fetched=at_hand, kept=keeps is not None)
     target = folder / offer.file_name
     if not at_hand:
         package.write_durably(_checked(found, offer), target)
-    _look_inside(target, offer)
+    new_kib = _look_inside(target, offer)
+    _look_for_room(folder, offer, fetched=True, kept=keeps is not None, new_kib=new_kib)
     _look_at_dependencies(target)
     kept = keeps or _keep(folder, here)
     refused = before.refused if before else {}
@@ -174,6 +175,7 @@ def stage(
     )
     package.write_durably(package.chunks(Path(apply.__file__)), folder / STARTER)
     apply.save(folder, state)
+    _drop_others(folder, {state.old.file, state.new.file})  # not before: until here the former way back is the only one
     return state
 
 
@@ -211,11 +213,12 @@ def _drop_others(folder: Path, keeps: set[str]) -> None:
             old.unlink()
 
 
-def _look_for_room(folder: Path, offer: Offer, *, fetched: bool, kept: bool) -> None:
+def _look_for_room(folder: Path, offer: Offer, *, fetched: bool, kept: bool, new_kib: int = 0) -> None:
     """Raise `BadOffer` unless the card has room for the package, the way back, and all files twice while dpkg unpacks."""
-    installs = 1024 * int(_installed_size() or "0")
-    there = (0 if fetched else offer.size) + (0 if kept else int(installs * SQUEEZED))
-    for place, wants in _together({folder: there, keep.root() / "usr": int(installs * 1.2)}).items():
+    here_kib = int(_installed_size() or "0")
+    there = (0 if fetched else offer.size) + (0 if kept else int(1024 * here_kib * SQUEEZED))
+    unpacks = int(1024 * max(here_kib, new_kib) * 1.2)
+    for place, wants in _together({folder: there, keep.root() / "usr": unpacks}).items():
         free = shutil.disk_usage(place).free
         if free < wants + SLACK_BYTES:
             raise BadOffer(
@@ -255,7 +258,8 @@ def _checked(found: find.Found, offer: Offer) -> Iterator[bytes]:
         raise BadOffer(f"{found.where}: the package is not the one that was signed; copy it again, or sign it again")
 
 
-def _look_inside(target: Path, offer: Offer) -> None:
+def _look_inside(target: Path, offer: Offer) -> int:
+    """Return how many KiB a package says that it installs; raise `BadOffer` where it is not what was signed."""
     try:
         says = package.fields(target)
     except package.BadPackage as error:
@@ -265,6 +269,8 @@ def _look_inside(target: Path, offer: Offer) -> None:
         raise BadOffer(
             f"{target}: it says {' '.join(filter(None, named))}, and {offer.version} was signed; sign it again"
         )
+    size = says.get("Installed-Size", "")
+    return int(size) if size.isdecimal() else 0
 
 
 def _look_at_dependencies(target: Path) -> None:
