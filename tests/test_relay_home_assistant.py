@@ -102,7 +102,9 @@ def test_a_real_core_shows_a_device_for_each_unit_and_what_is_so(
 ) -> None:
     fault = Fault(code="mic", where="microphone", says="gives no sound", do="look at its plug")
     with relay(store_toml(tmp_path, broker, DRILL)) as run:
-        unit.beat(version="1.2", faults=(fault,), last_proven="2026-11-22T08:00:00Z", self_proven="2026-11-22T05:31:00Z")
+        unit.beat(
+            version="1.2", faults=(fault,), last_proven="2026-11-22T08:00:00Z", self_proven="2026-11-22T05:31:00Z"
+        )
         unit.say(severity=Severity.GRAVE)
         until(lambda: home.state(DESK_ALERT) == "on")
         shown = home.look()
