@@ -54,6 +54,13 @@ def test_what_a_terminal_shows_is_kept_without_what_it_wrote_over() -> None:
     assert list(shortened([str(number) for number in range(100)]))[32] == "[… 36 lines …]"
 
 
+def test_who_a_command_is_typed_as_may_read_the_configuration() -> None:
+    users = {user for page in DOCS.glob("*.md") for user in re.findall(r"sudo -u (\S+) stayby", page.read_text())}
+    members = re.findall(r"^m (\S+) +stayby$", (ROOT / "systemd/stayby.sysusers").read_text(), flags=re.MULTILINE)
+    assert users
+    assert users <= set(members), "its service has the group, and its user must have it too"
+
+
 def links() -> Iterator[tuple[str, str]]:
     for document in sorted((*DOCS.glob("*.md"), ROOT / "README.md")):
         for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)):
