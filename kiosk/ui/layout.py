@@ -220,7 +220,7 @@ def _above_corner(sheet: Sheet, buttons: Sequence[Button], blocks: list[Block], 
     height = sheet.px(52) * min(sheet.grow, 1.6) if sheet.tall else sheet.px(30)
     box = Box(line.x, line.y - height - sheet.px(6), line.w, height) if buttons else line
     sheet.place(blocks, box)
-    return box.y
+    return box.y if sheet.chosen(blocks, box)[0] else line.y
 
 
 def _rows(sheet: Sheet, buttons: Sequence[Button], width: float) -> list[Sequence[Button]]:
