@@ -359,7 +359,7 @@ def interrupted(room: Room) -> None:
     """The power goes in the middle: of the installation, and of the proof."""
     for version, what, shows in (
         ("0.1.4", "power cut while dpkg unpacks", "test -e /usr/lib/stayby/packages/kiosk/alertd.py.dpkg-new"),
-        ("0.1.5", "power cut while its bytecode is made", "pgrep -f compileall"),
+        ("0.1.5", "power cut while its bytecode is made", "pgrep -f '[c]ompileall'"),
         ("0.1.6", "power cut while it proves itself", "grep -q proving /var/lib/stayby-update/state.json"),
     ):
         room.publish(version)
