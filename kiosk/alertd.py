@@ -124,7 +124,7 @@ from kiosk.opening import Opening
 from kiosk.safe_mode import SafeMode
 from kiosk.store import HEARD_KEPT_S, Clock, Heard, Store, is_open
 from kiosk.texts import NEVER_READ_BACK
-from kiosk.update.told import Told
+from kiosk.update.told import STUCK, Told
 from kiosk.walk import Walk, trigger_of
 
 log = logging.getLogger("stayby")
@@ -1362,17 +1362,24 @@ class Hub:
         """Parts that only start and die stay down; an update that went back is told."""
         fresh = {role for role in self._roles.values() if now_s - self._heard_s[role] <= LEAF_SILENT_S}
         self._safe_mode.look(fresh, now_s)
-        held, failed = self._safe_mode.held, self._update.fault()
+        held = self._safe_mode.held
         if held is None:
             self._faults.clear("safe-mode")
         else:
             says = f"screen and voice are kept off: {held.why}; the button works"
             do = "install the newest version, or: sudo stayby safe-mode off; after a day it is tried again by itself"
             self._fault("safe-mode", "unit", says, do)
-        if failed is None:
+        self._tell_update(self._update.fault())
+
+    def _tell_update(self, told: Fault | None) -> None:
+        if told is None or told.code == STUCK:
             self._faults.clear("update-failed")
         else:
-            self._fault("update-failed", failed.where, failed.says, failed.do)
+            self._fault("update-failed", told.where, told.says, told.do)
+        if told is not None and told.code == STUCK:
+            self._fault("update-stuck", told.where, told.says, told.do)
+        else:
+            self._faults.clear("update-stuck")
 
     def _check_leaves(self, now_s: float) -> None:
         if self._safe_mode.held is not None:

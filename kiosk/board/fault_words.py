@@ -49,6 +49,10 @@ WORDS: dict[str, Words] = {
     "clock": ("Its clock is wrong.", "Its calls may not reach you. Tell a manager now."),
     "safe-mode": ("Its screen is off, and it hears nothing.", "Use the button there. Tell a manager now."),
     "update-failed": ("A newer version did not work. The one before runs.", "All works. Tell a manager when you can."),
+    "update-stuck": (
+        "An update stopped halfway. Something may not work.",
+        "Go and look whether its screen answers. Tell a manager now.",
+    ),
     "nobody-listening": ("It knows of nobody who listens.", "Keep this page open and in sight."),
     "opening-missed": (
         "Nobody pressed the button this morning.",

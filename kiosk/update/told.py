@@ -6,7 +6,7 @@ from pathlib import Path
 from kiosk.messages import Fault
 from kiosk.update.apply import FOLDER, STATE, Phase, State, Unreadable, load
 
-CODE = "update-failed"
+CODE, STUCK = "update-failed", "update-stuck"
 AGAIN = "publish a newer one; the same again: sudo stayby update --now --anyway"
 NIGHT = "it is tried again next night; if it stays: look for a full card; at once: sudo stayby update --now"
 TRIED = (
@@ -47,7 +47,7 @@ class Told:
         try:
             state = load(self._folder)
         except (OSError, Unreadable) as error:
-            return Fault(code=CODE, where="update", says=f"its state cannot be read: {error}", do=TRIED)
+            return Fault(code=STUCK, where="update", says=f"its state cannot be read: {error}", do=TRIED)
         if state is None:
             return None
         old, new = state.old.version, state.new.version
@@ -57,7 +57,7 @@ class Told:
             return Fault(code=CODE, where="update", says=f"{new} went back: {state.why}; {old} runs", do=AGAIN)
         if state.phase is Phase.GOING_BACK and state.trouble:
             says = f"{new} goes back ({state.why}), and {old} is not in yet: {state.trouble}"
-            return Fault(code=CODE, where="update", says=says, do=TRIED)
+            return Fault(code=STUCK, where="update", says=says, do=TRIED)
         return None
 
 
