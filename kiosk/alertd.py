@@ -503,7 +503,7 @@ class Hub:
             self._show()
         if self._machine.incident is not None:
             self._end_walk("a call is open, and staff are told")
-            self._prover.break_off("a call is open, and staff are told")
+            self._prover.break_off("a call is open, and staff are told", clock, covert=self._machine.incident.silent)
 
     def _do(self, effect: Effect, clock: Clock) -> None:
         if isinstance(effect, Publish):
@@ -761,7 +761,7 @@ class Hub:
         return None
 
     def _await_press(self, drill: str, by: Person) -> None:
-        self._prover.break_off("the opening press is waited for")
+        self._prover.break_off("the opening press is waited for", read_clock())
         log.info("opening press %s begun by %s: waiting for it", drill, by.id)
         self._opening = Opening(drill, by, time.monotonic(), has_button=self._config.button is not None)
         self._missed_until_s = None
@@ -803,7 +803,8 @@ class Hub:
         """Take a call, by `real`; return True where it is held instead, because it may be the technician's."""
         now_s, walk = time.monotonic(), self._walk
         if trigger_of(event) is not None:
-            self._prover.break_off("a call came")
+            covert = isinstance(event, events.ButtonPressed | events.PhraseHeard) and event.covert
+            self._prover.break_off("a call came", read_clock(), covert=covert)
             self._at_desk_s = now_s
         if walk is not None and walk.held is not None and walk.held.key == key:
             return True
@@ -1278,7 +1279,7 @@ class Hub:
     def _touch(self, touch: Touch) -> None:
         if touch.action is not TouchAction.LANGUAGE:  # a screen that starts tells its language by itself
             self._at_desk_s = time.monotonic()
-            self._prover.break_off("somebody touches the screen")
+            self._prover.break_off("somebody touches the screen", read_clock())
         event = _touch_event(touch)
         open_id = self._machine.desk.id if self._machine.desk else None
         if touch.action in {TouchAction.PAUSE, TouchAction.RESUME}:
@@ -1423,7 +1424,7 @@ class Hub:
             opening=self._shown_opening(),
             walk_until=self._walk_until(),
             touch_tested=clock.now_s < self._touch_tested_until_s,
-            proving=self._prover.proof,
+            proving=self._prover.shown,
             tested_at=_today_at(self._prover.passed_at),
         )
 

@@ -45,6 +45,10 @@ log = logging.getLogger("stayby")
 
 LOOK_AGAIN_S = 600.0
 """How often it is looked whether the last proof is too old."""
+LINGER_S = 5.0
+"""So long at least the desk goes on to say that it tests itself after a covert call: nothing there shows when it came."""
+NEEDED = "somebody needs the desk"
+"""All that whoever asked is told, whatever it was: a covert call looks like any other reason."""
 NOT_SENT = ("there is no connection to it", "sudo stayby doctor shows each hop of the network")
 
 
@@ -77,6 +81,7 @@ class Prover:
         self._store, self._hands, self._has_sound = store, hands, has_sound
         self._proof: DailyProof | None = None
         self._asker = 0
+        self._lingers, self._lingers_until_s = "", 0.0
         self._mids: set[int] = set()
         before = store.played(clock.boot)
         self._played: deque[Played] = deque([] if before is None else [before], PLAYED_KEPT)
@@ -90,6 +95,11 @@ class Prover:
     def proof(self) -> str:
         """The id of the proof that goes on; empty without one."""
         return self._proof.proof if self._proof is not None else ""
+
+    @property
+    def shown(self) -> str:
+        """The id of the proof that the desk says it does: the one that goes on, or one that a covert call has ended."""
+        return self.proof or self._lingers
 
     @property
     def hop(self) -> Hop | None:
@@ -112,6 +122,7 @@ class Prover:
         """Begin a proof, asked for by `number` on the bus."""
         self._proof, self._asker = DailyProof(f"proof-{uuid.uuid4().hex[:16]}", known), number
         self._mids.clear()
+        self._lingers = ""
         log.info("daily proof %s begins", self._proof.proof)
         self._tell(ProofSays(what="begun"))
         self._hands.proof_changed()
@@ -122,14 +133,21 @@ class Prover:
         if self._proof is not None:
             self._do(self._proof.handle(event, clock.now_s), clock)
 
-    def break_off(self, why: str) -> None:
-        """End the proof without a word on the unit: somebody needs the desk."""
-        if self._proof is None:
-            return
-        log.info("daily proof %s is broken off: %s", self._proof.proof, why)
-        self._proof = None
-        self._tell(ProofSays(what="broken_off", says=why))
-        self._hands.proof_changed()
+    def break_off(self, why: str, clock: Clock, *, covert: bool = False) -> None:
+        """End the proof without a word on the unit: somebody needs the desk. A covert call ends nothing that is seen or heard."""
+        was_shown = self.shown
+        if self._proof is not None:
+            log.info("daily proof %s is broken off: %s", self._proof.proof, why)
+            self._linger(self._proof.proof, self._played[-1].end_s if self._played else 0.0, clock)
+            self._proof = None
+            self._tell(ProofSays(what="broken_off", says=NEEDED))
+        if not covert:
+            self._lingers = ""
+        if self.shown != was_shown:
+            self._hands.proof_changed()
+
+    def _linger(self, proof: str, sound_end_s: float, clock: Clock) -> None:
+        self._lingers, self._lingers_until_s = proof, max(clock.now_s + LINGER_S, sound_end_s + 1.0)
 
     def confirmed(self, mid: int, clock: Clock) -> None:
         """Take that the broker confirmed a message."""
@@ -196,7 +214,9 @@ class Prover:
     def sound(self, said: ProofSound, clock: Clock) -> None:
         """Take how it stands with the sound. What was played is known to be ours even where the proof is over."""
         self._note_playing(said)
-        if said.proof != self.proof:
+        if self._lingers == said.proof and said.what == "begins":
+            self._linger(said.proof, said.end_s, clock)
+        if said.proof != self.shown:
             return
         match said.what:
             case "begins":
@@ -204,7 +224,7 @@ class Prover:
             case "ended":
                 self.handle(Sounded(said.attempt, said.end_s), clock)
             case "touched" | "cut":
-                self.break_off("somebody touches the screen, or did a moment ago")
+                self.break_off("somebody touches the screen, or did a moment ago", clock)
             case "off" | "broken":
                 self.handle(Silent(said.attempt, said.says, said.do, off=said.what == "off"), clock)
 
@@ -240,6 +260,9 @@ class Prover:
     def tick(self, clock: Clock, *, clock_is_right: bool) -> None:
         """Let time pass; look now and then whether the last proof is too old."""
         self.handle(TimePassed(), clock)
+        if self._lingers and clock.now_s >= self._lingers_until_s:
+            self._lingers = ""
+            self._hands.proof_changed()
         if clock.now_s < self._look_s or not clock_is_right or clock.unix_s < CLOCK_IS_SET_UNIX_S:
             return
         self._look_s = clock.now_s + LOOK_AGAIN_S

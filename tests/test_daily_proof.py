@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -58,6 +59,7 @@ from kiosk.daily_proof import (
     miss,
     overdue,
 )
+from kiosk.daily_proof_run import LINGER_S, NEEDED
 from kiosk.demo.stage import STORE, UNIT, Stage, wait_for
 from kiosk.listen.chirp import CHIRP_S, chirp, chirp_at, chirp_began_s
 from kiosk.listen.features import SAMPLE_RATE_HZ, Samples, chunks, quiet
@@ -624,6 +626,56 @@ def test_a_press_in_the_middle_is_an_incident_at_once(proving: Desk, covert: boo
     assert incident.phrase is None, "our own voice tells staff nothing, also when the proof was broken off"
 
 
+def calls_covertly(desk: Desk, how: str) -> None:
+    if how == "press":
+        desk.hub._pressed(Pressed(PressId(1, Input.COVERT, 1), at_s=0.0, age_s=0.0))
+    else:
+        desk.hears("angela", time.monotonic(), covert=True)
+
+
+@pytest.mark.parametrize("how", ["press", "phrase"])
+def test_a_covert_call_in_the_middle_is_not_seen_at_the_desk_and_whoever_asked_is_told_nothing_of_it(
+    proving: Desk, how: str
+) -> None:
+    proof = proving.hub._prover.proof
+    calls_covertly(proving, how)
+    incident = proving.hub._machine.incident
+    assert incident is not None
+    assert (incident.silent, proving.hub._prover.proof) == (True, "")
+    assert proving.hub._make_show().proving == proof, "the line stands, and the screen ends no sound"
+    assert (proving.told[-1].what, proving.told[-1].says) == ("broken_off", NEEDED)
+    clock = read_clock()
+    proving.hub._prover.tick(replace(clock, now_s=clock.now_s + LINGER_S - 1), clock_is_right=True)
+    assert proving.hub._make_show().proving == proof
+    proving.hub._prover.tick(replace(clock, now_s=clock.now_s + LINGER_S + 1), clock_is_right=True)
+    assert proving.hub._make_show().proving == ""
+
+
+def test_a_sound_that_begins_after_a_covert_call_is_let_end_and_a_finger_ends_it(desk: Desk) -> None:
+    desk.asks()
+    proof = desk.hub._prover.proof
+    calls_covertly(desk, "press")
+    begins = {
+        "proof": proof,
+        "attempt": 1,
+        "what": "begins",
+        "start_s": time.monotonic(),
+        "end_s": time.monotonic() + 9,
+    }
+    desk.says(ProofSound.model_validate(begins), SCREEN)
+    clock = read_clock()
+    desk.hub._prover.tick(replace(clock, now_s=clock.now_s + 8), clock_is_right=True)
+    assert desk.hub._make_show().proving == proof
+    desk.says(ProofSound.model_validate(begins | {"what": "touched"}), SCREEN)
+    assert desk.hub._make_show().proving == ""
+
+
+def test_an_open_call_ends_what_is_seen_at_once_and_is_told_in_the_same_word(proving: Desk) -> None:
+    proving.hears("help_me", time.monotonic())
+    assert proving.hub._make_show().proving == ""
+    assert proving.told[-1].says == NEEDED
+
+
 @pytest.mark.parametrize("action", [TouchAction.HELP, TouchAction.PERSON, TouchAction.PAUSE])
 def test_a_touch_in_the_middle_ends_the_proof(proving: Desk, action: TouchAction) -> None:
     proving.says(Touch(action=action), SCREEN)
@@ -909,5 +961,5 @@ def test_a_real_press_in_the_middle_is_an_incident_at_once_and_the_sound_ends(wh
     assert said.incident is not None
     assert (said.incident.trigger, said.incident.state, said.proving) == (Trigger.BUTTON, State.RAISED, False)
     thread.join()
-    assert (ended[0].returncode, "Broken off: a call" in ended[0].stdout) == (75, True)
+    assert (ended[0].returncode, "Broken off: somebody needs the desk" in ended[0].stdout) == (75, True)
     assert prove(whole).returncode == 75
