@@ -115,7 +115,7 @@ class World:
         made = self.folder / f"stayby_{version}_amd64.deb"
         if not made.exists():
             scripts = {name: SCRIPT.format(name=name, version=version) for name in ("preinst", "postinst")}
-            build(self.folder, version, scripts=scripts, starts=starts, proves=proves, **more)
+            build(self.folder, version, scripts=scripts, size_kib=10, starts=starts, proves=proves, **more)
         return made
 
     def says(self, **status: object) -> None:
