@@ -26,6 +26,9 @@ SERVICES = ("stayby-alertd", "stayby-listen", "stayby-ui")
 BOOT_S, READY_S, UPDATE_S = 60.0, 180.0, 900.0
 HEAD = "| it is | what is said last | runs after | took |\n|---|---|---|---|"
 KIOSK = "usr/lib/stayby/packages/kiosk"
+ANY_HOUR = """mkdir -p /etc/systemd/system/stayby-update.service.d
+printf '[Service]\\nEnvironment=FROM_HOUR=0 TO_HOUR=24\\n' > /etc/systemd/system/stayby-update.service.d/hours.conf
+systemctl daemon-reload"""
 
 
 @dataclass
@@ -189,7 +192,8 @@ class Room:
         return said
 
     def by_night(self, what: str, expect: str) -> None:
-        """Have the service of the night run, and write down what came of it."""
+        """Have the service of the night run, whatever the hour is, and write down what came of it."""
+        self.machine.does("sh", "-c", ANY_HOUR)
         began_s = time.monotonic()
         code, _ = self.machine.run("systemctl", "start", "stayby-update.service")
         if code != 0:
