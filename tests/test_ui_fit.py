@@ -30,7 +30,7 @@ from kiosk.ui.sheet import BUTTON, scale_of
 from tests.screen import FACE, ROOT, SCENES, VISITS, next_step, show, snapshot
 
 COMMON = ((800, 480), (480, 800))
-PANELS = (*COMMON, (1024, 600), (800, 600), (1280, 720), (1024, 768), (1920, 1080))
+PANELS = (*COMMON, (720, 1280), (1024, 600), (800, 600), (1280, 720), (1024, 768), (1920, 1080))
 LOOKS = ((100, False), (150, False), (200, False), (100, True), (200, True))
 LONG = "Wilhelmina Featherstonehaugh-Cholmondeley"[:40]
 PEOPLE = tuple(Person(id=f"p{number}", name=f"{LONG[:37]} {number}") for number in range(4))
