@@ -160,6 +160,8 @@ TOUCH_TESTED_S = 3.0
 """So long the screen is told that a touch was a test: it may just be drawing."""
 AT_DESK_S = 120.0
 """So long after a touch or a call somebody may still stand there: the unit does not prove itself aloud."""
+STARTED_S = 60.0
+"""So long after its own start the hub waits for screen and ear, before what they lack is a miss."""
 LOUD_DB = 12.0
 """The room is this much louder than in its stillest seconds: somebody is there, or works there."""
 LENT_S = 180.0
@@ -948,15 +950,25 @@ class Hub:
         """Return who needs the desk now; the daily proof is never in anybody's way."""
         if self._prover.proof:
             return "it proves itself already: wait half a minute"
-        if (refusal := self._walk_refusal()) is not None:
-            return refusal
+        if now_s - self._started_s < STARTED_S and self._lacks_leaf():
+            return f"it has just started, and not all of its parts are there: wait {STARTED_S:.0f} s"
+        button = self._button_refusal() if self._config.button is not None else None
+        return self._walk_refusal() or self._somebody_there(now_s) or button
+
+    def _somebody_there(self, now_s: float) -> str | None:
+        """Return why somebody may stand at the desk."""
         if self._paused_until_s is not None:
             return "a person at the desk paused the microphone: wait until it listens again"
         if now_s - max(self._at_desk_s, self._closed_s) < AT_DESK_S:
             return f"somebody called or touched the screen a moment ago: wait {AT_DESK_S:.0f} s"
         if self._ear is not None and is_loud(self._ear):
             return "it is loud at the desk just now: wait until it is quiet"
-        return self._button_refusal() if self._config.button is not None else None
+        return None
+
+    def _lacks_leaf(self) -> bool:
+        """Return whether screen or ear is still to come: the ear counts once it has said how it hears."""
+        ear_lacks = self._config.listen is not None and self._hearing() is Hearing.DEAF
+        return ear_lacks or Role.UI not in self._roles.values()
 
     def _proof_facts(self) -> Facts:
         config, ear, open_now = self._config, self._ear, {fault.code: fault for fault in self._faults.open}

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from firmware_bridge.events import Pressed, PressId
 from firmware_bridge.protocol import Input
 from kiosk import mqtt
-from kiosk.alertd import AT_DESK_S, Hub, LeafGone, LeafSaid, is_loud, read_clock
+from kiosk.alertd import AT_DESK_S, STARTED_S, Hub, LeafGone, LeafSaid, is_loud, read_clock
 from kiosk.config import UnitConfig, load_unit
 from kiosk.daily_proof import (
     BEGIN_S,
@@ -89,6 +89,7 @@ from kiosk.messages import (
     UnitState,
     proof_seen_topic,
 )
+from kiosk.prove_cli import NOT_NOW
 from kiosk.store import Clock, Store
 from kiosk.ui.voice import DAILY, PROMPTS
 
@@ -712,6 +713,15 @@ def test_it_does_not_begin_while_somebody_needs_the_desk(desk: Desk) -> None:
     assert "a call is open here" in refused()
 
 
+def test_just_after_its_start_it_waits_for_its_parts_and_later_they_are_missed(desk: Desk) -> None:
+    desk.hub._leaf_gone(LeafGone(EAR))
+    said = desk.asks()
+    assert (said.what, "has just started" in said.says) == ("not_now", True)
+    desk.hub._started_s -= STARTED_S
+    assert desk.asks().what == "missed", "there is no broker either"
+    assert [(one.hop.hop, one.hop.result) for one in desk.told if one.hop][1] == (Hop.SOUND, "missed")
+
+
 def test_while_it_goes_on_no_second_one_and_no_walk_test_begins(proving: Desk) -> None:
     assert proving.asks().what == "not_now"
     proving.says(AskWalk(action="begin", by="Kim"), SOMEBODY)
@@ -923,7 +933,13 @@ def test_kill_9_of_the_hub_in_the_middle_leaves_no_call_and_the_next_proof_passe
     )
     assert (ready.incident, ready.proving) == (None, False)
     status_when(whole, "the ear", lambda said: said.hearing is Hearing.LISTENING)
-    done = prove(whole)
+
+    def proven() -> subprocess.CompletedProcess[str] | None:
+        """A screen that is not back yet makes it wait."""
+        done = prove(whole)
+        return None if done.returncode == NOT_NOW else done
+
+    done = wait_for("a proof", proven)
     assert done.returncode == 0, done.stdout
     assert "daily proof: heard ourselves" in whole.parts["alertd"].said()
     said = whole.status()
