@@ -405,7 +405,7 @@ class Hub:
         """Take what has come, let time pass, tell the world; return False when asked to stop."""
         item = self._inbox.take(max(0.0, self._wake_s() - time.monotonic()))
         if isinstance(item, Stop):
-            self._safe_mode.ends_well(self._roles.values())
+            self._safe_mode.ends_well(self._roles.values(), time.monotonic())
             return False
         if isinstance(item, ThreadDied):
             raise item.error
@@ -1200,7 +1200,7 @@ class Hub:
         message = item.message
         if isinstance(message, Hello):
             self._roles[item.number] = message.role
-            if message.role is not Role.STATUS:
+            if message.role is not Role.STATUS and not message.again:
                 self._safe_mode.begins(message.role, time.monotonic())
             self._tell_ears(PauseEar(paused=self._paused_until_s is not None), item.number)
             self._show()
@@ -1272,8 +1272,11 @@ class Hub:
         log.warning("%s", item.text)
 
     def _leaf_gone(self, item: LeafGone) -> None:
-        if self._roles.pop(item.number, None) is Role.LISTEN:
+        role = self._roles.pop(item.number, None)
+        if role is Role.LISTEN:
             self._ear = None
+        if role is not None:
+            self._safe_mode.gone(role, time.monotonic())
         if item.number == self._lent_to:
             self._take_button_back()
         self._meters.pop(item.number, None)

@@ -36,6 +36,15 @@ class BadStarts:
         forgiven = [self.counts.pop(part, 0) for part in good]
         return any(forgiven)
 
+    def is_good(self, part: str, now_s: float) -> bool:
+        """Return whether a part has run well for long enough."""
+        return now_s - self._fresh_since_s.get(part, now_s) >= GOOD_S
+
+    def watch(self, part: str, now_s: float) -> None:
+        """Have a part prove itself anew: from now on it has one more start."""
+        self.counts[part] = MOST - 1
+        self._fresh_since_s[part] = now_s
+
     def ends_well(self, parts: Collection[str]) -> None:
         """Note that the machine is ended in good order: the last start of what still runs was no bad one."""
         self.counts = {part: count - (part in parts) for part, count in self.counts.items() if count > (part in parts)}

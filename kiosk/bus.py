@@ -13,7 +13,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from kiosk.messages import MAX_BUS_LINE_BYTES, BadMessage, FromLeaf, Record, ToLeaf, parse_from_leaf, parse_to_leaf
+from kiosk.messages import (
+    MAX_BUS_LINE_BYTES,
+    BadMessage,
+    FromLeaf,
+    Hello,
+    Record,
+    ToLeaf,
+    parse_from_leaf,
+    parse_to_leaf,
+)
 
 SEND_BUFFER_BYTES = 256 * 1024
 MAX_PEERS = 16
@@ -233,6 +242,8 @@ class Leaf:
                 sock.sendall(encode(self._hello))
             except OSError:
                 return
+            if isinstance(self._hello, Hello):
+                self._hello = self._hello.model_copy(update={"again": True})
             sock.settimeout(1.0)
             self._sock = sock
             self._on_link(True)

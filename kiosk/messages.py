@@ -631,11 +631,12 @@ class Role(StrEnum):
 
 
 class Hello(Record):
-    """A leaf's first line."""
+    """A leaf's first line; `again` where the same process had the hub's ear before."""
 
     kind: Literal["hello"] = "hello"
     role: Role
     version: str = ""
+    again: bool = False
 
 
 class Detection(Record):

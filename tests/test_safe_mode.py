@@ -123,8 +123,45 @@ def test_an_orderly_end_is_no_bad_start(tmp_path: Path) -> None:
     for _ in range(3 * MOST):
         mode = SafeMode(tmp_path, 0.0)
         mode.begins("ui", 0.0)
-        mode.ends_well(["ui"])
+        mode.ends_well(["ui"], 0.0)
     assert mode.held is None
+
+
+def test_at_an_orderly_end_screen_and_ear_are_ended_first(tmp_path: Path) -> None:
+    for _ in range(3 * MOST):
+        mode = SafeMode(tmp_path, 0.0)
+        mode.begins("ui", 1.0)
+        mode.begins("listen", 1.0)
+        mode.gone("listen", 60.0)
+        mode.gone("ui", 64.0)
+        mode.ends_well([], 66.0)
+    assert mode.held is None
+    for _ in range(MOST + 1):
+        mode.begins("ui", 100.0)
+        mode.gone("ui", 101.0)
+        mode.ends_well([], 120.0)
+    assert mode.held is not None, "a screen that died long before was not ended in good order"
+
+
+def test_a_hub_that_dies_with_screen_and_ear_down_gives_the_screen_back(tmp_path: Path) -> None:
+    for _ in range(9 * MOST):
+        mode = SafeMode(tmp_path, 0.0)
+    assert mode.held is None, "the screen says that it cannot call"
+    assert not (tmp_path / FILE).exists()
+    for _ in range(MOST + 1):
+        mode.begins("ui", 0.0)
+    assert mode.held is not None, "a screen that dies is left down all the same"
+
+
+def test_a_hub_that_runs_well_again_gives_the_screen_back_and_has_one_more_start(tmp_path: Path) -> None:
+    mode = bad_starts(tmp_path, MOST + 1)
+    mode.look(set(), GOOD_S - 1.0)
+    assert mode.held is not None
+    mode.look(set(), GOOD_S)
+    assert mode.held is None
+    mode.look(set(), GOOD_S + 1.0)
+    assert bad_starts(tmp_path, 1).held is None
+    assert bad_starts(tmp_path, 1).held is not None
 
 
 def test_a_card_that_cannot_be_changed_costs_safe_mode_and_never_the_hub(
