@@ -280,7 +280,9 @@ class Around:
     def _well(self) -> bool:
         """Return whether doctor finds nothing wrong: the ear measures the room first, and links are measured by the minute."""
         time.sleep(LOOK_S)
-        return self.terminal.root("stayby doctor --json >/dev/null && echo well || true").strip() == "well"
+        wrong = self.terminal.root("stayby doctor | grep ^WRONG || true")
+        print(wrong, end="", flush=True)
+        return not wrong
 
     # --- Alex ---
 
