@@ -19,6 +19,7 @@ from kiosk.messages import (
     Show,
     Snapshot,
     State,
+    ToLeaf,
     Trigger,
 )
 
@@ -127,7 +128,11 @@ class Hub:
         self._last = what
         return self._send(what)
 
-    def _send(self, what: Show) -> bool:
+    def tell(self, what: ToLeaf) -> bool:
+        """Say something else to the screen, once; return whether one was there to take it."""
+        return self._send(what)
+
+    def _send(self, what: ToLeaf) -> bool:
         server = self._server
         return server is not None and sum(server.send(number, what) for number in list(self._peers)) > 0
 

@@ -22,6 +22,8 @@ from kiosk.messages import (
     Going,
     Hello,
     Language,
+    PlayProof,
+    ProofSound,
     Role,
     ScreenBeat,
     Severity,
@@ -373,6 +375,31 @@ def test_a_page_that_turns_says_its_words_and_again_when_asked(speaking: Rig) ->
     speaking.remote.tap("Say it again")
     speaking.hub.wait(Speaking, lambda one: one.start_s > then.start_s)
     assert speaking.hub.bad == []
+
+
+PROOF = PlayProof(proof="proof-0123456789abcdef", attempt=1, gain_db=-15.0)
+
+
+def test_a_screen_plays_the_daily_proof_until_a_finger_comes_and_for_two_minutes_none_after_it(speaking: Rig) -> None:
+    speaking.hub.show(show(proving=PROOF.proof))
+    speaking.remote.wait_page("idle")
+    assert speaking.hub.tell(PROOF)
+    told = speaking.hub.wait(ProofSound)
+    assert (told.what, told.proof) == ("begins", PROOF.proof)
+    assert speaking.hub.wait(ProofSound).what in {"ended", "cut"}
+    speaking.remote.touch(2, 2)
+    assert speaking.hub.wait(ProofSound).what == "touched"
+    assert speaking.hub.tell(PROOF)
+    assert speaking.hub.wait(ProofSound).what == "touched"
+    assert speaking.hub.bad == []
+
+
+def test_a_screen_without_a_speaker_is_silent_in_the_daily_proof_too(rig: Rig) -> None:
+    rig.hub.show(show(proving=PROOF.proof))
+    rig.remote.wait_page("idle")
+    assert rig.hub.tell(PROOF)
+    told = rig.hub.wait(ProofSound)
+    assert (told.what, bool(told.says)) == ("off", True)
 
 
 def test_a_screen_without_a_speaker_says_nothing(rig: Rig) -> None:
