@@ -49,6 +49,9 @@ device = "plughw:CARD=None"
 fullscreen = false
 """
 
+WELL = ("hub", "model", "disk writing", "versions")
+LACKING = ("network TCP", "microphone", "staff")
+
 figures: dict[str, float] = {}
 
 
@@ -200,8 +203,18 @@ def unit_runs(picture: Path) -> None:
     ask_screen(remote, do="shot", path=str(shot))
     shutil.copy(shot, picture)
     run("stayby", "status", expect=1)
+    doctor()
     for service in (screen, ear, hub):
         service.end()
+
+
+def doctor() -> None:
+    """Look at the running unit as a technician does: what is here is well, and what this bare system lacks is said."""
+    said = run("stayby", "doctor", "--json", expect=1)
+    found = {one["name"]: one["ok"] for one in json.loads(said[said.index("{") :])["checks"]}
+    if not all(found[name] for name in WELL) or any(found[name] for name in LACKING):
+        sys.exit(f"FAILED: doctor finds {found}")
+    (PROOF / "doctor.json").write_text(json.dumps(found, indent=1))
 
 
 def bare_unit() -> None:
