@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Sequence
 from math import ceil
 
-from kiosk.corners import CORNERS, WAYS, Turned, told
+from kiosk.corners import CORNERS, WAYS, Tapped, Turned, told
 from kiosk.doctor.record import WORDS, Check, summary
 from kiosk.page import Button, Finding, Key, Kind, Page, Service, Style
 from kiosk.scene import Place
@@ -36,8 +36,8 @@ def service_page(visit: Visit, place: Place, in_force: Turned) -> Page:
     """Return the page of a visit; `in_force` is how touches are taken."""
     if visit.at is At.CORNERS:
         return _corners(visit, place)
-    if visit.at is At.TAPPED:
-        return _tapped(visit, place, in_force)
+    if visit.at is At.TAPPED and visit.tapped is not None:
+        return _tapped(visit, visit.tapped, place, in_force)
     return _findings(visit, place) if visit.at is At.FINDINGS else _pin(visit, place)
 
 
@@ -158,9 +158,8 @@ def _why_marks(visit: Visit, at: int) -> str:
     return f"{at + 1} of {len(CORNERS)}. Touch comes {WAYS[visit.trial]}: four more set it right."
 
 
-def _tapped(visit: Visit, place: Place, in_force: Turned) -> Page:
-    assert visit.tapped is not None  # noqa: S101 - `known` has set both
-    found = told(visit.tapped.verdict, in_force)
+def _tapped(visit: Visit, tapped: Tapped, place: Place, in_force: Turned) -> Page:
+    found = told(tapped.verdict, in_force)
     lost = () if visit.kept else ("This could not be written down; `stayby doctor` does not know of it.",)
     again = _button("Tap 4 corners", Service.CORNERS)
     findings = () if visit.trusted else (_button("Findings", Service.FINDINGS),)
